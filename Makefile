@@ -1,0 +1,70 @@
+# Everything lives in .venv; nothing outside this directory is changed.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+RUN_STAMP := $(VENV)/.installed-run
+DEV_STAMP := $(VENV)/.installed-dev
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export PIP_ROOT_USER_ACTION := ignore
+PIP_INSTALL := $(BIN)/python -m pip install --quiet
+COMPILE := $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 \
+	--fork-strategy fewest --generate-hashes --no-emit-index-url --no-emit-find-links --no-header
+
+.DEFAULT_GOAL := help
+.PHONY: help install run test lint types bench lock clean
+
+help:  ## show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+
+install: $(RUN_STAMP)  ## make .venv with the gateway and its simulator
+
+run: $(RUN_STAMP)  ## start the gateway; HOST and PORT say where (make run PORT=9000)
+	@exec $(BIN)/nabra serve
+
+test: lint types  ## check style and types, then run the tests
+	@$(BIN)/python -m pytest
+
+lint: $(DEV_STAMP)  ## check style and format
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+
+types: $(DEV_STAMP)  ## check types
+	@$(BIN)/mypy
+
+bench: $(DEV_STAMP)  ## measure latency and load against the simulator
+	@exec $(BIN)/python -m bench
+
+lock: $(DEV_STAMP)  ## resolve the dependencies again (UPGRADE=1 takes the newest)
+	$(COMPILE) $(if $(UPGRADE),--upgrade) --group build -o requirements.lock
+	$(COMPILE) $(if $(UPGRADE),--upgrade) --group build --extra simulator \
+		-o requirements-simulator.lock
+	$(COMPILE) $(if $(UPGRADE),--upgrade) --group build --extra simulator --group dev \
+		-o requirements-dev.lock
+
+clean:  ## remove .venv and all caches
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .benchmarks
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	@command -v "$(PYTHON)" >/dev/null \
+		|| { echo "nabra needs Python 3.11 or newer; there is no $(PYTHON) here (make PYTHON=/path/to/python)" >&2; exit 1; }
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "nabra needs Python 3.11 or newer; $(PYTHON) is $$("$(PYTHON)" -V 2>&1) (make PYTHON=/path/to/python)" >&2; exit 1; }
+	@"$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null \
+		|| { echo "$(PYTHON) cannot make virtual environments; on Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
+	@echo "Making $(VENV) (once; a minute or so)"
+	@"$(PYTHON)" -m venv $(VENV)
+
+# The dev lock holds all of the other, at the same versions: it satisfies both stamps, so that
+# `make run` after `make test` changes nothing.
+$(RUN_STAMP): requirements-simulator.lock pyproject.toml | $(BIN)/python
+	@$(PIP_INSTALL) --require-hashes -r requirements-simulator.lock
+	@$(PIP_INSTALL) --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(DEV_STAMP): requirements-dev.lock requirements-simulator.lock pyproject.toml | $(BIN)/python
+	@$(PIP_INSTALL) --require-hashes -r requirements-dev.lock
+	@$(PIP_INSTALL) --no-deps --no-build-isolation -e .
+	@touch $(RUN_STAMP) $@
