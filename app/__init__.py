@@ -1,0 +1,1 @@
+"""Nabra: a real-time voice-agent gateway for Arabic."""

@@ -1,0 +1,25 @@
+"""Audio as the gateway knows it: formats, headers, companding, resampling, decoding."""
+
+from app.audio.convert import Converter
+from app.audio.format import PCM16_16K, AudioFormat, Encoding, SampleAligner, peak_dbfs
+from app.audio.mulaw import decode_mulaw, encode_mulaw
+from app.audio.resample import Resampler, resample
+from app.audio.utterance import decode_utterance
+from app.audio.wav import HeaderStripper, wav, wav_header
+
+__all__ = [
+    "PCM16_16K",
+    "AudioFormat",
+    "Converter",
+    "Encoding",
+    "HeaderStripper",
+    "Resampler",
+    "SampleAligner",
+    "decode_mulaw",
+    "decode_utterance",
+    "encode_mulaw",
+    "peak_dbfs",
+    "resample",
+    "wav",
+    "wav_header",
+]

@@ -1,0 +1,53 @@
+"""Resampling of PCM16 mono, by FFmpeg's libswresample."""
+
+from collections.abc import Iterable
+
+import av
+
+from app.audio.format import SampleAligner
+
+
+def frames_to_pcm(frames: Iterable[av.AudioFrame]) -> bytes:
+    """Join the samples of s16 mono frames."""
+    # A plane is padded beyond its samples.
+    return b"".join(bytes(frame.planes[0])[: frame.samples * 2] for frame in frames)
+
+
+class Resampler:
+    """Change the sample rate of a stream, without seams between chunks.
+
+    About 1 ms is held back until `flush`. Equal rates pass whole samples through.
+    """
+
+    def __init__(self, from_hz: int, to_hz: int) -> None:
+        self.from_hz = from_hz
+        self.to_hz = to_hz
+        self._aligner = SampleAligner(2)
+        self._filter: av.AudioResampler | None = None
+
+    def feed(self, pcm: bytes) -> bytes:
+        """Return what can be said at the new rate so far."""
+        pcm = self._aligner.feed(pcm)
+        if self.from_hz == self.to_hz or not pcm:
+            return pcm
+        frame = av.AudioFrame(format="s16", layout="mono", samples=len(pcm) // 2)
+        frame.sample_rate = self.from_hz
+        frame.planes[0].update(pcm)
+        if self._filter is None:
+            self._filter = av.AudioResampler(format="s16", layout="mono", rate=self.to_hz)
+        return frames_to_pcm(self._filter.resample(frame))
+
+    def flush(self) -> bytes:
+        """Return what was held back, and begin anew; an unfinished sample is dropped."""
+        self._aligner = SampleAligner(2)
+        if self._filter is None:
+            return b""
+        rest = frames_to_pcm(self._filter.resample(None))
+        self._filter = None  # a flushed filter graph takes nothing more
+        return rest
+
+
+def resample(pcm: bytes, from_hz: int, to_hz: int) -> bytes:
+    """Change the sample rate of PCM16 mono that is complete."""
+    resampler = Resampler(from_hz, to_hz)
+    return resampler.feed(pcm) + resampler.flush()

@@ -1,0 +1,163 @@
+"""Every knob: read from the environment and `.env`, checked at start, unit in the name.
+
+The docstring under each field says what it does and why its default is what it is;
+`.env.example` and the README repeat them for operators.
+"""
+
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from app.errors import ConfigurationError
+from app.transports.base import Dialect, Language
+
+Seconds = Annotated[float, Field(gt=0, le=3600)]
+
+
+def _url(*schemes: str, path: bool) -> AfterValidator:
+    """Check a URL: scheme, host, no credential in it, and a path only where one is ours to keep."""
+
+    def check(value: str) -> str:
+        parts = urlsplit(value)
+        if parts.scheme not in schemes or not parts.hostname:
+            raise ValueError(
+                f"must be a URL that begins with {' or '.join(f'{s}://' for s in schemes)}"
+            )
+        if "api_key" in parts.query or parts.password:
+            raise ValueError("must hold no key or password; set the key in its own variable")
+        if not path and (parts.path.strip("/") or parts.query):
+            raise ValueError("takes scheme and host only, for example https://api.example.com")
+        return value if path else value.rstrip("/")
+
+    return AfterValidator(check)
+
+
+def _number(value: object) -> object:
+    """Read a number: the environment holds nothing but text, and a literal is strict."""
+    return int(value) if isinstance(value, str) and value.isdecimal() else value
+
+
+class Settings(BaseSettings):
+    """What this process is told. Use `load()`: it raises an error that people can read."""
+
+    model_config = SettingsConfigDict(
+        env_file=".env", env_ignore_empty=True, extra="ignore", hide_input_in_errors=True
+    )
+
+    host: str = "127.0.0.1"
+    """Address to listen on; an open port is a decision, so loopback. The image sets 0.0.0.0."""
+    port: Annotated[int, Field(ge=0, le=65535)] = 8000
+    """Port to listen on; 0 takes a free one and says which."""
+    log_format: Literal["console", "json"] = "console"
+    """`json` for log collectors."""
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """Least severity that is logged."""
+    log_transcripts: bool = False
+    """Whether the log may hold what people said; off, because calls are private."""
+
+    hamsa_api_key: SecretStr | None = None
+    """Key of the speech provider. Without it the embedded simulator speaks and listens."""
+    hamsa_ws_url: Annotated[str, _url("ws", "wss", path=True)] = (
+        "wss://api.tryhamsa.com/v1/realtime/ws"
+    )
+    """The provider's whole socket URL. The key travels as a header, never in the URL."""
+    hamsa_rest_url: Annotated[str, _url("http", "https", path=False)] = "https://api.tryhamsa.com"
+    """Scheme and host of the provider's REST API; the paths are ours."""
+    hamsa_rest_http2: Literal["auto", "prior_knowledge"] = "auto"
+    """`auto`: HTTP/2 where TLS agrees on it. `prior_knowledge`: on plain text too, for sidecars."""
+    hamsa_connect_timeout_s: Seconds = 10.0
+    """Longest wait for a socket or connection to open; handshakes of 1.2 s are normal."""
+    hamsa_connect_limit: Annotated[int, Field(ge=1, le=100)] = 3
+    """Sockets opened in any window; about 4 in 20 s is known to make the provider truncate."""
+    hamsa_connect_window_s: Seconds = 20.0
+    """Length of that window."""
+    hamsa_max_connections: Annotated[int, Field(ge=1, le=1000)] = 8
+    """Most sockets open at once, for all sessions together."""
+    hamsa_pool_timeout_s: Seconds = 20.0
+    """Longest wait for a socket to come free; one window of the budget."""
+    hamsa_ping_interval_s: Seconds = 20.0
+    """Time between pings on every socket, as the provider's users found to work."""
+    hamsa_ping_timeout_s: Seconds = 10.0
+    """Longest wait for a pong before a socket counts as dead."""
+    hamsa_max_age_s: Seconds = 3300.0
+    """Age at which a socket is retired; the provider closes at 60 min."""
+    hamsa_linger_s: Annotated[float, Field(ge=0, le=10)] = 0.3
+    """How long a socket is watched for audio that comes after its `end`; nobody waits for it."""
+    hamsa_drain_timeout_s: Seconds = 15.0
+    """How long an abandoned answer may drain before its socket is closed instead."""
+
+    agent_webhook_url: Annotated[str, _url("http", "https", path=True)] | None = None
+    """The agent's whole webhook URL. Without it the simulator's agent answers."""
+    agent_node: str | None = None
+    """The n8n node to speak; default: the first that says something."""
+    agent_token: SecretStr | None = None
+    """Sent as the value of `AGENT_TOKEN_HEADER`, as it stands (write `Bearer …` if it is one)."""
+    agent_token_header: Annotated[str, Field(pattern=r"^[A-Za-z0-9-]+$")] = "Authorization"  # noqa: S105
+    """Header that carries `AGENT_TOKEN`."""
+    agent_connect_timeout_s: Seconds = 5.0
+    """Longest wait for a connection to the agent."""
+    agent_first_token_timeout_s: Seconds = 30.0
+    """Longest wait for the first word; agents that call tools think for long."""
+    agent_between_tokens_timeout_s: Seconds = 15.0
+    """Longest silence inside an answer; keep-alives do not count."""
+    agent_total_timeout_s: Seconds = 120.0
+    """Longest answer; n8n can leave a failed one open for ever."""
+
+    stt_transport: Literal["websocket", "rest"] = "websocket"
+    """Way to speech-to-text. The socket is the one that TTS uses, so it is warm."""
+    stt_timeout_s: Seconds = 15.0
+    """Longest wait for a transcript; 2 s is normal."""
+    tts_transport: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")] = "websocket"
+    """Way to text-to-speech: `websocket`, `rest`, or the name of an installed plug-in."""
+    tts_speaker: Annotated[str, Field(min_length=1, max_length=128)] = "Majd"
+    """The provider's voice, by name or by the UUID of a cloned one."""
+    tts_dialect: Dialect = "ksa"
+    """Dialect spoken."""
+    tts_sample_rate: Annotated[Literal[8000, 16000], BeforeValidator(_number)] = 16000
+    """Samples per second of the speech; the provider makes these two."""
+    tts_attempts: Annotated[int, Field(ge=1, le=10)] = 3
+    """Attempts at one sentence; a second works in 95 % of cases, a third in 99 %."""
+    tts_first_audio_timeout_s: Seconds = 8.0
+    """Longest wait for the first audio of an attempt; 0.3 to 0.6 s is normal."""
+    tts_stall_timeout_s: Seconds = 5.0
+    """Longest silence inside an answer."""
+    language: Language = "ar"
+    """Language of speech, and of status and error texts, until a client configures another."""
+
+    max_utterance_bytes: Annotated[int, Field(ge=1024, le=256 * 1024 * 1024)] = 10 * 1024 * 1024
+    """Largest recording accepted, after base64."""
+    max_utterance_s: Seconds = 120.0
+    """Longest recording accepted."""
+
+    simulator_profile: Literal["fast", "instant", "seed"] = "fast"
+    """Timing of the embedded simulator; `seed` is as slow as the real provider was measured."""
+    simulator_voice: Literal["auto", "espeak", "hum"] = "auto"
+    """Voice of the embedded simulator; `auto` speaks Arabic where espeak-ng is installed."""
+    simulator_script: str | None = None
+    """File with what the simulator pretends to hear, one line a turn."""
+
+    @property
+    def simulates_speech(self) -> bool:
+        """Whether the simulator stands in for the speech provider."""
+        return self.hamsa_api_key is None
+
+    @property
+    def simulates_agent(self) -> bool:
+        """Whether the simulator stands in for the agent."""
+        return self.agent_webhook_url is None
+
+
+def load() -> Settings:
+    """Read the settings. Raises `ConfigurationError` with a line for each wrong variable."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        lines = (
+            f"{'.'.join(str(part) for part in item['loc'][:1]).upper()}: "
+            f"{item['msg'].removeprefix('Value error, ')}"
+            for item in error.errors(include_input=False, include_url=False)
+        )
+        # The cause would carry the rejected input, and that may be a key.
+        raise ConfigurationError("\n".join(lines)) from None
