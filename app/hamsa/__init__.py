@@ -1,0 +1,1 @@
+"""The provider's protocol: codec, connection, pool, budget."""

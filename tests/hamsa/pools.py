@@ -1,0 +1,44 @@
+"""Pools for tests: the real thing, with bounds that suit a test."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from app.hamsa.budget import SlidingWindowBudget
+from app.hamsa.connection import Connection
+from app.hamsa.pool import ConnectionPool, PoolLimits
+from app.hamsa.slots import Slots
+
+KEY = "secret-key-of-the-test"
+
+
+@asynccontextmanager
+async def running_pool(
+    url: str,
+    *,
+    limit: int = 100,
+    window_s: float = 20,
+    max_connections: int = 8,
+    max_age_s: float = 3300,
+    connect_timeout_s: float = 5,
+    lease_timeout_s: float = 5,
+    linger_s: float = 0.05,
+    drain_timeout_s: float = 5,
+    ping_interval_s: float = 20,
+    ping_timeout_s: float = 10,
+) -> AsyncIterator[ConnectionPool]:
+    async def open_connection() -> Connection:
+        return await Connection.open(url, KEY, connect_timeout_s=connect_timeout_s)
+
+    slots = Slots(
+        SlidingWindowBudget(limit, window_s),
+        max_connections=max_connections,
+        max_age_s=max_age_s,
+        max_pong_age_s=50,
+    )
+    limits = PoolLimits(lease_timeout_s, linger_s, drain_timeout_s, ping_interval_s, ping_timeout_s)
+    pool = ConnectionPool(open_connection, slots, limits)
+    await pool.start()
+    try:
+        yield pool
+    finally:
+        await pool.aclose()

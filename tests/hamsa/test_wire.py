@@ -1,0 +1,158 @@
+"""The codec, line by line of what the provider really sends."""
+
+import base64
+import json
+
+import pytest
+
+from app import errors
+from app.audio import AudioFormat
+from app.hamsa import wire
+
+PCM = AudioFormat("pcm_s16le", 16000)
+
+
+def request(**changes: object) -> dict[str, object]:
+    fields: dict[str, object] = {
+        "text": "مرحبا", "speaker": "Majd", "dialect": "ksa", "language": "ar", "format": PCM,
+    }  # fmt: skip
+    fields.update(changes)
+    text = fields.pop("text")
+    return json.loads(wire.tts_request(text, **fields))  # type: ignore[arg-type]
+
+
+def test_a_tts_request_has_the_documented_shape() -> None:
+    assert request() == {
+        "type": "tts",
+        "payload": {
+            "text": "مرحبا",
+            "speaker": "Majd",
+            "dialect": "ksa",
+            "languageId": "ar",
+            "mulaw": False,
+        },
+    }
+
+
+def test_the_sample_rate_is_named_only_when_it_is_not_the_default() -> None:
+    assert request(format=AudioFormat("pcm_s16le", 8000))["payload"]["sampleRate"] == "8k"  # type: ignore[index]
+    mulaw = request(format=AudioFormat("mulaw", 8000))["payload"]
+    assert mulaw["mulaw"] is True and "sampleRate" not in mulaw  # type: ignore[index,operator]
+
+
+def test_an_stt_request_carries_the_wav_and_the_end_of_speech_settings() -> None:
+    message = json.loads(wire.stt_request(b"RIFF....", language="ar"))
+    assert message["type"] == "stt"
+    assert base64.b64decode(message["payload"].pop("audioBase64")) == b"RIFF...."
+    assert message["payload"] == {"language": "ar", "isEosEnabled": True, "eosThreshold": 0.3}
+
+
+def test_the_key_appears_in_no_request() -> None:
+    assert "key" not in json.dumps(request()).lower()
+
+
+FRAMES: list[tuple[str | bytes, wire.Frame]] = [
+    ('{"type":"info","payload":{"message":"Connected to realtime WebSocket server"}}', wire.Info()),
+    ('{"type":"ack","payload":{"message":"Connected"}}', wire.Ack()),
+    (
+        '{"type":"ack","payload":{"message":"Real time text to speach connection establesh"}}',
+        wire.Ack(),
+    ),
+    (b"\x01\x02\x03", wire.Audio(b"\x01\x02\x03")),
+    ('{"type":"end","payload":{"message":"End of TTS stream"}}', wire.End()),
+    ("السلام عليكم", wire.Transcript("السلام عليكم")),
+    ("", wire.Transcript("")),
+    ("42", wire.Transcript("42")),
+    ('"نعم"', wire.Transcript('"نعم"')),
+    ("null", wire.Transcript("null")),
+    ("[1, 2]", wire.Transcript("[1, 2]")),
+    ('{"city": "الرياض"}', wire.Transcript('{"city": "الرياض"}')),
+    ('{"type": "unheard-of"}', wire.Transcript('{"type": "unheard-of"}')),
+    ('{"type": ["end"]}', wire.Transcript('{"type": ["end"]}')),
+    ("{not json", wire.Transcript("{not json")),
+    ('{"type":"transcription","payload":{"text":"أين شحنتي"}}', wire.Transcript("أين شحنتي")),
+    ('{"type":"tts","payload":{}}', wire.Info()),
+    ('{"type":"end"}', wire.End()),
+    ('{"type":"ack","payload":null}', wire.Ack()),
+]
+
+
+@pytest.mark.parametrize(("frame", "expected"), FRAMES, ids=[str(f)[:40] for f, _ in FRAMES])
+def test_each_frame_is_told_by_what_it_is(frame: str | bytes, expected: wire.Frame) -> None:
+    assert wire.decode(frame) == expected
+
+
+FAILURES: list[tuple[str, type[errors.ProviderError]]] = [
+    ("Voice not owned by user", errors.RefusedError),
+    ("Only WAV files are supported", errors.RefusedError),
+    ("insufficient funds", errors.QuotaExceededError),
+    ("usage limit reached", errors.QuotaExceededError),
+    ("Invalid API key", errors.AuthenticationError),
+    ("rate limit exceeded", errors.RateLimitedError),
+    ("aborted", errors.ProviderUnavailableError),
+    ("", errors.ProviderUnavailableError),
+]
+
+
+@pytest.mark.parametrize(("message", "kind"), FAILURES)
+def test_an_error_frame_is_final_or_retryable_by_its_words(
+    message: str, kind: type[errors.ProviderError]
+) -> None:
+    frame = wire.decode(json.dumps({"type": "error", "payload": {"message": message}}))
+    assert isinstance(frame, wire.Failure)
+    assert type(frame.error) is kind
+
+
+@pytest.mark.parametrize("payload", ['"plain words"', "null", "7", "[]"])
+def test_an_error_frame_with_an_odd_payload_is_an_error_still(payload: str) -> None:
+    assert isinstance(wire.decode(f'{{"type":"error","payload":{payload}}}'), wire.Failure)
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [
+        (1000, errors.ConnectionLostError),
+        (1001, errors.ConnectionLostError),
+        (4001, errors.AuthenticationError),
+        (4003, errors.QuotaExceededError),
+        (4500, errors.ConnectionLostError),
+        (None, errors.ConnectionLostError),
+    ],
+)
+def test_each_close_code_has_its_meaning(
+    code: int | None, kind: type[errors.ProviderError]
+) -> None:
+    error = wire.error_from_close(code, "why")
+    assert type(error) is kind
+    assert error.retryable == (code not in (4001, 4003))
+
+
+STATUSES: list[tuple[int, bytes, type[errors.ProviderError]]] = [
+    (400, b'{"code":400,"message":"text is too long"}', errors.RefusedError),
+    (400, b'{"code":400,"message":"aborted"}', errors.ProviderUnavailableError),
+    (401, b'{"code":401,"message":"bad key"}', errors.AuthenticationError),
+    (403, b'{"code":403,"message":"insufficient funds"}', errors.QuotaExceededError),
+    (429, b'{"code":429,"message":"slow down"}', errors.RateLimitedError),
+    (429, b'{"code":10429,"message":"usage limit reached"}', errors.QuotaExceededError),
+    (429, b"", errors.RateLimitedError),
+    (500, b"<html>", errors.ProviderUnavailableError),
+    (503, b"[]", errors.ProviderUnavailableError),
+]
+
+
+@pytest.mark.parametrize(("status", "body", "kind"), STATUSES)
+def test_each_http_status_has_its_meaning(
+    status: int, body: bytes, kind: type[errors.ProviderError]
+) -> None:
+    assert type(wire.error_from_status(status, body)) is kind
+
+
+def test_retry_after_travels_with_the_rate_limit() -> None:
+    error = wire.error_from_status(429, b"", wire.retry_after_s("2"))
+    assert isinstance(error, errors.RateLimitedError)
+    assert error.retry_after_s == 2
+
+
+@pytest.mark.parametrize("header", [None, "", "soon", "-1", "Wed, 21 Oct 2026 07:28:00 GMT", "1e9"])
+def test_a_retry_after_that_makes_no_sense_is_ignored(header: str | None) -> None:
+    assert wire.retry_after_s(header) is None
