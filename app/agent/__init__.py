@@ -1,0 +1,1 @@
+"""The agent that answers: the strategy and its implementations."""

@@ -1,0 +1,1 @@
+"""Speech to text: the strategy and its implementations."""

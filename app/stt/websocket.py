@@ -1,0 +1,52 @@
+"""Speech to text over the pool of persistent sockets."""
+
+import asyncio
+
+from app import errors
+from app.audio import wav
+from app.hamsa import wire
+from app.hamsa.pool import ConnectionPool
+from app.stt.base import Transcriber, Utterance
+
+
+class WebSocketTranscriber(Transcriber):
+    """Sends the whole utterance over a leased socket; `timeout_s` bounds the wait for the answer.
+
+    A socket that breaks while it waits is replaced once: it may have died unnoticed while idle.
+    """
+
+    name = "websocket"
+
+    def __init__(self, pool: ConnectionPool, *, timeout_s: float) -> None:
+        self._pool = pool
+        self._timeout_s = timeout_s
+
+    async def transcribe(self, utterance: Utterance) -> str:
+        """Return the transcript, stripped; empty when no words were heard."""
+        request = wire.stt_request(
+            wav(utterance.pcm, utterance.format), language=utterance.language
+        )
+        try:
+            return await self._ask(request)
+        except errors.ConnectionLostError:
+            return await self._ask(request)
+
+    async def warm_up(self) -> None:
+        """Have a socket opened."""
+        self._pool.warm_up()
+
+    async def _ask(self, request: str) -> str:
+        async with self._pool.lease() as lease:
+            try:
+                async with asyncio.timeout(self._timeout_s):
+                    await lease.connection.send(request)
+                    while True:
+                        match await lease.connection.receive():
+                            case wire.Transcript(text):
+                                return text.strip()
+                            case wire.Failure(error):
+                                raise error
+            except TimeoutError:
+                raise errors.ProviderTimeoutError(
+                    f"no transcript within {self._timeout_s} s"
+                ) from None

@@ -1,0 +1,84 @@
+"""One provider answer as clean audio: strips the header, aligns samples, bounds every silence."""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
+
+from app import errors
+from app.audio import AudioFormat, HeaderStripper, SampleAligner
+from app.transports.base import Attempt, AudioStream, LateAudio
+
+
+class AnswerStream(AudioStream):
+    """Turns the raw pieces of one answer into samples.
+
+    `begin` is called once with the source of the pieces; `stall_timeout_s` bounds each silence
+    after the first audio.
+    """
+
+    def __init__(self, attempt: Attempt, format: AudioFormat, *, stall_timeout_s: float) -> None:
+        self.format = format
+        self._attempt = attempt
+        self._stall_timeout_s = stall_timeout_s
+        self._header = HeaderStripper()
+        self._aligner = SampleAligner(format.bytes_per_sample)
+        self._source: AsyncGenerator[bytes, None] | None = None
+        self._first = b""
+
+    async def begin(self, source: AsyncGenerator[bytes, None]) -> None:
+        """Wait for the first audio; from then on `format` is known.
+
+        Raises `IncompleteAudioError` when the answer holds none. The caller bounds the wait.
+        """
+        self._source = source
+        self._first = await self._next()
+        if not self._first:
+            raise errors.IncompleteAudioError("the answer holds no audio")
+        self._attempt.heard()
+        self.format = self._header.format or self.format
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        chunk = self._first
+        while chunk:
+            yield chunk
+            try:
+                async with asyncio.timeout(self._stall_timeout_s):
+                    chunk = await self._next()
+            except TimeoutError:
+                raise errors.ProviderTimeoutError(
+                    f"no audio for {self._stall_timeout_s} s"
+                ) from None
+
+    async def aclose(self) -> None:
+        """Let go of the source."""
+        if self._source is not None:
+            await self._source.aclose()
+
+    def late_audio(self, wait_s: float) -> "LateSamples":
+        """Say that audio may come after the end, for `wait_s` seconds."""
+        self.late = LateAudio(wait_s)
+        return LateSamples(self.late, self._aligner)
+
+    async def _next(self) -> bytes:
+        """Wait for the next samples; empty at the end."""
+        assert self._source is not None
+        async for piece in self._source:
+            if samples := self._aligner.feed(self._header.feed(piece)):
+                return samples
+        return self._aligner.feed(self._header.flush())
+
+
+class LateSamples:
+    """Aligns audio that comes late with what came before it."""
+
+    def __init__(self, late: LateAudio, aligner: SampleAligner) -> None:
+        self._late = late
+        self._aligner = aligner
+
+    def put(self, data: bytes) -> None:
+        """Take a piece."""
+        if samples := self._aligner.feed(data):
+            self._late.put(samples)
+
+    def close(self) -> None:
+        """Learn that no more can come."""
+        self._late.close()

@@ -1,0 +1,68 @@
+"""Where transports are found by name: ours, and those of installed packages.
+
+A package adds one with an entry point in the group `nabra.tts_transports` that names a callable
+`(TransportContext) -> TTSTransport`.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+
+from app.errors import ConfigurationError
+from app.hamsa.http import HamsaClient
+from app.hamsa.pool import ConnectionPool
+from app.settings import Settings
+from app.transports.base import TTSTransport
+from app.transports.rest import RestTransport
+from app.transports.websocket import WebSocketTransport
+
+GROUP = "nabra.tts_transports"
+
+
+@dataclass(frozen=True, slots=True)
+class TransportContext:
+    """What a transport may build on: the settings, and what is shared by the whole process."""
+
+    settings: Settings
+    pool: ConnectionPool
+    client: HamsaClient
+
+
+Factory = Callable[[TransportContext], TTSTransport]
+
+
+def _websocket(context: TransportContext) -> TTSTransport:
+    settings = context.settings
+    return WebSocketTransport(
+        context.pool,
+        first_audio_timeout_s=settings.tts_first_audio_timeout_s,
+        stall_timeout_s=settings.tts_stall_timeout_s,
+        linger_s=settings.hamsa_linger_s,
+    )
+
+
+def _rest(context: TransportContext) -> TTSTransport:
+    settings = context.settings
+    return RestTransport(
+        context.client,
+        first_audio_timeout_s=settings.tts_first_audio_timeout_s,
+        stall_timeout_s=settings.tts_stall_timeout_s,
+    )
+
+
+BUILT_IN: dict[str, Factory] = {"websocket": _websocket, "rest": _rest}
+
+
+def find(name: str) -> Factory:
+    """Return what builds the transport of this name.
+
+    Raises `ConfigurationError` with the names there are.
+    """
+    if name in BUILT_IN:
+        return BUILT_IN[name]
+    installed = {entry.name: entry for entry in entry_points(group=GROUP)}
+    if name not in installed:
+        known = ", ".join([*BUILT_IN, *sorted(installed)])
+        raise ConfigurationError(f"TTS_TRANSPORT: {name!r} is unknown; allowed: {known}")
+    factory: Factory = installed[name].load()
+    return factory

@@ -1,0 +1,70 @@
+"""Text to speech over REST `tts-stream`, on one shared HTTP/2 client."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+
+from app import errors
+from app.hamsa import wire
+from app.hamsa.http import HamsaClient
+from app.transports.answer import AnswerStream
+from app.transports.base import Attempt, AudioStream, SpeechRequest, TTSTransport
+
+PATH = "/v1/realtime/tts-stream"
+
+
+class RestTransport(TTSTransport):
+    """Speaks by one HTTP request a sentence.
+
+    `first_audio_timeout_s` bounds the wait for the first audio, `stall_timeout_s` each silence
+    after it.
+    """
+
+    name = "rest"
+
+    def __init__(
+        self, client: HamsaClient, *, first_audio_timeout_s: float, stall_timeout_s: float
+    ) -> None:
+        self._client = client
+        self._first_audio_timeout_s = first_audio_timeout_s
+        self._stall_timeout_s = stall_timeout_s
+
+    @asynccontextmanager
+    async def synthesize(self, request: SpeechRequest) -> AsyncIterator[AudioStream]:
+        """Speak one sentence by one HTTP request."""
+        attempt = request.attempt(self.name)
+        stream = AnswerStream(attempt, request.format, stall_timeout_s=self._stall_timeout_s)
+        with attempt.measured():
+            async with AsyncExitStack() as stack:
+                await self._ask(request, attempt, stream, stack)
+                yield stream
+
+    async def warm_up(self) -> None:
+        """Have a connection opened."""
+        await self._client.warm_up()
+
+    async def _ask(
+        self,
+        request: SpeechRequest,
+        attempt: Attempt,
+        stream: AnswerStream,
+        stack: AsyncExitStack,
+    ) -> None:
+        payload = wire.tts_payload(
+            request.text,
+            speaker=request.voice.speaker,
+            dialect=request.voice.dialect,
+            format=request.format,
+        )
+        try:
+            async with asyncio.timeout(self._first_audio_timeout_s):
+                attempt.sent("reused")
+                response = await stack.enter_async_context(self._client.post(PATH, payload))
+                if not response.reused:
+                    attempt.connection = "new"
+                await stack.enter_async_context(aclosing(stream))
+                await stream.begin(response.chunks())
+        except TimeoutError:
+            raise errors.ProviderTimeoutError(
+                f"no first audio within {self._first_audio_timeout_s} s"
+            ) from None

@@ -1,0 +1,87 @@
+"""Text to speech over the pool of persistent sockets."""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, asynccontextmanager
+
+from app import errors
+from app.hamsa import wire
+from app.hamsa.connection import Connection
+from app.hamsa.pool import ConnectionPool
+from app.transports.answer import AnswerStream
+from app.transports.base import AudioStream, SpeechRequest, TTSTransport
+
+
+class WebSocketTransport(TTSTransport):
+    """Speaks over a leased socket, one request at a time.
+
+    `first_audio_timeout_s` bounds the wait for the first audio, `stall_timeout_s` each silence
+    after it, `linger_s` the wait for audio that comes after the end.
+    """
+
+    name = "websocket"
+
+    def __init__(
+        self,
+        pool: ConnectionPool,
+        *,
+        first_audio_timeout_s: float,
+        stall_timeout_s: float,
+        linger_s: float,
+    ) -> None:
+        self._pool = pool
+        self._first_audio_timeout_s = first_audio_timeout_s
+        self._stall_timeout_s = stall_timeout_s
+        self._linger_s = linger_s
+
+    @asynccontextmanager
+    async def synthesize(self, request: SpeechRequest) -> AsyncIterator[AudioStream]:
+        """Speak one sentence over a socket of the pool."""
+        attempt = request.attempt(self.name)
+        with attempt.measured():
+            async with self._pool.lease() as lease:
+                stream = AnswerStream(
+                    attempt, request.format, stall_timeout_s=self._stall_timeout_s
+                )
+                async with aclosing(stream):
+                    attempt.sent("reused" if lease.reused else "new")
+                    await self._ask(lease.connection, request, stream)
+                    yield stream
+
+    async def warm_up(self) -> None:
+        """Have a socket opened."""
+        self._pool.warm_up()
+
+    async def _ask(
+        self, connection: Connection, request: SpeechRequest, stream: AnswerStream
+    ) -> None:
+        message = wire.tts_request(
+            request.text,
+            speaker=request.voice.speaker,
+            dialect=request.voice.dialect,
+            language=request.language,
+            format=request.format,
+        )
+        try:
+            async with asyncio.timeout(self._first_audio_timeout_s):
+                await connection.send(message)
+                await stream.begin(_audio_of(connection, stream, self._linger_s))
+        except TimeoutError:
+            raise errors.ProviderTimeoutError(
+                f"no first audio within {self._first_audio_timeout_s} s"
+            ) from None
+
+
+async def _audio_of(
+    connection: Connection, stream: AnswerStream, linger_s: float
+) -> AsyncGenerator[bytes, None]:
+    """Yield the audio frames of one answer; after `end`, late ones are led to the stream."""
+    while True:
+        match await connection.receive():
+            case wire.Audio(data):
+                yield data
+            case wire.Failure(error):
+                raise error
+            case wire.End():
+                connection.late = stream.late_audio(linger_s)
+                return

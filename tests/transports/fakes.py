@@ -1,0 +1,74 @@
+"""Transports that follow a script, for tests of what is built on transports."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+from app.audio import PCM16_16K
+from app.errors import ProviderError
+from app.transports.base import AudioStream, LateAudio, SpeechRequest, TTSTransport, Voice
+
+VOICE = Voice("Majd", "ksa")
+
+
+def request(text: str = "السلام عليكم ورحمة الله") -> SpeechRequest:
+    return SpeechRequest(text, VOICE, PCM16_16K)
+
+
+Step = bytes | ProviderError
+
+
+class FakeStream(AudioStream):
+    def __init__(self, steps: list[Step], late: LateAudio | None) -> None:
+        self.format = PCM16_16K
+        self.late = None
+        self._steps = steps
+        self._late = late
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for step in self._steps:
+            if isinstance(step, ProviderError):
+                raise step
+            yield step
+        self.late = self._late
+
+
+@dataclass
+class FakeTransport(TTSTransport):
+    """Answers the n-th request by the n-th script: audio, or an error in its place."""
+
+    scripts: list[list[Step]]
+    name: str = "fake"
+    late: LateAudio | None = None
+    asked: list[str] = field(default_factory=list)
+    open: int = 0
+    left_by: list[type[BaseException] | None] = field(default_factory=list)
+    warmed: int = 0
+    closed: bool = False
+
+    @asynccontextmanager
+    async def synthesize(self, request: SpeechRequest) -> AsyncIterator[AudioStream]:
+        steps = self.scripts[len(self.asked)]
+        self.asked.append(request.text)
+        attempt = request.attempt(self.name)
+        self.open += 1
+        try:
+            with attempt.measured():
+                if steps and isinstance(steps[0], ProviderError):
+                    raise steps[0]
+                attempt.sent("new")
+                attempt.heard()
+                yield FakeStream(steps, self.late)
+        except BaseException as error:
+            self.left_by.append(type(error))
+            raise
+        else:
+            self.left_by.append(None)
+        finally:
+            self.open -= 1
+
+    async def warm_up(self) -> None:
+        self.warmed += 1
+
+    async def aclose(self) -> None:
+        self.closed = True

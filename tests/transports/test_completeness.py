@@ -1,0 +1,49 @@
+"""Completeness against the text, in a table."""
+
+import pytest
+
+from app.audio import PCM16_16K
+from app.spoken import is_speakable, spoken_chars
+from app.transports.completeness import least_ms
+
+MEASURED = [(32, 83_000), (65, 210_000), (89, 274_000), (111, 395_000)]
+"""Characters of a text, bytes of its whole answer, as the provider gave them."""
+
+
+@pytest.mark.parametrize(("chars", "size"), MEASURED)
+def test_the_measured_answers_are_complete_and_a_third_of_them_is_not(
+    chars: int, size: int
+) -> None:
+    text = "ب" * chars
+    assert PCM16_16K.duration_ms(size) >= least_ms(text)
+    assert PCM16_16K.duration_ms(size // 3) < least_ms(text)
+
+
+@pytest.mark.parametrize("text", ["و", "لا", "نعم.", "5", "أهلاً وسهلاً بك في خدمة العملاء."])
+def test_a_640_byte_answer_is_complete_for_no_text(text: str) -> None:
+    assert PCM16_16K.duration_ms(640) < least_ms(text)
+
+
+@pytest.mark.parametrize(("text", "ms"), [("لا", 250), ("نعم.", 300), ("تمام!", 350)])
+def test_short_words_pass_at_the_length_they_are_spoken(text: str, ms: float) -> None:
+    assert ms >= least_ms(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [
+        ("", 0),
+        ("…!؟", 0),
+        ("😀", 0),
+        ("ـــ", 0),
+        ("نعم", 3),
+        ("نَعَمْ", 3),
+        ("نـــعم", 3),
+        ("نعم ، نعم", 7),
+        ("رقم ٣٫٥", 6),
+        ("\u200fنعم\u200f", 3),
+    ],
+)
+def test_only_what_is_spoken_counts(text: str, count: int) -> None:
+    assert spoken_chars(text) == count
+    assert is_speakable(text) == (count > 0)
