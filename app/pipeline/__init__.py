@@ -1,0 +1,1 @@
+"""One conversation, as a stream of typed events; knows no wire and no provider."""

@@ -1,0 +1,73 @@
+"""One conversation: at most one turn at a time, and what interrupts it."""
+
+import asyncio
+from types import TracebackType
+from typing import Literal, Self
+
+from app.pipeline import events
+from app.pipeline.speech import SpeechStyle
+from app.pipeline.turn import Recording, Stages, Turn
+
+
+class Session:
+    """Owns the turns of one client. Leaving its context cancels what still runs."""
+
+    def __init__(
+        self, session_id: str, stages: Stages, style: SpeechStyle, emit: events.Emit
+    ) -> None:
+        self.id = session_id
+        self.style = style
+        """How the next turn is spoken."""
+        self._stages = stages
+        self._emit = emit
+        self._turns = asyncio.TaskGroup()
+        self._count = 0
+        self._turn: Turn | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        await self._turns.__aenter__()
+        self._turns.create_task(self._stages.warm_up(), name="warm-up")
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._cancel()
+        await self._turns.__aexit__(kind, error, traceback)
+
+    async def begin(self, said: Recording | str) -> None:
+        """Begin a turn; one that still runs is interrupted: the user spoke over it."""
+        await self.interrupt("barge_in")
+        self._count += 1
+        self._turn = Turn(self._count, self.id, self._stages, self.style, self._emit)
+        self._task = self._turns.create_task(self._turn.run(said), name=f"turn-{self._count}")
+
+    async def interrupt(self, reason: Literal["barge_in", "client"]) -> None:
+        """Stop the current turn; harmless when there is none.
+
+        `Interrupted` goes out before the turn's resources are given back, and nothing of the turn
+        follows it.
+        """
+        turn = self._turn
+        if turn is None or not self._cancel():
+            return
+        timeline = turn.timeline
+        played_ms = timeline.played_ms(asyncio.get_running_loop().time())
+        await self._emit(
+            events.Interrupted(
+                turn.number, reason, timeline.heard_text(played_ms), round(played_ms)
+            )
+        )
+
+    def _cancel(self) -> bool:
+        """Cancel the current turn and let nothing more of it out; tell whether one was running."""
+        turn, task, self._turn, self._task = self._turn, self._task, None, None
+        if turn is None or task is None or task.done():
+            return False
+        turn.silence()
+        task.cancel()
+        return True

@@ -1,0 +1,77 @@
+"""When things happened in a turn, in milliseconds since the end of the user's utterance."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from app.transports.base import Attempt
+
+
+@dataclass(slots=True)
+class SentenceMetrics:
+    """How one sentence was spoken."""
+
+    index: int
+    text: str
+    attempts: Sequence[Attempt] = ()
+    audio_ms: float = 0.0
+    """Audio handed to the client."""
+
+    @property
+    def ttfb_ms(self) -> float | None:
+        """Request sent to first audio byte, of the attempt that was heard."""
+        return self.attempts[-1].ttfb_ms if self.attempts else None
+
+    @property
+    def faults(self) -> list[str]:
+        """The codes of what went wrong, in order."""
+        return [attempt.fault for attempt in self.attempts if attempt.fault]
+
+
+@dataclass(slots=True)
+class TurnMetrics:
+    """The latencies of one turn; None for what did not happen."""
+
+    stt_ms: float | None = None
+    agent_first_token_ms: float | None = None
+    first_sentence_ms: float | None = None
+    first_audio_ms: float | None = None
+    agent_done_ms: float | None = None
+    total_ms: float | None = None
+    sentences: list[SentenceMetrics] = field(default_factory=list)
+
+
+class Timeline:
+    """Takes the times of one turn. `now` is the loop's clock in seconds."""
+
+    def __init__(self, started_at: float) -> None:
+        self.metrics = TurnMetrics()
+        self._started_at = started_at
+
+    def since_start_ms(self, now: float) -> float:
+        """Return how long ago the user's utterance ended."""
+        return (now - self._started_at) * 1000
+
+    def sentence(self, text: str) -> SentenceMetrics:
+        """Begin the next sentence."""
+        sentence = SentenceMetrics(len(self.metrics.sentences), text)
+        self.metrics.sentences.append(sentence)
+        return sentence
+
+    def played_ms(self, now: float) -> float:
+        """Estimate what was heard by a player that began with the first audio and never waited."""
+        if self.metrics.first_audio_ms is None:
+            return 0.0
+        sent_ms = sum(sentence.audio_ms for sentence in self.metrics.sentences)
+        return min(sent_ms, self.since_start_ms(now) - self.metrics.first_audio_ms)
+
+    def heard_text(self, played_ms: float) -> str:
+        """Return the words that fit into so much audio, sentence by sentence."""
+        heard: list[str] = []
+        for sentence in self.metrics.sentences:
+            if played_ms <= 0 or not sentence.audio_ms:
+                break
+            words = sentence.text.split()
+            share = min(1.0, played_ms / sentence.audio_ms)
+            heard += words[: round(len(words) * share)]
+            played_ms -= sentence.audio_ms
+        return " ".join(heard)

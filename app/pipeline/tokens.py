@@ -1,0 +1,47 @@
+"""Joins the pieces of an answer, so that they do not leave one by one."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+INTERVAL_S = 0.040
+"""At most one message in this time (the client protocol's promise)."""
+
+
+class TokenBatcher:
+    """Hands text on at once when it is quiet, and joined when it comes fast."""
+
+    def __init__(self, emit: Callable[[str], Awaitable[None]]) -> None:
+        self._emit = emit
+        self._pieces: list[str] = []
+        self._filled = asyncio.Event()
+        self._ended = asyncio.Event()
+
+    def put(self, piece: str) -> None:
+        """Take a piece."""
+        self._pieces.append(piece)
+        self._filled.set()
+
+    def end(self) -> None:
+        """Let `run` hand on what is left, and return."""
+        self._ended.set()
+        self._filled.set()
+
+    async def run(self) -> None:
+        """Hand text on until the end."""
+        while True:
+            await self._filled.wait()
+            self._filled.clear()
+            if self._pieces:
+                text = "".join(self._pieces)
+                self._pieces.clear()
+                await self._emit(text)
+            if self._ended.is_set():
+                return
+            await self._pause()
+
+    async def _pause(self) -> None:
+        try:
+            async with asyncio.timeout(INTERVAL_S):
+                await self._ended.wait()
+        except TimeoutError:
+            return

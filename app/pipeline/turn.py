@@ -1,0 +1,200 @@
+"""One turn: speech to text, the agent, sentences, text to speech, all streaming."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+import structlog
+
+from app.agent.base import Agent, AgentRequest
+from app.audio import PCM16_16K, decode_utterance
+from app.errors import AgentError, InternalError, NabraError, NoSpeechError
+from app.pipeline import events
+from app.pipeline.sentences import SentenceSplitter
+from app.pipeline.speech import Speech, SpeechStyle
+from app.pipeline.timeline import Timeline
+from app.pipeline.tokens import TokenBatcher
+from app.spoken import is_speakable
+from app.stt.base import Transcriber, Utterance
+from app.transports.base import TTSTransport
+
+log = structlog.get_logger(__name__)
+
+MAX_WAITING_SENTENCES = 64
+"""Sentences written but not yet spoken; some minutes of speech. Beyond it the agent is not read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stages:
+    """The strategies of a conversation, shared by all sessions."""
+
+    transcriber: Transcriber
+    agent: Agent
+    transport: TTSTransport
+    max_utterance_s: float
+    """Longest recording that is decoded."""
+    log_transcripts: bool = False
+    """Whether a turn's log line may hold what was said."""
+
+    async def warm_up(self) -> None:
+        """Open what the first turn would otherwise wait for."""
+        await self.transcriber.warm_up()
+        await self.transport.warm_up()
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """A whole utterance as the client recorded it, in any container."""
+
+    data: bytes
+
+
+class Turn:
+    """Takes one utterance or typed text through all stages."""
+
+    def __init__(
+        self,
+        number: int,
+        session_id: str,
+        stages: Stages,
+        style: SpeechStyle,
+        emit: events.Emit,
+    ) -> None:
+        self.number = number
+        self.timeline = Timeline(asyncio.get_running_loop().time())
+        self.over = False
+        self._session_id = session_id
+        self._stages = stages
+        self._style = style
+        self._emit_event = emit
+        self._agent_error: AgentError | None = None
+        self._words: dict[str, str] = {}
+        """What was said, for the log, if it may hold that."""
+
+    def silence(self) -> None:
+        """Let no event of this turn leave any more."""
+        self.over = True
+
+    async def run(self, said: Recording | str) -> None:
+        """Answer what was said. Failures are told to the client; the turn ends in `TurnDone`."""
+        outcome = "interrupted"
+        try:
+            outcome = await self._answer(said)
+            self.timeline.metrics.total_ms = self._now_ms()
+            await self._emit(events.TurnDone(self.number, self.timeline.metrics))
+        finally:
+            self._log(outcome)
+
+    async def _answer(self, said: Recording | str) -> str:
+        """Take what was said through the stages; return how that ended."""
+        try:
+            text = said if isinstance(said, str) else await self._transcribe(said)
+            self._keep("heard", text)
+            await self._reply(text)
+            if self._agent_error is not None:
+                raise self._agent_error
+        except NabraError as error:
+            await self._emit(events.Failed(error, self.number))
+            return error.code
+        except Exception:
+            log.exception("turn failed", session=self._session_id, turn=self.number)
+            await self._emit(events.Failed(InternalError(), self.number))
+            return InternalError.code
+        return "done"
+
+    async def _transcribe(self, recording: Recording) -> str:
+        await self._emit(events.Status("transcribing", self.number))
+        pcm = await asyncio.to_thread(
+            decode_utterance, recording.data, max_s=self._stages.max_utterance_s
+        )
+        utterance = Utterance(pcm, PCM16_16K, self._style.language)
+        text = await self._stages.transcriber.transcribe(utterance)
+        self.timeline.metrics.stt_ms = self._now_ms()
+        if not text:
+            raise NoSpeechError("the transcript is empty")
+        await self._emit(events.Transcribed(self.number, text))
+        return text
+
+    async def _reply(self, text: str) -> None:
+        """Let the agent write, and speak each sentence as soon as it is written."""
+        await self._emit(events.Status("thinking", self.number))
+        sentences: asyncio.Queue[str | None] = asyncio.Queue(MAX_WAITING_SENTENCES)
+        speech = Speech(self.number, self._stages.transport, self._style, self.timeline, self._emit)
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._think(text, sentences), name="think")
+            tasks.create_task(speech.say(_until_none(sentences)), name="speak")
+
+    async def _think(self, text: str, sentences: asyncio.Queue[str | None]) -> None:
+        request = AgentRequest(text, self._session_id)
+        splitter = SentenceSplitter()
+        tokens = TokenBatcher(lambda piece: self._emit(events.Token(self.number, piece)))
+        answer: list[str] = []
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(tokens.run(), name="tokens")
+            try:
+                async with self._stages.agent.answer(request) as pieces:
+                    async for piece in pieces:
+                        if not answer:
+                            self.timeline.metrics.agent_first_token_ms = self._now_ms()
+                        answer.append(piece)
+                        tokens.put(piece)
+                        await self._release(splitter.feed(piece), sentences)
+            except AgentError as error:
+                self._agent_error = error  # told when what came before it has been spoken
+            await self._release(splitter.flush(), sentences)
+            tokens.end()
+        self.timeline.metrics.agent_done_ms = self._now_ms()
+        if answer:
+            self._keep("answered", "".join(answer))
+            await self._emit(events.Answered(self.number, "".join(answer)))
+        await sentences.put(None)
+
+    async def _release(self, texts: list[str], sentences: asyncio.Queue[str | None]) -> None:
+        for text in filter(is_speakable, texts):
+            if self.timeline.metrics.first_sentence_ms is None:
+                self.timeline.metrics.first_sentence_ms = self._now_ms()
+            await sentences.put(text)
+
+    def _keep(self, what: str, words: str) -> None:
+        if self._stages.log_transcripts:
+            self._words[what] = words
+
+    async def _emit(self, event: events.Event) -> None:
+        if self.over:
+            return
+        try:
+            await self._emit_event(event)
+        except events.ClientGoneError:
+            self.over = True  # the session learns it too, and cancels this turn
+
+    def _now_ms(self) -> float:
+        return self.timeline.since_start_ms(asyncio.get_running_loop().time())
+
+    def _log(self, outcome: str) -> None:
+        """Write the one line that tells this turn: all latencies, and no words unless allowed."""
+        metrics = self.timeline.metrics
+        log.info(
+            "turn",
+            session=self._session_id,
+            turn=self.number,
+            outcome=outcome,
+            stt_ms=_rounded(metrics.stt_ms),
+            agent_first_token_ms=_rounded(metrics.agent_first_token_ms),
+            first_sentence_ms=_rounded(metrics.first_sentence_ms),
+            first_audio_ms=_rounded(metrics.first_audio_ms),
+            agent_done_ms=_rounded(metrics.agent_done_ms),
+            total_ms=_rounded(metrics.total_ms),
+            sentences=len(metrics.sentences),
+            attempts=sum(len(sentence.attempts) for sentence in metrics.sentences),
+            faults=[fault for sentence in metrics.sentences for fault in sentence.faults],
+            **self._words,
+        )
+
+
+def _rounded(ms: float | None) -> int | None:
+    return None if ms is None else round(ms)
+
+
+async def _until_none(queue: asyncio.Queue[str | None]) -> AsyncIterator[str]:
+    while (item := await queue.get()) is not None:
+        yield item

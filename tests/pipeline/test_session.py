@@ -1,0 +1,225 @@
+"""A conversation with scripted stages: what the client hears of it, and in which order."""
+
+import asyncio
+
+import pytest
+import structlog
+
+from app import errors
+from app.pipeline import events
+from app.pipeline.session import Session
+from app.pipeline.turn import Recording, Stages
+from app.transports.base import LateAudio
+from tests.gateway import ARABIC_WAV
+from tests.pipeline.fakes import STYLE, FakeAgent, FakeTranscriber, Recorder
+from tests.transports.fakes import FakeTransport, Step
+
+FIRST = "أهلاً وسهلاً بك في خدمة العملاء لشركة ناقل إكسبرس في الرياض."
+SECOND = "شحنتك في الطريق إليك الآن وستصل قبل الظهر إن شاء الله تعالى."
+AUDIO: list[Step] = [b"\x01\x00" * 1600, b"\x02\x00" * 1600]
+
+
+def stages(
+    agent: FakeAgent, transport: FakeTransport, transcriber: FakeTranscriber | None = None
+) -> Stages:
+    return Stages(transcriber or FakeTranscriber(), agent, transport, max_utterance_s=120)
+
+
+async def converse(
+    agent: FakeAgent,
+    transport: FakeTransport,
+    said: Recording | str = "أين شحنتي؟",
+    transcriber: FakeTranscriber | None = None,
+) -> Recorder:
+    recorder = Recorder()
+    async with Session("s", stages(agent, transport, transcriber), STYLE, recorder.emit) as session:
+        await session.begin(said)
+        await recorder.until(events.TurnDone)
+    return recorder
+
+
+async def test_a_turn_tells_its_events_in_the_order_of_their_meaning() -> None:
+    transcriber = FakeTranscriber()
+    recorder = await converse(
+        FakeAgent([f"{FIRST} ", SECOND]),
+        FakeTransport([[*AUDIO], [*AUDIO]]),
+        Recording(ARABIC_WAV),
+        transcriber,
+    )
+    statuses = [status.code for status in recorder.of(events.Status)]
+    assert statuses == ["transcribing", "thinking", "speaking"]
+    assert [event.text for event in recorder.of(events.SentenceStarted)] == [FIRST, SECOND]
+    assert len(recorder.of(events.SpeechStarted)) == 1
+    assert b"".join(event.data for event in recorder.of(events.AudioChunk)) == 2 * (
+        b"\x01\x00" * 1600 + b"\x02\x00" * 1600
+    )
+    assert recorder.of(events.Answered)[0].text == f"{FIRST} {SECOND}"
+    assert recorder.kinds[-1] == "TurnDone"
+    assert transcriber.heard[0].format.sample_rate_hz == 16000
+
+
+async def test_the_first_sentence_is_spoken_before_the_second_is_written() -> None:
+    goes_on = asyncio.Event()
+    agent = FakeAgent([f"{FIRST} ", goes_on, SECOND])
+    recorder = Recorder()
+    transport = FakeTransport([[*AUDIO], [*AUDIO]])
+    async with Session("s", stages(agent, transport), STYLE, recorder.emit) as session:
+        await session.begin("مرحبا")
+        await recorder.until(events.AudioChunk)
+        assert transport.asked == [FIRST]
+        goes_on.set()
+        await recorder.until(events.TurnDone)
+    assert transport.asked == [FIRST, SECOND]
+
+
+async def test_text_with_nothing_speakable_is_shown_and_not_sent() -> None:
+    transport = FakeTransport([])
+    recorder = await converse(FakeAgent(["😀 … !"]), transport)
+    assert transport.asked == []
+    assert recorder.of(events.Answered)[0].text == "😀 … !"
+    assert not recorder.of(events.Failed)
+
+
+async def test_a_sentence_that_fails_is_told_and_the_next_is_spoken() -> None:
+    fails: list[Step] = [errors.IncompleteAudioError("short")]
+    recorder = await converse(FakeAgent([f"{FIRST} ", SECOND]), FakeTransport([fails, [*AUDIO]]))
+    (failure,) = recorder.of(events.Failed)
+    assert failure.error.code == "incomplete-audio"
+    assert failure.recoverable
+    assert [event.text for event in recorder.of(events.SentenceStarted)] == [SECOND]
+    metrics = recorder.of(events.TurnDone)[0].metrics
+    assert [sentence.faults for sentence in metrics.sentences] == [["incomplete-audio"], []]
+
+
+async def test_an_answer_that_is_cut_is_spoken_as_far_as_it_goes_and_then_told() -> None:
+    agent = FakeAgent([f"{FIRST} ", "شحنتك في", errors.AgentCutError("cut")])
+    recorder = await converse(agent, FakeTransport([[*AUDIO], [*AUDIO]]))
+    assert [event.text for event in recorder.of(events.SentenceStarted)] == [FIRST, "شحنتك في"]
+    assert recorder.kinds[-2:] == ["Failed", "TurnDone"]
+    assert recorder.of(events.Failed)[0].error.code == "agent-cut"
+
+
+@pytest.mark.parametrize(
+    ("transcriber", "code"),
+    [
+        (FakeTranscriber(""), "no-speech"),
+        (FakeTranscriber(errors.AuthenticationError("key")), "provider-authentication"),
+    ],
+)
+async def test_without_a_transcript_the_agent_is_not_asked(
+    transcriber: FakeTranscriber, code: str
+) -> None:
+    agent = FakeAgent([])
+    recorder = await converse(agent, FakeTransport([]), Recording(ARABIC_WAV), transcriber)
+    assert [event.error.code for event in recorder.of(events.Failed)] == [code]
+    assert agent.asked == []
+    assert recorder.kinds[-1] == "TurnDone"
+
+
+async def test_a_fault_of_ours_is_told_as_internal_and_the_session_goes_on() -> None:
+    class Broken(FakeAgent):
+        def answer(self, request: object) -> object:  # type: ignore[override]
+            raise ZeroDivisionError
+
+    recorder = await converse(Broken([]), FakeTransport([]))
+    assert [event.error.code for event in recorder.of(events.Failed)] == ["internal"]
+
+
+async def test_audio_that_comes_after_the_end_is_played_before_the_next_sentence() -> None:
+    late = LateAudio(wait_s=30)
+    late.put(b"\x09\x00")
+    transport = FakeTransport([[*AUDIO], [*AUDIO]], late=late)
+    late.close()
+    recorder = await converse(FakeAgent([f"{FIRST} ", SECOND]), transport)
+    told = [event for event in recorder.events if not isinstance(event, events.Token)]
+    second = next(
+        at
+        for at, event in enumerate(told)
+        if isinstance(event, events.SentenceStarted) and event.index == 1
+    )
+    assert isinstance(told[second - 1], events.AudioChunk)
+    assert told[second - 1].data == b"\x09\x00"
+
+
+async def test_audio_that_comes_after_the_last_end_is_waited_for() -> None:
+    late = LateAudio(wait_s=30)
+    recorder = Recorder()
+    transport = FakeTransport([[*AUDIO]], late=late)
+    async with Session("s", stages(FakeAgent([FIRST]), transport), STYLE, recorder.emit) as session:
+        await session.begin("مرحبا")
+        while len(recorder.of(events.AudioChunk)) < 2:
+            await asyncio.sleep(0)
+        late.put(b"\x09\x00")
+        late.close()
+        await recorder.until(events.TurnDone)
+    assert recorder.of(events.AudioChunk)[-1].data == b"\x09\x00"
+
+
+async def test_audio_whose_turn_has_passed_is_counted() -> None:
+    late = LateAudio(wait_s=30)
+    late.take()
+    late.put(b"\x09\x00")
+    assert (late.take(), late.missed_bytes) == (b"", 2)
+
+
+async def test_waiting_for_late_audio_is_bounded() -> None:
+    await LateAudio(wait_s=0.001).settled()
+
+
+async def test_a_new_utterance_interrupts_the_turn_and_nothing_of_it_follows() -> None:
+    never = asyncio.Event()
+    agent = FakeAgent([f"{FIRST} ", never])
+    transport = FakeTransport([[*AUDIO], [*AUDIO]])
+    recorder = Recorder()
+    async with Session("s", stages(agent, transport), STYLE, recorder.emit) as session:
+        await session.begin("الأول")
+        await recorder.until(events.AudioChunk)
+        await session.begin("الثاني")
+        (interrupted,) = recorder.of(events.Interrupted)
+        at = recorder.events.index(interrupted)
+        while len(recorder.of(events.SentenceStarted)) < 2:
+            await asyncio.sleep(0)
+        await session.interrupt("client")
+    assert interrupted.turn == 1
+    assert interrupted.reason == "barge_in"
+    assert all(event.turn == 2 for event in recorder.events[at + 1 :])
+    assert [event.reason for event in recorder.of(events.Interrupted)] == ["barge_in", "client"]
+    assert agent.open == transport.open == 0
+
+
+async def test_leaving_the_session_cancels_the_turn_and_leaves_no_task() -> None:
+    before = asyncio.all_tasks()
+    agent = FakeAgent([FIRST, asyncio.Event()])
+    transport = FakeTransport([[*AUDIO]])
+    recorder = Recorder()
+    async with Session("s", stages(agent, transport), STYLE, recorder.emit) as session:
+        await session.begin("مرحبا")
+        await recorder.until(events.Token)
+    assert asyncio.all_tasks() == before
+    assert agent.open == transport.open == 0
+
+
+async def test_a_client_that_is_gone_ends_nothing_but_its_own_events() -> None:
+    recorder = Recorder(gone=True)
+    agent = FakeAgent([FIRST])
+    async with Session(
+        "s", stages(agent, FakeTransport([[*AUDIO]])), STYLE, recorder.emit
+    ) as session:
+        await session.begin("مرحبا")
+    assert recorder.events == []
+
+
+@pytest.mark.parametrize("allowed", [False, True])
+async def test_the_log_holds_what_was_said_only_where_it_may(allowed: bool) -> None:
+    agent, transport = FakeAgent([FIRST]), FakeTransport([[*AUDIO]])
+    recorder = Recorder()
+    shared = Stages(FakeTranscriber(), agent, transport, 120, log_transcripts=allowed)
+    with structlog.testing.capture_logs() as lines:
+        async with Session("s", shared, STYLE, recorder.emit) as session:
+            await session.begin("كلمة السر")
+            await recorder.until(events.TurnDone)
+    (line,) = [line for line in lines if line["event"] == "turn"]
+    assert (line.get("heard"), line.get("answered")) == (
+        ("كلمة السر", FIRST) if allowed else (None, None)
+    )
+    assert ("كلمة السر" in str(lines)) == allowed

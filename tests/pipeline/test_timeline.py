@@ -1,0 +1,38 @@
+"""What was heard, from the clock."""
+
+import pytest
+
+from app.pipeline.timeline import Timeline
+
+
+def spoken(*sentences: tuple[str, float]) -> Timeline:
+    timeline = Timeline(started_at=10.0)
+    for text, audio_ms in sentences:
+        timeline.sentence(text).audio_ms = audio_ms
+    return timeline
+
+
+def test_nothing_was_heard_before_the_first_audio() -> None:
+    assert Timeline(10.0).played_ms(11.0) == 0
+
+
+def test_no_more_was_heard_than_was_sent_or_than_time_passed() -> None:
+    timeline = spoken(("واحد", 3000))
+    timeline.metrics.first_audio_ms = 500
+    assert timeline.played_ms(11.0) == pytest.approx(500)
+    assert timeline.played_ms(99.0) == 3000
+
+
+@pytest.mark.parametrize(
+    ("played_ms", "text"),
+    [
+        (0, ""),
+        (1000, "واحد اثنان"),
+        (2000, "واحد اثنان ثلاثة أربعة"),
+        (3000, "واحد اثنان ثلاثة أربعة خمسة"),
+        (9000, "واحد اثنان ثلاثة أربعة خمسة ستة"),
+    ],
+)
+def test_the_text_heard_is_the_words_that_fit_into_the_audio(played_ms: float, text: str) -> None:
+    timeline = spoken(("واحد اثنان ثلاثة أربعة", 2000), ("خمسة ستة", 2000), ("لم يُسمع", 0))
+    assert timeline.heard_text(played_ms) == text
