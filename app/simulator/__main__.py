@@ -1,0 +1,83 @@
+"""`python -m app.simulator`: the simulator by itself."""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, get_args
+
+from app.simulator.config import SimulatorConfig
+from app.simulator.faults import FAULT_NAMES
+from app.simulator.profiles import ProfileName
+from app.simulator.script import read_lines
+from app.simulator.server import run
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Read the command line and serve."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    try:
+        config = SimulatorConfig.validated(_values(options))
+    except (ValueError, OSError) as error:
+        parser.error(str(error))
+    run(config, exit_with_parent=options.exit_with_parent)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m app.simulator", description=__doc__)
+    parser.add_argument("--profile", choices=get_args(ProfileName), default="fast")
+    parser.add_argument("--seed", type=int, default=0, help="decides which requests faults strike")
+    parser.add_argument("--voice", choices=("auto", "espeak", "hum"), default="auto")
+    parser.add_argument("--script", type=Path, help="what callers say, one line a turn, UTF-8")
+    parser.add_argument(
+        "--fault",
+        action="append",
+        default=[],
+        metavar="NAME=PROBABILITY",
+        help=f"may be given several times; names: {', '.join(FAULT_NAMES)}",
+    )
+    parser.add_argument(
+        "--throttle",
+        metavar="LIMIT/SECONDS[:MODE]",
+        help="sockets that may be opened; mode truncated (default) or refused",
+    )
+    parser.add_argument("--ws-port", type=int, default=0, help="0: any free port")
+    parser.add_argument("--http-port", type=int, default=0, help="0: any free port")
+    parser.add_argument("--key", help="the only key to accept; default: any")
+    parser.add_argument(
+        "--exit-with-parent", action="store_true", help="end when standard input ends"
+    )
+    return parser
+
+
+def _values(options: argparse.Namespace) -> dict[str, Any]:
+    """Turn options into configuration values; raises `ValueError`."""
+    names = ("profile", "seed", "voice", "ws_port", "http_port", "key")
+    return {
+        **{name: getattr(options, name) for name in names},
+        "script": read_lines(options.script) if options.script else None,
+        "faults": dict(parse_fault(fault) for fault in options.fault),
+        "throttle": parse_throttle(options.throttle) if options.throttle else None,
+    }
+
+
+def parse_fault(option: str) -> tuple[str, float]:
+    """Read `name=0.35`; a bare name means always. Raises `ValueError`."""
+    name, _, probability = option.partition("=")
+    try:
+        return name, float(probability or 1)
+    except ValueError:
+        raise ValueError(f"faults.{name}: {probability!r} is no number") from None
+
+
+def parse_throttle(option: str) -> dict[str, str]:
+    """Read `4/20` or `4/20:refused`. Raises `ValueError`."""
+    budget, _, mode = option.partition(":")
+    limit, slash, window_s = budget.partition("/")
+    if not slash:
+        raise ValueError(f"throttle: {option!r} is not like 4/20 or 4/20:refused")
+    return {"limit": limit, "window_s": window_s, "mode": mode or "truncated"}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,78 @@
+"""Timing profiles: how long everything takes."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+ProfileName = Literal["fast", "instant", "seed"]
+
+TimingField = Literal[
+    "handshake_ms",
+    "rest_connect_ms",
+    "first_audio_ms",
+    "realtime_factor",
+    "stt_ms",
+    "agent_first_token_ms",
+    "agent_token_ms",
+    "agent_answer_ms",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Say how long each step takes; zero means at once."""
+
+    handshake_ms: float
+    """From the upgrade request on the socket to its answer: TCP, TLS and handshake in one."""
+    rest_connect_ms: float
+    """What the first speech request on a new HTTP connection waits more than later ones."""
+    first_audio_ms: float
+    """From the request to the first audio."""
+    realtime_factor: float
+    """How many times faster than it plays the rest of the audio comes; 0 is as fast as it goes."""
+    stt_ms: float
+    """From the utterance to its transcript."""
+    agent_first_token_ms: float
+    """From the webhook request to the first piece of the answer."""
+    agent_token_ms: float
+    """Between two pieces of the answer."""
+    agent_answer_ms: float
+    """From the webhook request to the last piece; when not 0 it replaces `agent_token_ms`."""
+
+
+PROFILES: dict[ProfileName, Timing] = {
+    # Chosen so that a conversation by hand feels live, and yet every stage takes some time.
+    "fast": Timing(
+        handshake_ms=20,
+        rest_connect_ms=10,
+        first_audio_ms=60,
+        realtime_factor=12,
+        stt_ms=150,
+        agent_first_token_ms=120,
+        agent_token_ms=12,
+        agent_answer_ms=0,
+    ),
+    "instant": Timing(
+        handshake_ms=0,
+        rest_connect_ms=0,
+        first_audio_ms=0,
+        realtime_factor=0,
+        stt_ms=0,
+        agent_first_token_ms=0,
+        agent_token_ms=0,
+        agent_answer_ms=0,
+    ),
+    # As measured in the field against the real providers: handshake 0.8 s and TLS 0.4 s; a cold
+    # REST sentence 2.8 s against 1.2 s on a warm connection; first audio 0.28 to 0.6 s on a warm
+    # socket, here its middle; a 5 s sentence streams out in 1.6 s; an answer of four sentences
+    # takes 6.4 s, its first token about 1 s (seen on an n8n of our own).
+    "seed": Timing(
+        handshake_ms=1_200,
+        rest_connect_ms=1_600,
+        first_audio_ms=440,
+        realtime_factor=3,
+        stt_ms=2_000,
+        agent_first_token_ms=1_000,
+        agent_token_ms=0,
+        agent_answer_ms=6_400,
+    ),
+}

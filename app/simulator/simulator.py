@@ -1,0 +1,173 @@
+"""Simulator: both servers of the stand-in, on free loopback ports."""
+
+import asyncio
+import logging
+import socket
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self, cast
+
+from hypercorn.asyncio import serve as serve_http
+from hypercorn.config import Config as HypercornConfig
+from websockets.asyncio.server import serve as serve_websocket
+
+from app.audio import PCM16_16K, AudioFormat
+from app.simulator import control, webhook, websocket
+from app.simulator.config import SimulatorConfig
+from app.simulator.http import HTTPApp
+from app.simulator.ledger import Record, Stats
+from app.simulator.websocket import SocketServer
+from app.simulator.world import World
+
+_HOST = "127.0.0.1"
+_BACKLOG = 128
+_CLOSE_TIMEOUT_S = 0.3  # on loopback a client that has not answered a close by then never will
+_GRACE_S = 0.3  # for HTTP connections that are still open when all work was cancelled
+_MAX_MESSAGE_BYTES = 32 * 2**20  # a quarter of an hour of speech, in base64
+_MAX_QUEUED_MESSAGES = 64
+_NO_LIMIT = 2**31  # hypercorn would leave an HTTP/2 client after 1,000 requests, amid the others
+
+_log = logging.getLogger(__name__)
+_websocket_log = logging.getLogger(f"{__name__}.websocket")
+_websocket_log.setLevel(logging.CRITICAL)  # a client that leaves amid a handshake is no news
+
+
+@dataclass(frozen=True, slots=True)
+class Urls:
+    """Where the simulator listens."""
+
+    hamsa_ws_url: str
+    hamsa_rest_url: str
+    """Scheme, host and port."""
+    agent_webhook_url: str
+    control_url: str
+
+
+class Simulator:
+    """Serve while its context lasts."""
+
+    def __init__(self, config: SimulatorConfig | None = None) -> None:
+        self._world = World(config or SimulatorConfig())
+        self._stack = AsyncExitStack()
+        self._urls: Urls | None = None
+
+    @property
+    def urls(self) -> Urls:
+        """Say where it listens; only inside its context."""
+        if self._urls is None:
+            raise RuntimeError("the simulator does not listen yet")
+        return self._urls
+
+    @property
+    def config(self) -> SimulatorConfig:
+        """Give the configuration in force."""
+        return self._world.config
+
+    @property
+    def stats(self) -> Stats:
+        """Give the live totals."""
+        return self._world.ledger.stats
+
+    @property
+    def requests(self) -> Sequence[Record]:
+        """Give the last 1,000 requests, oldest first."""
+        return tuple(self._world.ledger.timeline)
+
+    @property
+    def voice_name(self) -> str:
+        """Name the voice: `espeak-ng` or `hum`."""
+        return self._world.voice.name
+
+    def configure(self, patch: Mapping[str, Any]) -> None:
+        """Change it while it runs, as `PATCH /simulator` does.
+
+        `faults` and `timing` change entry by entry, where None takes one away. Raises `ValueError`
+        that names the field.
+        """
+        self._world.configure(patch)
+
+    def clear_faults(self) -> None:
+        """Take all faults and the throttle away."""
+        self._world.clear_faults()
+
+    def expected_audio(self, text: str, format: AudioFormat = PCM16_16K) -> bytes:
+        """Return what an unbroken answer for this text holds, byte for byte; may block.
+
+        With espeak-ng this holds for as long as the voice remembers the text (64 MiB of audio).
+        """
+        return self._world.voice.speak(text, format)
+
+    async def __aenter__(self) -> Self:
+        async with AsyncExitStack() as stack:
+            stack.callback(self._world.voice.close)
+            tasks = await stack.enter_async_context(asyncio.TaskGroup())
+            http = await stack.enter_async_context(_http_server(self._world, tasks))
+            ws = await stack.enter_async_context(_socket_server(self._world))
+            self._urls = Urls(
+                hamsa_ws_url=f"ws://{_HOST}:{ws}{websocket.PATH}",
+                hamsa_rest_url=f"http://{_HOST}:{http}",
+                agent_webhook_url=f"http://{_HOST}:{http}{webhook.PATH}",
+                control_url=f"http://{_HOST}:{http}{control.PATH}",
+            )
+            self._stack = stack.pop_all()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self._stack.aclose()
+
+    def __repr__(self) -> str:
+        where = self._urls.hamsa_ws_url if self._urls else "not listening"
+        return f"<Simulator {where} {self.stats.sockets_open} sockets open>"
+
+
+@asynccontextmanager
+async def _socket_server(world: World) -> AsyncIterator[int]:
+    """Serve the provider's socket; yields the port."""
+    server = SocketServer(world)
+    async with serve_websocket(
+        server.talk,
+        _HOST,
+        world.config.ws_port,
+        process_request=server.admit,
+        compression=None,
+        ping_interval=world.config.ping_interval_s,
+        close_timeout=_CLOSE_TIMEOUT_S,
+        max_size=_MAX_MESSAGE_BYTES,
+        max_queue=_MAX_QUEUED_MESSAGES,
+        logger=_websocket_log,
+    ) as listening:
+        port: int = next(iter(listening.sockets)).getsockname()[1]
+        yield port
+
+
+@asynccontextmanager
+async def _http_server(world: World, tasks: asyncio.TaskGroup) -> AsyncIterator[int]:
+    """Serve everything that speaks HTTP; yields the port."""
+    app, stop = HTTPApp(world), asyncio.Event()
+    listener = socket.create_server((_HOST, world.config.http_port), backlog=_BACKLOG)
+    port: int = listener.getsockname()[1]
+    # It listens already, so that clients may connect before hypercorn takes over the descriptor.
+    config = HypercornConfig.from_mapping(
+        bind=f"fd://{listener.detach()}",
+        backlog=_BACKLOG,
+        errorlog=_log,
+        include_server_header=False,
+        keep_alive_max_requests=_NO_LIMIT,
+        keep_alive_timeout=world.config.keep_alive_timeout_s,
+        graceful_timeout=_GRACE_S,
+    )
+    serving = serve_http(cast(Any, app), config, shutdown_trigger=stop.wait)
+    server = tasks.create_task(serving, name="sim-http")
+    try:
+        yield port
+    finally:
+        app.abort()
+        stop.set()
+        await asyncio.wait([server])
