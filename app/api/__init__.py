@@ -1,0 +1,1 @@
+"""What clients see: the wire messages, the socket, health."""

@@ -1,0 +1,269 @@
+"""Builds everything from the settings: the only place that knows all the parts."""
+
+import asyncio
+import socket
+import sys
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+import structlog
+import uvicorn
+from fastapi import FastAPI, WebSocket
+
+from app import logs
+from app.agent.webhook import WebhookAgent, make_client
+from app.api import health
+from app.api.socket import VoiceEndpoint
+from app.audio import AudioFormat
+from app.errors import ConfigurationError
+from app.hamsa.budget import SlidingWindowBudget
+from app.hamsa.connection import Connection
+from app.hamsa.http import HamsaClient
+from app.hamsa.pool import ConnectionPool, PoolLimits
+from app.hamsa.slots import Slots
+from app.pipeline.speech import SpeechStyle
+from app.pipeline.turn import Stages
+from app.settings import Settings, load
+from app.simulator.child import SimulatorProcess
+from app.stt.base import Transcriber
+from app.stt.rest import RestTranscriber
+from app.stt.websocket import WebSocketTranscriber
+from app.transports import registry
+from app.transports.base import Voice
+from app.transports.resilient import ResilientTransport
+
+log = structlog.get_logger(__name__)
+
+SIMULATOR_KEY = "simulator"
+"""Any key will do there."""
+
+GRACE_S = 5
+"""How long a stop waits for clients to leave."""
+
+
+@dataclass(frozen=True, slots=True)
+class Providers:
+    """Whom to talk to: the real ones, the simulator, or one of each."""
+
+    ws_url: str
+    rest_url: str
+    key: str
+    http2_prior_knowledge: bool
+    agent_url: str
+    simulated_voice: str | None = None
+    """What the simulator speaks with; None when it does not speak."""
+
+
+async def find_providers(settings: Settings, stack: AsyncExitStack) -> Providers:
+    """Return the configured providers; a simulator on `stack` stands for what is not configured."""
+    simulated: dict[str, str] = {}
+    if settings.simulates_speech or settings.simulates_agent:
+        arguments = [
+            f"--profile={settings.simulator_profile}",
+            f"--voice={settings.simulator_voice}",
+        ]
+        if settings.simulator_script:
+            arguments.append(f"--script={settings.simulator_script}")
+        simulated = (await stack.enter_async_context(SimulatorProcess(arguments))).urls
+    agent_url = settings.agent_webhook_url or simulated["agent_webhook_url"]
+    if settings.hamsa_api_key is None:
+        return Providers(
+            ws_url=simulated["hamsa_ws_url"],
+            rest_url=simulated["hamsa_rest_url"],
+            key=SIMULATOR_KEY,
+            http2_prior_knowledge=True,
+            agent_url=agent_url,
+            simulated_voice=simulated["voice"],
+        )
+    return Providers(
+        ws_url=settings.hamsa_ws_url,
+        rest_url=settings.hamsa_rest_url,
+        key=settings.hamsa_api_key.get_secret_value(),
+        http2_prior_knowledge=settings.hamsa_rest_http2 == "prior_knowledge",
+        agent_url=agent_url,
+    )
+
+
+def make_pool(settings: Settings, providers: Providers) -> ConnectionPool:
+    """Build the pool of sockets; it serves when it is started."""
+
+    async def open_connection() -> Connection:
+        return await Connection.open(
+            providers.ws_url, providers.key, connect_timeout_s=settings.hamsa_connect_timeout_s
+        )
+
+    slots = Slots(
+        SlidingWindowBudget(settings.hamsa_connect_limit, settings.hamsa_connect_window_s),
+        max_connections=settings.hamsa_max_connections,
+        max_age_s=settings.hamsa_max_age_s,
+        # two rounds of pings may be under way before a socket counts as dead
+        max_pong_age_s=2 * settings.hamsa_ping_interval_s + settings.hamsa_ping_timeout_s,
+    )
+    limits = PoolLimits(
+        lease_timeout_s=settings.hamsa_pool_timeout_s,
+        linger_s=settings.hamsa_linger_s,
+        drain_timeout_s=settings.hamsa_drain_timeout_s,
+        ping_interval_s=settings.hamsa_ping_interval_s,
+        ping_timeout_s=settings.hamsa_ping_timeout_s,
+    )
+    return ConnectionPool(open_connection, slots, limits)
+
+
+async def make_agent(
+    settings: Settings, providers: Providers, stack: AsyncExitStack
+) -> WebhookAgent:
+    """Build the agent on a client of its own, closed with `stack`."""
+    client = await stack.enter_async_context(
+        make_client(connect_timeout_s=settings.agent_connect_timeout_s)
+    )
+    token = settings.agent_token
+    return WebhookAgent(
+        client=client,
+        url=providers.agent_url,
+        node=settings.agent_node,
+        headers={settings.agent_token_header: token.get_secret_value()} if token else {},
+        first_token_timeout_s=settings.agent_first_token_timeout_s,
+        between_tokens_timeout_s=settings.agent_between_tokens_timeout_s,
+        total_timeout_s=settings.agent_total_timeout_s,
+    )
+
+
+async def make_stages(settings: Settings, providers: Providers, stack: AsyncExitStack) -> Stages:
+    """Build the strategies; `stack` closes them."""
+    pool = make_pool(settings, providers)
+    await pool.start()
+    stack.push_async_callback(pool.aclose)
+    client = HamsaClient(
+        providers.rest_url,
+        providers.key,
+        connect_timeout_s=settings.hamsa_connect_timeout_s,
+        http2_prior_knowledge=providers.http2_prior_knowledge,
+    )
+    stack.push_async_callback(client.aclose)
+    transcriber: Transcriber = (
+        WebSocketTranscriber(pool, timeout_s=settings.stt_timeout_s)
+        if settings.stt_transport == "websocket"
+        else RestTranscriber(client, timeout_s=settings.stt_timeout_s)
+    )
+    factory = registry.find(settings.tts_transport)
+    chosen = factory(registry.TransportContext(settings, pool, client))
+    transport = ResilientTransport([chosen], attempts=settings.tts_attempts)
+    stack.push_async_callback(transport.aclose)
+    agent = await make_agent(settings, providers, stack)
+    return Stages(transcriber, agent, transport, settings.max_utterance_s, settings.log_transcripts)
+
+
+def create_app(settings: Settings, address: str = "") -> FastAPI:
+    """Build the application, which says at its start that it is found at `address`.
+
+    Raises `ConfigurationError` for a transport that there is not.
+    """
+    registry.find(settings.tts_transport)
+    style = SpeechStyle(
+        voice=Voice(settings.tts_speaker, settings.tts_dialect),
+        format=AudioFormat("pcm_s16le", settings.tts_sample_rate),
+        language=settings.language,
+    )
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            providers = await find_providers(settings, stack)
+            stages = await make_stages(settings, providers, stack)
+            app.state.endpoint = VoiceEndpoint(
+                stages, style, max_utterance_bytes=settings.max_utterance_bytes
+            )
+            warming = await stack.enter_async_context(asyncio.TaskGroup())
+            task = warming.create_task(stages.warm_up(), name="warm-up")
+            stack.callback(task.cancel)
+            print(describe(settings, providers), f"Open   {address}", sep="\n", flush=True)
+            yield
+
+    app = FastAPI(title="Nabra", lifespan=lifespan, openapi_url=None)
+    app.include_router(health.router)
+
+    @app.websocket("/ws/agent")
+    @app.websocket("/ws/agent/")
+    @app.websocket("/ws/agent/{session_id}")
+    @app.websocket("/ws/agent/{session_id}/")
+    async def voice(websocket: WebSocket, session_id: str | None = None) -> None:
+        endpoint: VoiceEndpoint = websocket.app.state.endpoint
+        await endpoint.serve(websocket, session_id)
+
+    return app
+
+
+def describe(settings: Settings, providers: Providers) -> str:
+    """Say in three lines who listens, answers and speaks."""
+    real = providers.simulated_voice is None
+    provider = "Hamsa" if real else "simulator"
+    hears = "" if real else ": transcripts come from a script"
+    voice = "" if real else f", voice {providers.simulated_voice}"
+    agent = "simulator" if settings.simulates_agent else "webhook"
+    return "\n".join(
+        (
+            f"STT    {provider} by {settings.stt_transport}{hears}",
+            f"Agent  {agent}",
+            f"TTS    {provider} by {settings.tts_transport}{voice}, {settings.tts_sample_rate} Hz",
+        )
+    )
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Bind the port. Raises `OSError` when that cannot be."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.listen(2048)
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+def address_of(listener: socket.socket) -> str:
+    """Return where to point a browser; a listener on all interfaces is found at localhost."""
+    host, port = listener.getsockname()[:2]
+    if host in ("0.0.0.0", "::"):
+        host = "localhost"
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def serve() -> None:
+    """Run the gateway until it is told to stop; end with one clear line when it cannot start."""
+    try:
+        settings = load()
+        registry.find(settings.tts_transport)
+    except ConfigurationError as error:
+        sys.exit(f"nabra cannot start:\n{error}")
+    logs.configure(settings.log_level, settings.log_format)
+    try:
+        listener = listen(settings.host, settings.port)
+    except OSError as error:
+        sys.exit(f"nabra cannot listen on {settings.host}:{settings.port}: {error.strerror}")
+    app = create_app(settings, address_of(listener))
+    if settings.hamsa_api_key is None and "hamsa_ws_url" in settings.model_fields_set:
+        log.warning("HAMSA_WS_URL has no effect without HAMSA_API_KEY: the simulator speaks")
+    with listener:
+        uvicorn.Server(server_config(app, settings)).run(sockets=[listener])
+
+
+def server_config(app: FastAPI, settings: Settings) -> uvicorn.Config:
+    """Configure the server: what the socket carries does not compress."""
+    return uvicorn.Config(
+        app,
+        loop="uvloop",
+        ws="websockets-sansio",
+        ws_per_message_deflate=False,
+        # base64 adds a third; twice that, so that what is somewhat too long is told so by an
+        # error, and only what is absurd costs the connection (1009)
+        ws_max_size=2 * (settings.max_utterance_bytes * 4 // 3 + 65536),
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=GRACE_S,
+    )

@@ -1,0 +1,186 @@
+"""The commands: what they say, what they refuse, and what they end with."""
+
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from pydantic import SecretStr
+from typer.testing import CliRunner
+
+from app.cli import commands
+from app.settings import Settings
+from app.simulator import FaultSpec, SimulatorConfig, Throttle, server
+
+PROGRAM = "import sys; from app.cli import main; sys.argv[0] = 'nabra'; main()"
+HEAVY = {"uvicorn", "fastapi", "websockets", "httpx", "av", "structlog", "hypercorn"}
+NOBODY = "ws://127.0.0.1:1/ws/agent/"  # port 1 (tcpmux) has no listener on any machine of today
+
+
+@pytest.fixture
+def runner(monkeypatch: pytest.MonkeyPatch) -> CliRunner:
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "100")
+    return CliRunner()
+
+
+def test_help_lists_the_commands(runner: CliRunner) -> None:
+    """`nabra --help` names everything it can do."""
+    result = runner.invoke(commands, ["--help"])
+    assert result.exit_code == 0
+    assert all(command in result.output for command in ("serve", "simulate", "talk"))
+
+
+@pytest.mark.parametrize("command", ["serve", "simulate", "talk"])
+def test_command_help(runner: CliRunner, command: str) -> None:
+    """Every command explains itself."""
+    result = runner.invoke(commands, [command, "--help"])
+    assert result.exit_code == 0
+    assert f"{command} [OPTIONS]" in result.output
+
+
+def test_help_is_quick() -> None:
+    """Help loads no server, no client and no codec."""
+    program = f"import sys, app.cli; print(*({HEAVY!r} & set(sys.modules)))"
+    result = subprocess.run(
+        [sys.executable, "-c", program], check=True, capture_output=True, text=True
+    )
+    assert result.stdout.strip() == ""
+
+
+def test_serve_starts_the_gateway(runner: CliRunner, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`serve` leaves everything to `app.main`."""
+    started: list[bool] = []
+    main = ModuleType("app.main")
+    main.serve = lambda: started.append(True)  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "app.main", main)
+    assert runner.invoke(commands, ["serve"]).exit_code == 0
+    assert started == [True]
+
+
+def test_ctrl_c_ends_the_gateway_well(runner: CliRunner, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that was stopped at the terminal did not fail."""
+
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    main = ModuleType("app.main")
+    main.serve = interrupted  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "app.main", main)
+    assert runner.invoke(commands, ["serve"]).exit_code == 0
+
+
+def test_simulate_says_how_to_use_it(tmp_path: Path) -> None:
+    """The settings that it prints are a `.env`, with the addresses where it listens."""
+    command = [sys.executable, "-c", PROGRAM, "simulate", "--voice", "hum", "--key", "k1"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        printed = [process.stdout.readline() for _ in range(8)]
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=10) == 0
+    assert "Change faults" in printed[-1]
+    (tmp_path / ".env").write_text("".join(printed))
+    settings = Settings(_env_file=tmp_path / ".env")  # type: ignore[call-arg]
+    assert settings.hamsa_api_key
+    assert settings.hamsa_api_key.get_secret_value() == "k1"
+    assert {"hamsa_ws_url", "hamsa_rest_url", "agent_webhook_url"} <= settings.model_fields_set
+
+
+def test_simulate_hands_all_options_over(
+    runner: CliRunner, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Every option reaches the simulator's configuration."""
+    started: list[SimulatorConfig] = []
+    monkeypatch.setattr(server, "run", lambda config, announce: started.append(config))
+    (tmp_path / "script.txt").write_text("مرحبا\nشكرا\n", encoding="utf-8")
+    result = runner.invoke(commands, [
+        "simulate", "--profile", "instant", "--seed", "7", "--voice", "hum",
+        "--script", str(tmp_path / "script.txt"), "--fault", "truncated=0.35",
+        "--fault", "late_frames", "--throttle", "4/20:refused", "--key", "k1",
+        "--ws-port", "9001", "--http-port", "9002",
+    ])  # fmt: skip
+    assert result.exit_code == 0
+    assert started == [
+        SimulatorConfig(
+            profile="instant", seed=7, voice="hum", script=("مرحبا", "شكرا"),
+            faults={"truncated": FaultSpec(probability=0.35), "late_frames": FaultSpec()},
+            throttle=Throttle(limit=4, window_s=20, mode="refused"),
+            key=SecretStr("k1"), ws_port=9001, http_port=9002,
+        )
+    ]  # fmt: skip
+
+
+def test_simulate_on_a_port_that_is_taken(runner: CliRunner) -> None:
+    """A port in use is one line and 1."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        result = runner.invoke(commands, ["simulate", "--voice", "hum", "--http-port", port])
+    assert result.exit_code == 1
+    assert result.stderr.startswith("nabra: the simulator cannot start: ")
+    assert result.stderr.count("\n") == 1
+
+
+def test_simulate_with_an_absent_script(runner: CliRunner, tmp_path: Path) -> None:
+    """A script that cannot be read is named."""
+    absent = tmp_path / "absent.txt"
+    result = runner.invoke(commands, ["simulate", "--script", str(absent)])
+    assert result.exit_code == 1
+    assert result.stderr == f"nabra: cannot read {absent}: No such file or directory\n"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["sing"],
+        ["simulate", "--fault", "gremlins=1"],
+        ["simulate", "--fault", "truncated=often"],
+        ["simulate", "--fault", "truncated=2"],
+        ["simulate", "--throttle", "4"],
+        ["simulate", "--profile", "slow"],
+        ["simulate", "--ws-port", "65536"],
+        ["talk", "--volume", "11"],
+        ["talk", "--timeout-s", "0"],
+        ["talk", "--timeout-s", "soon"],
+        ["talk", "question.wav"],
+    ],
+)
+def test_wrong_usage(runner: CliRunner, arguments: list[str]) -> None:
+    """A wrong option ends with 2."""
+    assert runner.invoke(commands, arguments).exit_code == 2
+
+
+def test_connection_refused(runner: CliRunner) -> None:
+    """A gateway that is not there is one line on stderr, and 1."""
+    result = runner.invoke(commands, ["talk", "--text", "مرحبا", "--url", NOBODY])
+    assert result.exit_code == 1
+    assert result.stdout == "You: مرحبا\n" or result.stdout == ""
+    assert result.stderr == (
+        f"nabra: cannot reach {NOBODY}: nothing listens there (is `nabra serve` running?)\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "complaint"),
+    [("absent.wav", "No such file"), ("empty.wav", "is empty"), (".", "Is a directory")],
+)
+def test_unusable_recording(runner: CliRunner, tmp_path: Path, name: str, complaint: str) -> None:
+    """A recording that cannot be read is one line, before anything is connected."""
+    (tmp_path / "empty.wav").touch()
+    result = runner.invoke(commands, ["talk", "--audio", str(tmp_path / name), "--url", NOBODY])
+    assert result.exit_code == 1
+    assert complaint in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+def test_end_of_input_ends_the_conversation() -> None:
+    """Typed turns are read only once there is a gateway; the exit code is the program's."""
+    result = subprocess.run(
+        [sys.executable, "-c", PROGRAM, "talk", "--url", NOBODY],
+        check=False, stdin=subprocess.DEVNULL, capture_output=True, text=True,
+    )  # fmt: skip
+    assert result.returncode == 1
+    assert result.stderr.startswith("nabra: cannot reach ")
+    assert "Traceback" not in result.stderr

@@ -1,0 +1,213 @@
+"""Promises that the files of this repository make to each other."""
+
+import re
+import shutil
+import subprocess
+import tomllib
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+
+from app import errors
+from app.api.protocol import ClientMessage
+from app.audio import AudioFormat
+from app.settings import Settings
+from app.transports.base import SpeechRequest, Voice
+from app.transports.resilient import ResilientTransport
+
+ROOT = Path(__file__).parent.parent
+MESSAGES = get_args(ClientMessage)
+LOCKS = ("requirements.lock", "requirements-simulator.lock", "requirements-dev.lock")
+# In pieces, or this file would name them.
+REGISTRY_HOSTS = tuple(
+    ".".join(pieces)
+    for pieces in (
+        ("pypi", "org"), ("pythonhosted", "org"), ("pypi", "python", "org"), ("piwheels", "org"),
+        ("registry", "npmjs", "org"), ("registry", "yarnpkg", "com"), ("npm", "pkg", "github"),
+        ("crates", "io"), ("proxy", "golang", "org"), ("rubygems", "org"), ("anaconda", "org"),
+        ("repo", "maven", "apache", "org"), ("repo1", "maven", "org"), ("docker", "io"),
+        ("ghcr", "io"), ("quay", "io"), ("gcr", "io"), ("unpkg", "com"), ("jsdelivr", "net"),
+        ("deb", "debian", "org"), ("archive", "ubuntu", "com"),
+    )
+)  # fmt: skip
+
+
+def text(name: str) -> str:
+    return (ROOT / name).read_text(encoding="utf-8")
+
+
+def repository_files() -> list[Path]:
+    """Tracked files, and those that are neither tracked nor ignored."""
+    git = shutil.which("git")
+    if git is None or not (ROOT / ".git").exists():
+        pytest.skip("not a git checkout")
+    command = [git, "-C", str(ROOT), "ls-files", "-coz", "--exclude-standard"]
+    names = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    return [path for name in names.split("\0") if name and (path := ROOT / name).is_file()]
+
+
+def locked(name: str) -> dict[str, str]:
+    """Map each package of a lock to its version and marker."""
+    pins = re.findall(r"^([a-z0-9-]+)==(.+?) *\\$", text(name), re.MULTILINE)
+    return dict(pins)
+
+
+def declared() -> dict[str, list[str]]:
+    """Map each lock to the names of the packages that pyproject.toml asks to be in it."""
+    project = tomllib.loads(text("pyproject.toml"))
+    groups = project["dependency-groups"]
+    runtime = project["project"]["dependencies"] + groups["build"]
+    simulator = runtime + project["project"]["optional-dependencies"]["simulator"]
+    lists = dict(zip(LOCKS, (runtime, simulator, simulator + groups["dev"]), strict=True))
+    return {lock: [_name(item) for item in items] for lock, items in lists.items()}
+
+
+def _name(requirement: str) -> str:
+    return re.split(r"[^A-Za-z0-9._-]", requirement)[0].lower().replace("_", "-")
+
+
+def test_no_file_names_a_registry() -> None:
+    """Where packages come from is the machine's business."""
+    offenders = [
+        f"{path.relative_to(ROOT)}: {host}"
+        for path in repository_files()
+        for host in REGISTRY_HOSTS
+        if host.encode() in path.read_bytes()
+    ]
+    assert offenders == []
+
+
+@pytest.mark.parametrize("document", [".env.example", "README.md"])
+def test_every_setting_is_documented(document: str) -> None:
+    """A setting that nobody can find does not exist, and one that is gone misleads."""
+    known = {name.upper() for name in Settings.model_fields}
+    if document == "README.md":
+        rows = re.findall(r"^\|([^|]*)\|", text(document), re.MULTILINE)
+        found = set(re.findall(r"`([A-Z0-9_]+)`", "".join(rows)))
+    else:
+        found = set(re.findall(r"^#?([A-Z0-9_]+)=", text(document), re.MULTILINE))
+    assert found == known
+
+
+def test_example_shows_the_defaults(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`.env.example` with every line in force changes nothing."""
+    for name in Settings.model_fields:
+        monkeypatch.delenv(name.upper(), raising=False)
+    example = re.sub(r"^#([A-Z0-9_]+=)", r"\1", text(".env.example"), flags=re.MULTILINE)
+    (tmp_path / ".env").write_text(example)
+    monkeypatch.chdir(tmp_path)
+    assert Settings() == Settings(_env_file=None)  # type: ignore[call-arg]
+
+
+@pytest.mark.parametrize("name", LOCKS)
+def test_lock_is_pinned_by_hash_alone(name: str) -> None:
+    """No line of a lock says where to fetch from, and every pin has a hash."""
+    lines = text(name).splitlines()
+    assert not [line for line in lines if "://" in line or " @ " in line or line.startswith("-")]
+    pins = [number for number, line in enumerate(lines) if line and not line.startswith((" ", "#"))]
+    assert len(pins) > 20
+    assert all(lines[number + 1].lstrip().startswith("--hash=sha256:") for number in pins)
+
+
+@pytest.mark.parametrize("name", LOCKS)
+def test_lock_holds_what_the_project_asks_for(name: str) -> None:
+    """A dependency that was added is locked (`make lock`)."""
+    assert set(declared()[name]) <= locked(name).keys()
+
+
+def test_locks_agree() -> None:
+    """Each lock holds the one before it, at the same versions: `make run` after `make test`."""
+    runtime, simulator, dev = (locked(name) for name in LOCKS)
+    assert runtime.items() <= simulator.items() <= dev.items()
+
+
+def test_default_image_has_no_gpl_part() -> None:
+    """The extra that is GPL stays out of the lock that the default image is made from."""
+    assert "espeakng-loader" not in locked("requirements.lock")
+    stages = re.findall(r"^FROM (\S+) AS (\S+)", text("Dockerfile"), re.MULTILINE)
+    assert stages[-1] == ("runtime", "gateway")
+    last_stage = text("Dockerfile").rpartition("\nFROM ")[2]
+    assert "COPY --from=builder " in last_stage
+    assert "demo" not in last_stage
+
+
+def test_image_copies_what_is_there() -> None:
+    """Every COPY from the build context names a file that exists and is let through."""
+    copies = re.findall(r"^COPY (?!--from)(.+) \S+$", text("Dockerfile"), re.MULTILINE)
+    sources = {source for copy in copies for source in copy.split()}
+    let_through = set(re.findall(r"^!(.+)$", text(".dockerignore"), re.MULTILINE))
+    assert sources == let_through
+    assert [source for source in sources if not (ROOT / source).exists()] == []
+
+
+def test_package_metadata_files_are_copied() -> None:
+    """What pyproject.toml refers to is there when the image builds the package."""
+    project = tomllib.loads(text("pyproject.toml"))["project"]
+    copied = text("Dockerfile").partition("COPY pyproject.toml ")[2].partition("\n")[0].split()
+    assert {project["readme"], *project["license-files"]} <= set(copied)
+
+
+def test_readme_names_existing_commands() -> None:
+    """Every `make …` that the README shows is a target."""
+    targets = set(re.findall(r"^([a-z]+):", text("Makefile"), re.MULTILINE))
+    shown = set(re.findall(r"(?:^    |`)make ([a-z]+)", text("README.md"), re.MULTILINE))
+    assert {"run", "test"} <= shown <= targets
+
+
+async def test_readme_transport_speaks() -> None:
+    """The transport that the README shows works as it stands there."""
+
+    async def ask_my_provider(sentence: str, _voice: Voice) -> AsyncIterator[bytes]:
+        for char in sentence:
+            yield char.encode() * 3200
+
+    example = text("README.md").partition("```python\n")[2].partition("```")[0]
+    namespace: dict[str, Any] = {"ask_my_provider": ask_my_provider}
+    exec(example, namespace)
+    request = SpeechRequest("ab", Voice("Majd", "ksa"), AudioFormat())
+    transport = ResilientTransport([namespace["make"](None)], attempts=1)
+    async with transport.synthesize(request) as stream:
+        audio = b"".join([chunk async for chunk in stream])
+    assert audio == b"a" * 3200 + b"b" * 3200
+    assert [attempt.transport for attempt in request.attempts] == ["mine"]
+    assert request.attempts[0].ttfb_ms is not None
+
+
+def test_every_error_is_documented() -> None:
+    """A client can look up each code that it may be sent."""
+    leaves, families = set(), [errors.NabraError]
+    while families:
+        children = (family := families.pop()).__subclasses__()
+        families += children
+        if not children and family is not errors.ConfigurationError:
+            leaves.add(family.code)
+    table = text("docs/protocol.md").partition("## Errors")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\|([^|]*)\|", table, re.MULTILINE)
+    assert set(re.findall(r"`([a-z0-9-]+)`", "".join(rows))) == leaves
+
+
+def test_every_client_message_is_documented() -> None:
+    """What the gateway understands is what the document lists."""
+    table = text("docs/protocol.md").partition("## From the client")[2].partition("\n## ")[0]
+    understood = {get_args(kind.model_fields["type"].annotation)[0] for kind in MESSAGES}
+    assert set(re.findall(r'"type": "([a-z_]+)"', table)) == understood
+
+
+def test_links_lead_somewhere() -> None:
+    """Documents link to files that exist."""
+    documents = [ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").glob("*.md")]
+    dead = [
+        f"{document.relative_to(ROOT)}: {target}"
+        for document in documents
+        for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", document.read_text(encoding="utf-8"))
+        if not (document.parent / target).exists()
+    ]
+    assert dead == []
+
+
+def test_changelog_has_unreleased_changes() -> None:
+    """What is about to be released is told to users."""
+    unreleased = text("CHANGELOG.md").partition("## [Unreleased]")[2].partition("\n## ")[0]
+    assert "\n- " in unreleased

@@ -1,0 +1,159 @@
+"""`nabra serve` as a process: what it says, and how it ends."""
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.gateway import audio_of, calling
+
+ROOT = Path(__file__).parent.parent
+SERVE = (sys.executable, "-c", "from app.cli import main; main()", "serve")
+
+
+def environment(**changes: str) -> dict[str, str]:
+    """The environment of a user who has set nothing but this."""
+    kept = {name: value for name, value in os.environ.items() if name in ("PATH", "HOME")}
+    return {
+        **kept,
+        "PYTHONPATH": str(ROOT),
+        "PORT": "0",
+        "SIMULATOR_PROFILE": "instant",
+        "SIMULATOR_VOICE": "hum",
+        **changes,
+    }
+
+
+@asynccontextmanager
+async def serving(
+    cwd: Path, **changes: str
+) -> AsyncIterator[tuple[asyncio.subprocess.Process, str]]:
+    """Start it, and take its banner up to the line that says where it listens."""
+    process = await asyncio.create_subprocess_exec(
+        *SERVE,
+        cwd=cwd,
+        env=environment(**changes),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    banner = ""
+    try:
+        while "Open" not in banner:
+            line = await process.stdout.readline()
+            assert line, (banner, await process.stderr.read() if process.stderr else b"")
+            banner += line.decode()
+        yield process, banner
+    finally:
+        if process.returncode is None:
+            process.terminate()
+        await process.communicate()
+
+
+def address(banner: str) -> str:
+    return banner.split("Open")[1].split(maxsplit=1)[0]
+
+
+async def test_without_any_setting_it_serves_with_the_simulator_and_says_so(tmp_path: Path) -> None:
+    async with serving(tmp_path) as (_, banner):
+        lines = banner.splitlines()
+        assert [line.split()[0] for line in lines] == ["STT", "Agent", "TTS", "Open"]
+        assert all("simulator" in line for line in lines[:3])
+        async with httpx.AsyncClient(trust_env=False) as client:
+            page = await client.get(f"{address(banner)}/")
+            assert page.status_code == 200 and "Nabra" in page.text
+            assert (await client.get(f"{address(banner)}/healthz")).status_code == 200
+        url = address(banner).replace("http", "ws") + "/ws/agent/"
+        async with calling(url) as caller:
+            await caller.say()
+            assert audio_of(await caller.until("done"))
+
+
+async def test_one_provider_configured_leaves_the_other_to_the_simulator(tmp_path: Path) -> None:
+    async with serving(tmp_path, HAMSA_API_KEY="k", HAMSA_WS_URL="ws://127.0.0.1:9/") as (_, said):
+        stt, agent, tts, _ = said.splitlines()
+        assert "Hamsa" in stt and "Hamsa" in tts and "simulator" in agent
+    async with serving(tmp_path, AGENT_WEBHOOK_URL="http://127.0.0.1:9/") as (_, said):
+        stt, agent, tts, _ = said.splitlines()
+        assert "simulator" in stt and "simulator" in tts and "webhook" in agent
+
+
+async def failing(cwd: Path, **changes: str) -> tuple[int, str]:
+    process = await asyncio.create_subprocess_exec(
+        *SERVE,
+        cwd=cwd,
+        env=environment(**changes),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    output, _ = await process.communicate()
+    assert process.returncode is not None
+    return process.returncode, output.decode()
+
+
+async def test_a_port_in_use_gives_one_clear_line(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        code, output = await failing(tmp_path, PORT=str(port))
+    assert code == 1
+    assert output.strip() == f"nabra cannot listen on 127.0.0.1:{port}: Address already in use"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "allowed"),
+    [
+        ("TTS_TRANSPORT", "carrier-pigeon", "websocket, rest"),
+        ("STT_TRANSPORT", "telepathy", "'websocket' or 'rest'"),
+        ("TTS_SAMPLE_RATE", "44100", "8000 or 16000"),
+        ("PORT", "99999", "65535"),
+    ],
+)
+async def test_a_wrong_setting_stops_the_start_and_says_what_is_allowed(
+    tmp_path: Path, name: str, value: str, allowed: str
+) -> None:
+    code, output = await failing(tmp_path, **{name: value})
+    assert code == 1
+    assert f"{name}:" in output
+    assert allowed in output
+    assert "Traceback" not in output
+
+
+def children_of(pid: int) -> list[int]:
+    text = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii")
+    return [int(child) for child in text.split()]
+
+
+def runs(pid: int) -> bool:
+    """Tell whether a process runs; a zombie that nobody reaps does not."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return False
+    return stat.rpartition(")")[2].split()[0] != "Z"
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="reads Linux's /proc")
+@pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
+async def test_the_simulator_ends_with_its_parent_however_that_ends(
+    tmp_path: Path, end: signal.Signals
+) -> None:
+    async with serving(tmp_path) as (process, _):
+        (child,) = children_of(process.pid)
+        process.send_signal(end)
+        await process.wait()
+        while runs(child):
+            await asyncio.sleep(0.01)
+
+
+async def test_a_stop_says_nothing_frightening(tmp_path: Path) -> None:
+    async with serving(tmp_path) as (process, _):
+        process.send_signal(signal.SIGINT)
+        _, errors = await process.communicate()
+    assert b"Traceback" not in errors
