@@ -1,0 +1,1 @@
+"""Measures the gateway against the simulator: timings live here, and not in the tests."""

@@ -1,0 +1,20 @@
+"""Run all scenarios, or those that are named: `python -m bench [name …]`."""
+
+import asyncio
+import sys
+
+from bench import first_audio
+
+SCENARIOS = {"first_audio": first_audio.run}
+
+
+def main(names: list[str]) -> None:
+    """Run the scenarios of these names; all, when there are none."""
+    unknown = sorted(set(names) - set(SCENARIOS))
+    if unknown:
+        sys.exit(f"no scenario is called {', '.join(unknown)}; there are: {', '.join(SCENARIOS)}")
+    for name in names or SCENARIOS:
+        asyncio.run(SCENARIOS[name]())
+
+
+main(sys.argv[1:])
