@@ -21,17 +21,29 @@ def _url(*schemes: str, path: bool) -> AfterValidator:
 
     def check(value: str) -> str:
         parts = urlsplit(value)
+        try:
+            parts.port  # noqa: B018 - reading it checks it
+        except ValueError:
+            raise ValueError("has a port that is none; allowed: 0 to 65535") from None
         if parts.scheme not in schemes or not parts.hostname:
             raise ValueError(
                 f"must be a URL that begins with {' or '.join(f'{s}://' for s in schemes)}"
             )
-        if "api_key" in parts.query or parts.password:
+        if "api_key" in parts.query.lower() or "@" in parts.netloc:
             raise ValueError("must hold no key or password; set the key in its own variable")
         if not path and (parts.path.strip("/") or parts.query):
             raise ValueError("takes scheme and host only, for example https://api.example.com")
         return value if path else value.rstrip("/")
 
     return AfterValidator(check)
+
+
+def _strip(value: object) -> object:
+    """Drop the line end that a key read from a file brings along: no header may hold one."""
+    return value.strip() if isinstance(value, str) else value
+
+
+_stripped = BeforeValidator(_strip)
 
 
 def _number(value: object) -> object:
@@ -57,7 +69,7 @@ class Settings(BaseSettings):
     log_transcripts: bool = False
     """Whether the log may hold what people said; off, because calls are private."""
 
-    hamsa_api_key: SecretStr | None = None
+    hamsa_api_key: Annotated[SecretStr, _stripped] | None = None
     """Key of the speech provider. Without it the embedded simulator speaks and listens."""
     hamsa_ws_url: Annotated[str, _url("ws", "wss", path=True)] = (
         "wss://api.tryhamsa.com/v1/realtime/ws"
@@ -85,6 +97,10 @@ class Settings(BaseSettings):
     """Age at which a socket is retired; the provider closes at 60 min."""
     hamsa_linger_s: Annotated[float, Field(ge=0, le=10)] = 0.3
     """How long a socket is watched for audio that comes after its `end`; nobody waits for it."""
+    hamsa_idle_timeout_s: Seconds = 300.0
+    """How long a socket above the minimum may go without use before it is closed."""
+    hamsa_min_connections: Annotated[int, Field(ge=0, le=100)] = 1
+    """Sockets kept however long they are idle."""
     hamsa_drain_timeout_s: Seconds = 15.0
     """How long an abandoned answer may drain before its socket is closed instead."""
 
@@ -92,7 +108,7 @@ class Settings(BaseSettings):
     """The agent's whole webhook URL. Without it the simulator's agent answers."""
     agent_node: str | None = None
     """The n8n node to speak; default: the first that says something."""
-    agent_token: SecretStr | None = None
+    agent_token: Annotated[SecretStr, _stripped] | None = None
     """Sent as the value of `AGENT_TOKEN_HEADER`, as it stands (write `Bearer …` if it is one)."""
     agent_token_header: Annotated[str, Field(pattern=r"^[A-Za-z0-9-]+$")] = "Authorization"  # noqa: S105
     """Header that carries `AGENT_TOKEN`."""
@@ -110,19 +126,29 @@ class Settings(BaseSettings):
     stt_timeout_s: Seconds = 15.0
     """Longest wait for a transcript; 2 s is normal."""
     tts_transport: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")] = "websocket"
-    """Way to text-to-speech: `websocket`, `rest`, or the name of an installed plug-in."""
+    """Way to text-to-speech: `websocket`, `rest`, `auto` (a socket that is free, else REST), or the
+    name of an installed plug-in."""
+    tts_fallback: Literal["websocket", "rest", "none"] | None = None
+    """The way taken when that one fails; by default the other of the two."""
+    tts_lookahead: Annotated[int, Field(ge=0, le=5)] = 1
+    """Sentences made ahead of the one that is heard, so that a repair is not heard either."""
+    tts_hedge_after_ms: Annotated[int, Field(ge=0, le=60_000)] = 0
+    """Silence after which a second attempt goes the other way; 0 never does. It is paid for."""
     tts_speaker: Annotated[str, Field(min_length=1, max_length=128)] = "Majd"
     """The provider's voice, by name or by the UUID of a cloned one."""
     tts_dialect: Dialect = "ksa"
     """Dialect spoken."""
     tts_sample_rate: Annotated[Literal[8000, 16000], BeforeValidator(_number)] = 16000
     """Samples per second of the speech; the provider makes these two."""
-    tts_attempts: Annotated[int, Field(ge=1, le=10)] = 3
-    """Attempts at one sentence; a second works in 95 % of cases, a third in 99 %."""
-    tts_first_audio_timeout_s: Seconds = 8.0
-    """Longest wait for the first audio of an attempt; 0.3 to 0.6 s is normal."""
-    tts_stall_timeout_s: Seconds = 5.0
-    """Longest silence inside an answer."""
+    tts_attempts: Annotated[int, Field(ge=1, le=20)] = 10
+    """Most attempts at one sentence. A second works in 95 % of cases; when every third answer is
+    truncated, ten leave one sentence in 36,000 unspoken."""
+    tts_deadline_s: Seconds = 20.0
+    """Longest search for a good answer, at the beginning of a sentence and after each break."""
+    tts_first_audio_timeout_s: Seconds = 3.0
+    """Longest wait for the first audio of an attempt; 0.3 to 0.6 s is normal, 1.7 s was seen."""
+    tts_stall_timeout_s: Seconds = 2.0
+    """Longest silence inside an answer; the caller still hears what came before."""
     language: Language = "ar"
     """Language of speech, and of status and error texts, until a client configures another."""
 

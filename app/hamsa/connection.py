@@ -7,8 +7,9 @@ from typing import Protocol, Self
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import (
     ConnectionClosed,
-    InvalidHandshake,
+    InvalidProxy,
     InvalidStatus,
+    ProxyError,
     WebSocketException,
 )
 from websockets.protocol import State
@@ -21,6 +22,9 @@ MAX_FRAME_BYTES = 4 * 1024 * 1024
 
 MAX_ERROR_BODY_BYTES = 4096
 """As much of a refusal's body as is read for its reason."""
+
+CLOSE_TIMEOUT_S = 2.0
+"""Longest closing of a socket: a round trip and some, and well within a stop of the gateway."""
 
 _numbers = itertools.count(1)
 
@@ -72,7 +76,7 @@ class Connection:
                         compression=None,  # audio does not compress
                         ping_interval=None,  # `keep_alive` does it, and knows the last pong
                         open_timeout=None,
-                        close_timeout=2,
+                        close_timeout=CLOSE_TIMEOUT_S,
                         max_size=MAX_FRAME_BYTES,
                         proxy=True
                         if url.startswith("wss:")
@@ -84,8 +88,11 @@ class Connection:
         except InvalidStatus as refusal:
             # `from None`: the exception carries the request, and that carries the key.
             raise _refused(refusal) from None
-        except (OSError, InvalidHandshake, WebSocketException) as error:
-            raise errors.ConnectError(f"no socket: {type(error).__name__}: {error}") from None
+        except (OSError, WebSocketException, ImportError, ValueError) as error:
+            # The last two: a proxy or a host name that cannot be used. Whatever else came out of
+            # here would end the task group that all sockets live in. Proxies may hold passwords.
+            reason = "" if isinstance(error, ProxyError | InvalidProxy) else f": {error}"
+            raise errors.ConnectError(f"no socket: {type(error).__name__}{reason}") from None
 
     @property
     def is_open(self) -> bool:
@@ -140,9 +147,8 @@ class Connection:
 
     async def _ping(self, timeout_s: float) -> None:
         try:
-            pong = await self._socket.ping()
-            async with asyncio.timeout(timeout_s):
-                await pong
+            async with asyncio.timeout(timeout_s):  # even sending waits for a peer that reads
+                await (await self._socket.ping())
         except TimeoutError:
             self.abort()
         except ConnectionClosed:
@@ -151,8 +157,12 @@ class Connection:
             self.last_pong_at = asyncio.get_running_loop().time()
 
     async def close(self) -> None:
-        """Close politely, bounded by the socket's close timeout."""
-        await self._socket.close()
+        """Close politely, and within `CLOSE_TIMEOUT_S` whatever the peer does."""
+        try:
+            async with asyncio.timeout(CLOSE_TIMEOUT_S):
+                await self._socket.close()
+        except TimeoutError:
+            self.abort()  # its close frame is stuck behind what the peer does not read
 
     def abort(self) -> None:
         """Close at once, without a closing handshake."""
@@ -170,8 +180,12 @@ def _refused(refusal: InvalidStatus) -> errors.ProviderError:
     response = refusal.response
     if 300 <= response.status_code < 400:
         return errors.ConnectError(f"refused to follow a redirect (HTTP {response.status_code})")
-    return wire.error_from_status(
+    error = wire.error_from_status(
         response.status_code,
         bytes(response.body or b"")[:MAX_ERROR_BODY_BYTES],
         wire.retry_after_s(response.headers.get("Retry-After")),
     )
+    if isinstance(error, errors.RefusedError):
+        # Nothing was asked yet: what is refused is the socket, and another way may work.
+        return errors.ConnectError(f"no socket: {error}")
+    return error

@@ -5,7 +5,7 @@ import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -24,6 +24,9 @@ ERROR_BODY_BYTES = 4096
 
 ERROR_BODY_TIMEOUT_S = 1.0
 """Longest wait for that body: an error body may never end."""
+
+KEEP_ALIVE_S = 55.0
+"""How long an idle HTTP/1.1 connection is kept; most servers close one after 60 s."""
 
 OK = 200
 
@@ -61,7 +64,7 @@ class HamsaClient:
         self._base_url = base_url
         self._host = parts.hostname or ""
         self._port = parts.port or (443 if parts.scheme == "https" else 80)
-        self._authority = parts.netloc
+        self._authority = parts.netloc.rpartition("@")[2]
         self._scheme = parts.scheme
         self._headers = {
             "authorization": f"Token {key}",
@@ -81,6 +84,7 @@ class HamsaClient:
             trust_env=parts.scheme == "https",  # no proxy between loopback ports
             # Reading is bounded by those who read: their bounds differ.
             timeout=httpx.Timeout(None, connect=connect_timeout_s, pool=connect_timeout_s),
+            limits=httpx.Limits(keepalive_expiry=KEEP_ALIVE_S),
         )
 
     def __repr__(self) -> str:
@@ -134,9 +138,7 @@ class HamsaClient:
     async def aclose(self) -> None:
         """Close all connections."""
         await self._http1.aclose()
-        for connection in self._connections:
-            connection.close()
-            await connection.closed.wait()
+        await asyncio.gather(*(connection.aclose() for connection in self._connections))
         self._connections.clear()
 
     async def _http2(self) -> Http2Connection | None:
@@ -177,9 +179,9 @@ class HamsaClient:
         try:
             await stream.send_body(body)
             headers = await stream.headers()
-            yield HamsaResponse(
-                int(headers[":status"]), headers, stream.chunks, "HTTP/2", stream.is_reuse
-            )
+            if not (status := headers[":status"]).isdecimal():
+                raise errors.ProtocolError("the status is no number")
+            yield HamsaResponse(int(status), headers, stream.chunks, "HTTP/2", stream.is_reuse)
         finally:
             stream.close()
 
@@ -203,8 +205,9 @@ class HamsaClient:
 
         async def chunks() -> AsyncGenerator[bytes, None]:
             try:
-                async for chunk in response.aiter_raw():
-                    yield chunk
+                async with aclosing(cast(AsyncGenerator[bytes, None], response.aiter_raw())) as raw:
+                    async for chunk in raw:
+                        yield chunk
             except httpx.HTTPError as error:
                 raise errors.ConnectionLostError(f"body cut: {type(error).__name__}") from None
 
@@ -223,7 +226,7 @@ def _tls_context() -> ssl.SSLContext:
 
 
 def _goes_through_proxy(host: str) -> bool:
-    return "https" in getproxies() and not proxy_bypass(host)
+    return bool({"https", "all"} & getproxies().keys()) and not proxy_bypass(host)
 
 
 async def _error_of(response: HamsaResponse) -> errors.ProviderError:

@@ -11,14 +11,12 @@ from collections import deque
 from collections.abc import AsyncGenerator, Mapping
 from typing import Self, cast
 
-import h2.config
-import h2.connection
 import h2.errors
 import h2.events
 import h2.exceptions
-import h2.settings
 
 from app import errors
+from app.hamsa.http2_state import StateMachine
 
 STREAM_WINDOW_BYTES = 1024 * 1024
 """Unread audio that one answer may pile up here: half a minute, then TCP slows the provider."""
@@ -29,18 +27,21 @@ CONNECTION_WINDOW_BYTES = 16 * 1024 * 1024
 SILENCE_S = 5.0
 """A request let go after such a silence of the whole connection condemns the connection."""
 
+CLOSE_TIMEOUT_S = 2.0
+"""Longest wait for what is still to be written when the connection is closed."""
+
 
 class Http2Connection(asyncio.Protocol):
     """Multiplexes requests over one transport."""
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
-        self._h2 = h2.connection.H2Connection(
-            h2.config.H2Configuration(client_side=True, header_encoding="utf-8")
-        )
+        self._h2 = StateMachine(STREAM_WINDOW_BYTES)
         self._streams: dict[int, Http2Stream] = {}
         self._transport: asyncio.Transport | None = None
         self._refusing = False
+        self._pinged_at: float | None = None
+        """When the peer was asked for a sign of life that has not come yet."""
         self.requests = 0
         self.last_received_at = self._loop.time()
         self.closed = asyncio.Event()
@@ -74,13 +75,6 @@ class Http2Connection(asyncio.Protocol):
 
     def begin(self) -> None:
         """Greet the peer, and grant it our windows."""
-        self._h2.local_settings = h2.settings.Settings(
-            client=True,
-            initial_values={
-                h2.settings.SettingCodes.ENABLE_PUSH: 0,
-                h2.settings.SettingCodes.INITIAL_WINDOW_SIZE: STREAM_WINDOW_BYTES,
-            },
-        )
         self._h2.initiate_connection()
         self._h2.increment_flow_control_window(CONNECTION_WINDOW_BYTES - 65_535)
         self.flush()
@@ -104,23 +98,38 @@ class Http2Connection(asyncio.Protocol):
         if data and self._transport is not None and not self._transport.is_closing():
             self._transport.write(data)
 
-    def forget(self, stream_id: int, *, sent_at: float) -> None:
-        """Let go of a stream; unless it ended, the peer is told to stop."""
+    def forget(self, stream_id: int, *, asked_at: float | None) -> None:
+        """Let go of a stream; unless it ended, the peer is told to stop.
+
+        `asked_at` is since when the peer could have sent more; None when it owes nothing.
+        """
         if self._streams.pop(stream_id, None) is None:
             return
-        if self._loop.time() - max(self.last_received_at, sent_at) >= SILENCE_S:
-            self._refusing = True
         try:
             self._h2.reset_stream(stream_id, h2.errors.ErrorCodes.CANCEL)
+            if asked_at is not None:
+                self._doubt(asked_at)
         except h2.exceptions.ProtocolError:
-            return  # it has ended, or the whole connection has
+            pass  # the stream has ended, or the whole connection has
         self.flush()
+        self._close_if_done()
 
     def close(self) -> None:
         """Close at once."""
         self._refusing = True
         if self._transport is not None:
             self._transport.close()
+
+    async def aclose(self) -> None:
+        """Close, and see to it that it is closed."""
+        self.close()
+        try:
+            async with asyncio.timeout(CLOSE_TIMEOUT_S):
+                await self.closed.wait()
+        except TimeoutError:
+            assert self._transport is not None
+            self._transport.abort()
+            await self.closed.wait()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take the transport."""
@@ -129,24 +138,42 @@ class Http2Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Lead what arrives to its stream."""
         self.last_received_at = self._loop.time()
+        self._pinged_at = None
         try:
             events = self._h2.receive_data(data)
-        except h2.exceptions.ProtocolError:
+        except h2.exceptions.ProtocolError as error:
+            self._fail_all(type(error).__name__)
             self.flush()
             self.close()
             return
         for event in events:
             self._dispatch(event)
         self.flush()
-        if self._refusing and not self._streams:
-            self.close()
+        self._close_if_done()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End all streams."""
         self.closed.set()
-        for stream in list(self._streams.values()):
-            stream.fail("connection lost")
+        self._fail_all("connection lost")
+
+    def _doubt(self, asked_at: float) -> None:
+        """Condemn a connection that is silent; ask one that may be, as waits can be short."""
+        now = self._loop.time()
+        since = max(asked_at, self.last_received_at)
+        if now - (since if self._pinged_at is None else min(since, self._pinged_at)) >= SILENCE_S:
+            self._refusing = True
+        elif asked_at >= self.last_received_at and self._pinged_at is None:
+            self._h2.ping(b"are you?")
+            self._pinged_at = now
+
+    def _fail_all(self, reason: str) -> None:
+        for stream in self._streams.values():
+            stream.fail(reason)
         self._streams.clear()
+
+    def _close_if_done(self) -> None:
+        if self._refusing and not self._streams:
+            self.close()
 
     def _dispatch(self, event: h2.events.Event) -> None:
         if isinstance(event, h2.events.ConnectionTerminated):
@@ -154,7 +181,9 @@ class Http2Connection(asyncio.Protocol):
             for stream_id, stream in list(self._streams.items()):
                 if event.last_stream_id is not None and stream_id > event.last_stream_id:
                     stream.fail("refused by GOAWAY")
-        elif isinstance(event, h2.events.WindowUpdated) and not event.stream_id:
+        elif isinstance(event, h2.events.RemoteSettingsChanged) or (
+            isinstance(event, h2.events.WindowUpdated) and not event.stream_id
+        ):
             for stream in self._streams.values():
                 stream.wake()
         elif (taker := self._streams.get(getattr(event, "stream_id", None) or 0)) is not None:
@@ -166,15 +195,14 @@ class Http2Connection(asyncio.Protocol):
 class Http2Stream:
     """One request and its answer."""
 
-    def __init__(
-        self, connection: Http2Connection, state: h2.connection.H2Connection, stream_id: int
-    ) -> None:
+    def __init__(self, connection: Http2Connection, state: StateMachine, stream_id: int) -> None:
         self._connection = connection
         self._h2 = state
         self._id = stream_id
         self.is_reuse = connection.requests > 1
         """Whether the connection had carried a request before."""
-        self._sent_at = asyncio.get_running_loop().time()
+        self._loop = asyncio.get_running_loop()
+        self._asked_at = self._loop.time()
         self._changed = asyncio.Event()
         self._headers: Mapping[str, str] | None = None
         self._data: deque[tuple[bytes, int]] = deque()
@@ -182,13 +210,16 @@ class Http2Stream:
         self._failure: str | None = None
 
     async def send_body(self, body: bytes) -> None:
-        """Send the body, as fast as the peer's window allows. Raises `ConnectionLostError`."""
+        """Send the body, as fast as the peer's window allows. Raises `ConnectionLostError`.
+
+        An answer that ends before ends the sending: it says what is wrong with the request.
+        """
         view = memoryview(body)
-        while True:
+        while not self._ended:
             self._raise_failure()
-            window = self._h2.local_flow_control_window(self._id)
+            window = self._h2.local_flow_control_window(self._id)  # may be below zero
             size = min(len(view), window, self._h2.max_outbound_frame_size)
-            if size or not view:
+            if size > 0 or not view:
                 self._h2.send_data(self._id, view[:size].tobytes(), end_stream=size == len(view))
                 self._connection.flush()
                 view = view[size:]
@@ -210,6 +241,7 @@ class Http2Stream:
             while self._data:
                 data, size = self._data.popleft()
                 self._acknowledge(size)
+                self._asked_at = self._loop.time()
                 if data:
                     yield data
             if self._ended:
@@ -219,9 +251,10 @@ class Http2Stream:
 
     def close(self) -> None:
         """Let go of the stream, and of what it has not read."""
+        owed = not self._ended and not self._data  # else the silence is our own
         while self._data:
             self._acknowledge(self._data.popleft()[1])
-        self._connection.forget(self._id, sent_at=self._sent_at)
+        self._connection.forget(self._id, asked_at=self._asked_at if owed else None)
 
     def take(self, event: h2.events.Event) -> None:
         """Take what arrived for this stream."""

@@ -17,7 +17,10 @@ MAX_ANSWER_BYTES = 1024 * 1024
 
 
 class RestTranscriber(Transcriber):
-    """Sends the whole utterance by one HTTP request; `timeout_s` bounds the wait for the answer."""
+    """Sends the whole utterance by one HTTP request; `timeout_s` bounds the wait for the answer.
+
+    A connection that breaks meanwhile is replaced once: it may have died unnoticed while idle.
+    """
 
     name = "rest"
 
@@ -32,7 +35,11 @@ class RestTranscriber(Transcriber):
         )
         try:
             async with asyncio.timeout(self._timeout_s):
-                return _transcript(await self._client.post_whole(PATH, payload, MAX_ANSWER_BYTES))
+                try:
+                    body = await self._client.post_whole(PATH, payload, MAX_ANSWER_BYTES)
+                except errors.ConnectionLostError:
+                    body = await self._client.post_whole(PATH, payload, MAX_ANSWER_BYTES)
+                return _transcript(body)
         except TimeoutError:
             raise errors.ProviderTimeoutError(f"no transcript within {self._timeout_s} s") from None
 

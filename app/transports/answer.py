@@ -17,7 +17,7 @@ class AnswerStream(AudioStream):
 
     def __init__(self, attempt: Attempt, format: AudioFormat, *, stall_timeout_s: float) -> None:
         self.format = format
-        self._attempt = attempt
+        self.attempt: Attempt = attempt
         self._stall_timeout_s = stall_timeout_s
         self._header = HeaderStripper()
         self._aligner = SampleAligner(format.bytes_per_sample)
@@ -33,8 +33,7 @@ class AnswerStream(AudioStream):
         self._first = await self._next()
         if not self._first:
             raise errors.IncompleteAudioError("the answer holds no audio")
-        self._attempt.heard()
-        self.format = self._header.format or self.format
+        self.attempt.heard()
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         chunk = self._first
@@ -62,7 +61,12 @@ class AnswerStream(AudioStream):
         """Wait for the next samples; empty at the end."""
         assert self._source is not None
         async for piece in self._source:
-            if samples := self._aligner.feed(self._header.feed(piece)):
+            audio = self._header.feed(piece)
+            if self._header.format not in (None, self.format):
+                # Said before the first audio, and not what was asked for: samples of another size.
+                self.format = self._header.format
+                self._aligner = SampleAligner(self.format.bytes_per_sample)
+            if samples := self._aligner.feed(audio):
                 return samples
         return self._aligner.feed(self._header.flush())
 

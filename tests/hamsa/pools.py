@@ -5,7 +5,8 @@ from contextlib import asynccontextmanager
 
 from app.hamsa.budget import SlidingWindowBudget
 from app.hamsa.connection import Connection
-from app.hamsa.pool import ConnectionPool, PoolLimits
+from app.hamsa.lease import PoolLimits
+from app.hamsa.pool import ConnectionPool
 from app.hamsa.slots import Slots
 
 KEY = "secret-key-of-the-test"
@@ -25,6 +26,7 @@ async def running_pool(
     drain_timeout_s: float = 5,
     ping_interval_s: float = 20,
     ping_timeout_s: float = 10,
+    throttle_penalty_s: float = 1e-6,
 ) -> AsyncIterator[ConnectionPool]:
     async def open_connection() -> Connection:
         return await Connection.open(url, KEY, connect_timeout_s=connect_timeout_s)
@@ -35,7 +37,14 @@ async def running_pool(
         max_age_s=max_age_s,
         max_pong_age_s=50,
     )
-    limits = PoolLimits(lease_timeout_s, linger_s, drain_timeout_s, ping_interval_s, ping_timeout_s)
+    limits = PoolLimits(
+        lease_timeout_s,
+        linger_s,
+        drain_timeout_s,
+        ping_interval_s,
+        ping_timeout_s,
+        throttle_penalty_s,
+    )
     pool = ConnectionPool(open_connection, slots, limits)
     await pool.start()
     try:

@@ -15,6 +15,7 @@ class FakeConnection:
 
 @dataclass
 class FakeWaiter:
+    may_open: bool = True
     slot: Slot | None = None
     gone: bool = False
     errors: list[Exception] = field(default_factory=list)
@@ -86,7 +87,7 @@ def test_the_socket_used_last_is_used_next() -> None:
     pool = slots()
     old = with_idle(pool)
     recent = with_idle(pool)
-    pool.make_idle(old)
+    pool.make_idle(old, 0)
     (waiter,) = wait(pool)
     pool.assign(0)
     assert waiter.slot is old
@@ -143,6 +144,6 @@ def test_warming_up_opens_up_to_so_many_and_is_tried_once() -> None:
     pool = slots()
     with_idle(pool)
     pool.warm = 2
-    assert len(pool.assign(0).opened) == 1
+    assert len(pool.assign(0).opened) == 1, "one is free already"
     pool.slots.clear()
     assert pool.assign(0).opened == []

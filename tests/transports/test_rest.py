@@ -1,0 +1,270 @@
+"""One sentence by one HTTP request, against a server that follows a script."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import h2.errors
+import orjson
+import pytest
+
+from app import errors
+from app.audio import PCM16_16K, AudioFormat, wav_header
+from app.hamsa.http import HamsaClient
+from app.transports.base import AudioStream, SpeechRequest
+from app.transports.rest import RestTransport
+from tests.scripted_http2 import Exchange, Http2Server, Script, scripted_http2, silent
+from tests.transports.fakes import VOICE, request
+
+SPEECH = bytes(range(256)) * 20
+KEY = "secret-key-of-the-test"
+
+
+def answers(*chunks: bytes, status: int = 200) -> Script:
+    """Answer every request by these chunks."""
+
+    async def script(exchange: Exchange) -> None:
+        await exchange.answer(*chunks, status=status)
+
+    return script
+
+
+@asynccontextmanager
+async def client_of(server: Http2Server) -> AsyncIterator[HamsaClient]:
+    client = HamsaClient(server.url, KEY, connect_timeout_s=5, http2_prior_knowledge=True)
+    try:
+        yield client
+    finally:
+        await client.aclose()
+
+
+def over(
+    client: HamsaClient, *, first_audio_timeout_s: float = 5, stall_timeout_s: float = 5
+) -> RestTransport:
+    return RestTransport(
+        client, first_audio_timeout_s=first_audio_timeout_s, stall_timeout_s=stall_timeout_s
+    )
+
+
+@asynccontextmanager
+async def provided(
+    script: Script, **timeouts: float
+) -> AsyncIterator[tuple[RestTransport, HamsaClient, Http2Server]]:
+    """A transport to a server that follows this script; it must leave no stream behind."""
+    async with scripted_http2(script) as server, client_of(server) as client:
+        yield over(client, **timeouts), client, server
+        assert "streams=1" not in repr(client)
+
+
+async def heard(stream: AudioStream) -> list[bytes]:
+    return [chunk async for chunk in stream]
+
+
+async def speak(transport: RestTransport, spoken: SpeechRequest | None = None) -> bytes:
+    async with transport.synthesize(spoken or request()) as stream:
+        return b"".join(await heard(stream))
+
+
+async def test_audio_without_a_header_passes_as_it_is() -> None:
+    async with provided(answers(SPEECH[:640], SPEECH[640:])) as (transport, _, server):
+        async with transport.synthesize(request()) as stream:
+            assert stream.format == PCM16_16K
+            assert b"".join(await heard(stream)) == SPEECH
+            assert stream.late is None
+        assert server.sockets[0].resets == []
+
+
+async def test_the_provider_is_asked_for_the_text_the_voice_and_the_format() -> None:
+    async with provided(answers(SPEECH)) as (transport, _, server):
+        await speak(transport, SpeechRequest("نعم", VOICE, AudioFormat("pcm_s16le", 8000)))
+        asked = server.exchanges[0]
+    assert asked.headers[":path"] == "/v1/realtime/tts-stream"
+    assert asked.headers["authorization"] == f"Token {KEY}"
+    assert orjson.loads(bytes(asked.received)) == {
+        "text": "نعم",
+        "speaker": "Majd",
+        "dialect": "ksa",
+        "mulaw": False,
+        "sampleRate": "8k",
+    }
+
+
+@pytest.mark.parametrize("size", [1, 7, 44, 45, 640, 10_000])
+async def test_a_header_of_unknown_length_is_taken_off_wherever_pieces_cut_it(size: int) -> None:
+    data = wav_header(PCM16_16K, None) + SPEECH
+    pieces = [data[at : at + size] for at in range(0, len(data), size)]
+    async with provided(answers(*pieces)) as (transport, _, _):
+        async with transport.synthesize(request()) as stream:
+            chunks = await heard(stream)
+    assert all(chunk and len(chunk) % 2 == 0 for chunk in chunks)
+    assert b"".join(chunks) == SPEECH
+
+
+@pytest.mark.parametrize("rate_hz", [8000, 24_000])
+async def test_the_format_is_what_the_header_says(rate_hz: int) -> None:
+    given = AudioFormat("pcm_s16le", rate_hz)
+    async with provided(answers(wav_header(given, None), SPEECH)) as (transport, _, _):
+        async with transport.synthesize(request()) as stream:
+            assert stream.format == given
+            assert b"".join(await heard(stream)) == SPEECH
+
+
+@pytest.mark.parametrize("chunks", [[], [b"\x01"], [wav_header(PCM16_16K, None)]])
+async def test_an_answer_without_audio_is_incomplete(chunks: list[bytes]) -> None:
+    spoken = request()
+    async with provided(answers(*chunks)) as (transport, _, _):
+        with pytest.raises(errors.IncompleteAudioError):
+            await speak(transport, spoken)
+    assert spoken.attempts[0].fault == "incomplete-audio"
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "kind"),
+    [
+        (400, b'{"code":400,"message":"Voice not owned by user"}', errors.RefusedError),
+        (401, b"", errors.AuthenticationError),
+        (429, b'{"code":10429}', errors.QuotaExceededError),
+        (429, b"", errors.RateLimitedError),
+        (503, b"", errors.ProviderUnavailableError),
+    ],
+)
+async def test_a_refusal_is_what_its_status_means(
+    status: int, body: bytes, kind: type[errors.ProviderError]
+) -> None:
+    spoken = request()
+    async with provided(answers(body, status=status)) as (transport, _, server):
+        for _ in range(2):
+            with pytest.raises(kind):
+                await speak(transport, spoken)
+        assert len(server.sockets) == 1
+    assert [attempt.fault for attempt in spoken.attempts] == [kind.code] * 2
+
+
+@pytest.mark.parametrize("how", ["drop", "reset"])
+@pytest.mark.parametrize("begun", [False, True], ids=["before audio", "after audio"])
+async def test_an_answer_that_is_cut_is_a_lost_connection_after_what_came(
+    how: str, begun: bool
+) -> None:
+    read = asyncio.Event()
+
+    async def script(exchange: Exchange) -> None:
+        exchange.head()
+        if begun:
+            await exchange.send(SPEECH)
+            await read.wait()
+        if how == "drop":
+            exchange.socket.drop()
+        else:
+            exchange.reset()
+
+    spoken, got = request(), b""
+    async with provided(script) as (transport, _, _):
+        with pytest.raises(errors.ConnectionLostError):
+            async with transport.synthesize(spoken) as stream:
+                async for chunk in stream:
+                    got += chunk
+                    read.set()
+    assert got == (SPEECH if begun else b"")
+    assert spoken.attempts[0].fault == "provider-connection-lost"
+
+
+async def no_audio(exchange: Exchange) -> None:
+    exchange.head()
+    await exchange.send(b"RIFF")
+
+
+@pytest.mark.parametrize("script", [silent, no_audio])
+async def test_a_first_audio_that_stays_out_is_a_timeout_and_the_stream_is_let_go(
+    script: Script,
+) -> None:
+    spoken = request()
+    async with provided(script, first_audio_timeout_s=0.03) as (transport, _, server):
+        with pytest.raises(errors.ProviderTimeoutError):
+            await speak(transport, spoken)
+        await server.exchanges[0].until_reset()
+    assert spoken.attempts[0].ttfb_ms is None
+    assert spoken.attempts[0].fault == "provider-timeout"
+
+
+async def test_a_silence_after_audio_is_a_timeout_and_the_stream_is_let_go() -> None:
+    async def script(exchange: Exchange) -> None:
+        exchange.head()
+        await exchange.send(SPEECH)
+
+    got = b""
+    async with provided(script, stall_timeout_s=0.03) as (transport, _, server):
+        with pytest.raises(errors.ProviderTimeoutError):
+            async with transport.synthesize(request()) as stream:
+                async for chunk in stream:
+                    got += chunk
+        await server.exchanges[0].until_reset()
+    assert got == SPEECH
+
+
+async def test_the_record_tells_of_each_attempt() -> None:
+    spoken = request()
+    async with provided(answers(SPEECH)) as (transport, _, _):
+        await speak(transport, spoken)
+        await speak(transport, spoken)
+    assert [attempt.transport for attempt in spoken.attempts] == ["rest", "rest"]
+    assert [attempt.connection for attempt in spoken.attempts] == ["new", "reused"]
+    for attempt in spoken.attempts:
+        assert attempt.fault is None
+        assert attempt.ttfb_ms is not None
+        assert attempt.total_ms is not None
+        assert 0 < attempt.ttfb_ms <= attempt.total_ms
+
+
+async def test_an_attempt_without_a_connection_names_none() -> None:
+    spoken = request()
+    async with scripted_http2(silent) as server:
+        pass
+    async with client_of(server) as client:
+        with pytest.raises(errors.ConnectError):
+            await speak(over(client), spoken)
+    assert [attempt.connection for attempt in spoken.attempts] == [None]
+
+
+async def test_warming_up_opens_the_connection_that_the_first_sentence_takes() -> None:
+    async with provided(answers(SPEECH)) as (transport, client, server):
+        await transport.warm_up()
+        assert repr(client) == "<HamsaClient 127.0.0.1 [<Http2Connection usable streams=0>]>"
+        await speak(transport)
+        assert len(server.sockets) == 1
+
+
+@pytest.mark.parametrize("stage", ["asked", "headers", "speaking", "whole"])
+async def test_cancelling_at_any_stage_lets_the_stream_go_and_the_connection_serves_on(
+    stage: str,
+) -> None:
+    async def script(exchange: Exchange) -> None:
+        if exchange.id > 1:
+            await exchange.answer(SPEECH)
+        elif stage != "asked":
+            exchange.head()
+            if stage != "headers":
+                await exchange.send(SPEECH, end=stage == "whole")
+        reached.set()
+
+    async def say() -> None:
+        async with transport.synthesize(request()) as stream:
+            async for chunk in stream:
+                got.append(chunk)
+            await asyncio.Event().wait()
+
+    reached, got = asyncio.Event(), list[bytes]()
+    async with provided(script) as (transport, client, server):
+        task = asyncio.create_task(say())
+        await reached.wait()
+        while len(b"".join(got)) < (len(SPEECH) if stage in ("speaking", "whole") else 0):
+            await asyncio.sleep(0)
+        assert "streams=1" in repr(client)
+        task.cancel()
+        await asyncio.wait([task])
+        assert task.cancelled()
+        assert "streams=0" in repr(client)
+        if stage != "whole":
+            await server.exchanges[0].until_reset()
+            assert server.exchanges[0].reset_by == h2.errors.ErrorCodes.CANCEL
+        assert await speak(transport) == SPEECH
+        assert len(server.sockets) == 1
