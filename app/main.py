@@ -9,29 +9,32 @@ from dataclasses import dataclass
 
 import structlog
 import uvicorn
-from fastapi import FastAPI, WebSocket
+from fastapi import FastAPI, Request, Response, WebSocket
 
 from app import logs
 from app.agent.webhook import WebhookAgent, make_client
 from app.api import health
+from app.api.metrics import Metrics
 from app.api.socket import VoiceEndpoint
 from app.audio import AudioFormat
 from app.errors import ConfigurationError
 from app.hamsa.budget import SlidingWindowBudget
 from app.hamsa.connection import Connection
 from app.hamsa.http import HamsaClient
-from app.hamsa.pool import ConnectionPool, PoolLimits
+from app.hamsa.lease import PoolLimits
+from app.hamsa.pool import ConnectionPool
 from app.hamsa.slots import Slots
 from app.pipeline.speech import SpeechStyle
 from app.pipeline.turn import Stages
 from app.settings import Settings, load
 from app.simulator.child import SimulatorProcess
 from app.stt.base import Transcriber
+from app.stt.fallback import FallbackTranscriber
 from app.stt.rest import RestTranscriber
 from app.stt.websocket import WebSocketTranscriber
-from app.transports import registry
-from app.transports.base import Voice
-from app.transports.resilient import ResilientTransport
+from app.transports import composition
+from app.transports.base import TALLY, Voice
+from app.transports.registry import TransportContext
 
 log = structlog.get_logger(__name__)
 
@@ -99,6 +102,8 @@ def make_pool(settings: Settings, providers: Providers) -> ConnectionPool:
         max_age_s=settings.hamsa_max_age_s,
         # two rounds of pings may be under way before a socket counts as dead
         max_pong_age_s=2 * settings.hamsa_ping_interval_s + settings.hamsa_ping_timeout_s,
+        idle_timeout_s=settings.hamsa_idle_timeout_s,
+        floor=settings.hamsa_min_connections,
     )
     limits = PoolLimits(
         lease_timeout_s=settings.hamsa_pool_timeout_s,
@@ -129,11 +134,21 @@ async def make_agent(
     )
 
 
-async def make_stages(settings: Settings, providers: Providers, stack: AsyncExitStack) -> Stages:
+def make_transcriber(settings: Settings, pool: ConnectionPool, client: HamsaClient) -> Transcriber:
+    """Build the chosen way to speech-to-text, with the other one behind it."""
+    by_socket = WebSocketTranscriber(
+        pool, timeout_s=settings.stt_timeout_s, patience_s=composition.FALLBACK_PATIENCE_S
+    )
+    by_rest = RestTranscriber(client, timeout_s=settings.stt_timeout_s)
+    if settings.stt_transport == "websocket":
+        return FallbackTranscriber([by_socket, by_rest])
+    return FallbackTranscriber([by_rest, by_socket])
+
+
+async def make_stages(
+    settings: Settings, providers: Providers, pool: ConnectionPool, stack: AsyncExitStack
+) -> Stages:
     """Build the strategies; `stack` closes them."""
-    pool = make_pool(settings, providers)
-    await pool.start()
-    stack.push_async_callback(pool.aclose)
     client = HamsaClient(
         providers.rest_url,
         providers.key,
@@ -141,17 +156,18 @@ async def make_stages(settings: Settings, providers: Providers, stack: AsyncExit
         http2_prior_knowledge=providers.http2_prior_knowledge,
     )
     stack.push_async_callback(client.aclose)
-    transcriber: Transcriber = (
-        WebSocketTranscriber(pool, timeout_s=settings.stt_timeout_s)
-        if settings.stt_transport == "websocket"
-        else RestTranscriber(client, timeout_s=settings.stt_timeout_s)
-    )
-    factory = registry.find(settings.tts_transport)
-    chosen = factory(registry.TransportContext(settings, pool, client))
-    transport = ResilientTransport([chosen], attempts=settings.tts_attempts)
+    transcriber = make_transcriber(settings, pool, client)
+    transport = composition.compose(TransportContext(settings, pool, client))
     stack.push_async_callback(transport.aclose)
     agent = await make_agent(settings, providers, stack)
-    return Stages(transcriber, agent, transport, settings.max_utterance_s, settings.log_transcripts)
+    return Stages(
+        transcriber,
+        agent,
+        transport,
+        max_utterance_s=settings.max_utterance_s,
+        lookahead=settings.tts_lookahead,
+        log_transcripts=settings.log_transcripts,
+    )
 
 
 def create_app(settings: Settings, address: str = "") -> FastAPI:
@@ -159,7 +175,7 @@ def create_app(settings: Settings, address: str = "") -> FastAPI:
 
     Raises `ConfigurationError` for a transport that there is not.
     """
-    registry.find(settings.tts_transport)
+    composition.check(settings)
     style = SpeechStyle(
         voice=Voice(settings.tts_speaker, settings.tts_dialect),
         format=AudioFormat("pcm_s16le", settings.tts_sample_rate),
@@ -170,7 +186,11 @@ def create_app(settings: Settings, address: str = "") -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
             providers = await find_providers(settings, stack)
-            stages = await make_stages(settings, providers, stack)
+            pool = make_pool(settings, providers)
+            await pool.start()
+            stack.push_async_callback(pool.aclose)
+            stages = await make_stages(settings, providers, pool, stack)
+            app.state.metrics = Metrics(pool.counts, TALLY)
             app.state.endpoint = VoiceEndpoint(
                 stages, style, max_utterance_bytes=settings.max_utterance_bytes
             )
@@ -182,6 +202,11 @@ def create_app(settings: Settings, address: str = "") -> FastAPI:
 
     app = FastAPI(title="Nabra", lifespan=lifespan, openapi_url=None)
     app.include_router(health.router)
+
+    @app.get("/metrics")
+    async def metrics(request: Request) -> Response:
+        scraped: Metrics = request.app.state.metrics
+        return scraped.response()
 
     @app.websocket("/ws/agent")
     @app.websocket("/ws/agent/")
@@ -236,7 +261,7 @@ def serve() -> None:
     """Run the gateway until it is told to stop; end with one clear line when it cannot start."""
     try:
         settings = load()
-        registry.find(settings.tts_transport)
+        composition.check(settings)
     except ConfigurationError as error:
         sys.exit(f"nabra cannot start:\n{error}")
     logs.configure(settings.log_level, settings.log_format)

@@ -379,7 +379,7 @@ FAULTS: list[tuple[dict[str, Any], str, str | None]] = [
     ({"provider_error": {"probability": 1, "times": 1, "operation": "tts"}}, "websocket", None),
     ({"unauthorized": {"probability": 1, "channel": "rest"}}, "rest", "provider-authentication"),
     ({"quota": {"probability": 1, "operation": "tts"}}, "websocket", "provider-quota"),
-    ({"redirect": {"probability": 1, "channel": "rest"}}, "rest", "provider-unreachable"),
+    ({"redirect": {"probability": 1, "channel": "rest"}}, "rest", None),
     ({"agent_error": 1.0}, "websocket", "agent-failed"),
     ({"agent_cut": 1.0}, "websocket", "agent-cut"),
     ({"agent_empty": 1.0}, "websocket", "agent-empty"),

@@ -167,7 +167,7 @@ async def test_readme_transport_speaks() -> None:
     namespace: dict[str, Any] = {"ask_my_provider": ask_my_provider}
     exec(example, namespace)
     request = SpeechRequest("ab", Voice("Majd", "ksa"), AudioFormat())
-    transport = ResilientTransport([namespace["make"](None)], attempts=1)
+    transport = ResilientTransport([namespace["make"](None)])
     async with transport.synthesize(request) as stream:
         audio = b"".join([chunk async for chunk in stream])
     assert audio == b"a" * 3200 + b"b" * 3200

@@ -7,7 +7,7 @@ from app.api.language import error_text, status_text
 from app.errors import NabraError
 from app.pipeline import events
 from app.pipeline.timeline import SentenceMetrics, TurnMetrics
-from app.transports.base import Language
+from app.transports.base import Attempt, Language
 
 
 def error_message(
@@ -77,16 +77,28 @@ def _metrics(metrics: TurnMetrics) -> dict[str, Any]:
 
 
 def _sentence(sentence: SentenceMetrics) -> dict[str, Any]:
-    last = sentence.attempts[-1] if sentence.attempts else None
+    heard = sentence.heard
     return {
         "index": sentence.index,
         "chars": len(sentence.text),
-        "transport": last and last.transport,
+        "transport": heard and heard.transport,
         "attempts": len(sentence.attempts),
-        "connection": last and last.connection,
+        "connection": heard and heard.connection,
         "ttfb_ms": _ms(sentence.ttfb_ms),
         "audio_ms": _ms(sentence.audio_ms),
         "faults": sentence.faults,
+        "attempt_log": [_attempt(attempt) for attempt in sentence.attempts],
+    }
+
+
+def _attempt(attempt: Attempt) -> dict[str, Any]:
+    return {
+        "transport": attempt.transport,
+        "connection": attempt.connection,
+        "fault": attempt.fault,
+        "heard": attempt.proved,
+        "ttfb_ms": _ms(attempt.ttfb_ms),
+        "total_ms": _ms(attempt.total_ms),
     }
 
 

@@ -8,37 +8,18 @@ and watch for late audio.
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 
 import structlog
 
 from app import errors
 from app.hamsa.connection import Connection
+from app.hamsa.lease import Lease, Nobody, PoolLimits, Waiter
 from app.hamsa.slots import Slot, Slots, State
 
 log = structlog.get_logger(__name__)
 
-THROTTLE_PENALTY_S = 5.0
-"""How long no socket is opened after a 429 that names no time; a quarter of the known window."""
-
-
-@dataclass(frozen=True, slots=True)
-class PoolLimits:
-    """The pool's bounds, in seconds; the settings of the same names explain them."""
-
-    lease_timeout_s: float = 20.0
-    linger_s: float = 0.3
-    drain_timeout_s: float = 15.0
-    ping_interval_s: float = 20.0
-    ping_timeout_s: float = 10.0
-
-
-class Lease:
-    """The right to use one socket for one request."""
-
-    def __init__(self, connection: Connection) -> None:
-        self.connection = connection
-        self.reused = connection.requests > 0
+MAX_THROTTLE_PENALTY_S = 20.0
+"""Longest pause without openings that throttling can cost: the window in which it was seen."""
 
 
 class ConnectionPool:
@@ -53,6 +34,8 @@ class ConnectionPool:
         self._open_connection = open_connection
         self._slots = slots
         self._limits = limits
+        self.lease_timeout_s = limits.lease_timeout_s
+        self._penalty_s = limits.throttle_penalty_s
         self._wake = asyncio.Event()
         self._wake_at: float | None = None
         self._tasks: asyncio.TaskGroup | None = None
@@ -62,6 +45,10 @@ class ConnectionPool:
 
     def __repr__(self) -> str:
         return f"<ConnectionPool {self._slots}>"
+
+    def counts(self) -> dict[str, int]:
+        """Count the sockets in each state, and the requests that wait for one."""
+        return self._slots.counts()
 
     async def start(self) -> None:
         """Begin to serve leases."""
@@ -75,27 +62,37 @@ class ConnectionPool:
             return
         while (waiter := self._slots.next_waiter()) is not None:
             waiter.set_exception(errors.ConnectError("the gateway is shutting down"))
-        self._runner.cancel()
-        await asyncio.wait([self._runner])
-        self._runner = self._tasks = None
+        runner, self._runner, self._tasks = self._runner, None, None  # from now on, no new task
+        runner.cancel()
+        await asyncio.wait([runner])
         connections = [slot.connection for slot in self._slots.slots if slot.connection]
         self._slots.slots.clear()
         await asyncio.gather(*(connection.close() for connection in connections))
 
     def warm_up(self, connections: int = 1) -> None:
-        """Open sockets ahead of need, within the budget, until there are so many."""
+        """Open sockets ahead of need, within the budget, until so many are free."""
         self._slots.warm = max(self._slots.warm, connections)
         self._pump()
 
     @asynccontextmanager
-    async def lease(self) -> AsyncIterator[Lease]:
-        """Lease a socket for one request.
+    async def lease(
+        self,
+        timeout_s: float | None = None,
+        *,
+        may_open: bool = True,
+        due: asyncio.Event | None = None,
+    ) -> AsyncIterator[Lease]:
+        """Lease a socket for one request, within `timeout_s` or the pool's own limit.
 
+        Unless it `may_open`, and before it is `due`, no socket is opened for it: it takes one that
+        is there.
         Raises `PoolExhaustedError` when none comes free in time, or why none could be opened.
         Leaving the context decides what becomes of the socket: after a clean end it serves on,
         abandoned in mid-answer it drains first, after a failure it is closed.
         """
-        slot = await self._acquire()
+        slot = await self._acquire(
+            self.lease_timeout_s if timeout_s is None else timeout_s, may_open=may_open, due=due
+        )
         assert slot.connection is not None
         lease = Lease(slot.connection)
         if lease.reused:
@@ -105,32 +102,50 @@ class ConnectionPool:
         except errors.ProviderError as error:
             # A final refusal is a regular answer: the socket that brought it is sound.
             self._give_back(slot, failed=error.retryable)
+            if isinstance(error, errors.IncompleteAudioError) and not lease.reused:
+                self._throttled()
             raise
         except BaseException:
             self._give_back(slot, failed=False)
             raise
         else:
             self._give_back(slot, failed=False)
+            self._penalty_s = self._limits.throttle_penalty_s
 
-    async def _acquire(self) -> Slot:
+    async def _acquire(
+        self, timeout_s: float, *, may_open: bool, due: asyncio.Event | None
+    ) -> Slot:
         if self._tasks is None:
             raise errors.ConnectError("the connection pool is not running")
-        waiter: asyncio.Future[Slot] = asyncio.get_running_loop().create_future()
+        waiter = Waiter(loop=asyncio.get_running_loop())
+        waiter.may_open = may_open and (due is None or due.is_set())
         self._slots.waiters.append(waiter)
         self._pump()
+        promotion: asyncio.Task[None] | None = None
+        if may_open and due is not None and not waiter.done():
+            promotion = self._tasks.create_task(self._promote(waiter, due), name="hamsa-due")
         try:
-            async with asyncio.timeout(self._limits.lease_timeout_s):
+            async with asyncio.timeout(timeout_s):
                 return await waiter
         except BaseException as error:
             if waiter.done() and not waiter.cancelled() and waiter.exception() is None:
-                self._slots.make_idle(waiter.result())
+                self._make_idle(waiter.result())
                 self._pump()
             waiter.cancel()
             if isinstance(error, TimeoutError):
                 raise errors.PoolExhaustedError(
-                    f"no socket came free within {self._limits.lease_timeout_s} s: {self!r}"
+                    f"no socket came free within {timeout_s} s: {self!r}"
                 ) from None
             raise
+        finally:
+            if promotion is not None:
+                promotion.cancel()
+
+    async def _promote(self, waiter: Waiter, due: asyncio.Event) -> None:
+        """Let a socket be opened for a request as soon as it is due."""
+        await due.wait()
+        waiter.may_open = True
+        self._pump()
 
     def _give_back(self, slot: Slot, *, failed: bool) -> None:
         connection = slot.connection
@@ -142,11 +157,20 @@ class ConnectionPool:
             slot.state = State.DRAINING
             self._spawn(self._drain(slot, connection), "hamsa-drain")
         elif connection.late is None:
-            self._slots.make_idle(slot)
+            self._make_idle(slot)
         else:
             slot.state, slot.hurried = State.LINGERING, False
             self._spawn(self._linger(slot, connection), "hamsa-linger")
         self._pump()
+
+    def _throttled(self, for_s: float | None = None) -> None:
+        """Open no socket for a while: the provider has shown that it throttles."""
+        now = asyncio.get_running_loop().time()
+        self._slots.budget.penalize(now, for_s or self._penalty_s)
+        self._penalty_s = min(2 * self._penalty_s, MAX_THROTTLE_PENALTY_S)
+
+    def _make_idle(self, slot: Slot) -> None:
+        self._slots.make_idle(slot, asyncio.get_running_loop().time())
 
     def _discard(self, slot: Slot) -> None:
         self._slots.remove(slot)
@@ -166,7 +190,7 @@ class ConnectionPool:
             self._spawn(self._open(slot), "hamsa-open")
         for slot in actions.hurried:
             slot.hurried = True
-            if slot.linger is not None:
+            if slot.linger is not None and not slot.linger.expired():
                 slot.linger.reschedule(loop.time())
         if actions.wake_at != self._wake_at:
             self._wake_at = actions.wake_at
@@ -205,7 +229,7 @@ class ConnectionPool:
         self.opened += 1
         log.info("Creating new persistent connection", socket=connection.number)
         slot.connection = connection
-        self._slots.make_idle(slot)
+        self._make_idle(slot)
         self._pump()
         await connection.keep_alive(
             interval_s=self._limits.ping_interval_s, timeout_s=self._limits.ping_timeout_s
@@ -217,8 +241,7 @@ class ConnectionPool:
         log.warning("no socket could be opened", code=error.code, reason=str(error))
         self._slots.remove(slot)
         if isinstance(error, errors.RateLimitedError):
-            now = asyncio.get_running_loop().time()
-            self._slots.budget.penalize(now, error.retry_after_s or THROTTLE_PENALTY_S)
+            self._throttled(error.retry_after_s)
         while (waiter := self._slots.next_waiter()) is not None:
             waiter.set_exception(error)
             if error.retryable:
@@ -234,7 +257,7 @@ class ConnectionPool:
         except TimeoutError:
             if not slot.hurried:
                 connection.end_late()
-            self._slots.make_idle(slot)
+            self._make_idle(slot)
         except errors.ProviderError:
             self._discard(slot)
         self._pump()
@@ -247,6 +270,10 @@ class ConnectionPool:
                     await connection.receive()
         except (TimeoutError, errors.ProviderError):
             self._discard(slot)
+            self._pump()
         else:
-            self._slots.make_idle(slot)
-        self._pump()
+            connection.end_late()
+            connection.late = Nobody()
+            slot.state, slot.hurried = State.LINGERING, False
+            self._pump()
+            await self._linger(slot, connection)

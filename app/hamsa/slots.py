@@ -3,7 +3,7 @@
 A slot is the place of one socket in the pool:
 
     OPENING ──▶ IDLE ──▶ LEASED ──▶ LINGERING ──▶ IDLE      clean end
-                            ├─────▶ DRAINING ───▶ IDLE      abandoned, then ended by itself
+                            ├─────▶ DRAINING ───▶ LINGERING abandoned, then ended by itself
                             └─────▶ (gone)                  failed
 
 `assign` pairs waiters with sockets and *returns* what has to be opened, closed or hurried.
@@ -21,6 +21,9 @@ from app.hamsa.connection import Connection
 
 class Waiter(Protocol):
     """Somebody who waits for a slot: a future, or a stand-in for one."""
+
+    may_open: bool
+    """Whether a socket may be opened for it."""
 
     def done(self) -> bool:
         """Whether the waiter is served already, or gone."""
@@ -50,6 +53,7 @@ class Slot:
     connection: Connection | None = None
     linger: asyncio.Timeout | None = None
     """Bounds the watch for late audio; moved to now when somebody waits for the socket."""
+    idle_since: float = 0.0
     hurried: bool = False
     """Whether that watch was cut short, so that late audio may still come."""
 
@@ -68,7 +72,8 @@ class Actions:
 class Slots:
     """All sockets of one key, and who waits for them.
 
-    `max_age_s` retires a socket, `max_pong_age_s` is how long one may go without a pong.
+    `max_age_s` retires a socket, `max_pong_age_s` is how long one may go without a pong, and
+    `idle_timeout_s` how long one above the `floor` may go without use.
     """
 
     def __init__(
@@ -78,20 +83,27 @@ class Slots:
         max_connections: int,
         max_age_s: float,
         max_pong_age_s: float,
+        idle_timeout_s: float = 300.0,
+        floor: int = 1,
     ) -> None:
         self.budget = budget
         self.slots: list[Slot] = []
         self.waiters: deque[Waiter] = deque()
         self.warm = 0
-        """How many sockets there should be ahead of need; asked once, tried once."""
+        """How many sockets should be free ahead of need; asked once, tried once."""
         self._max_connections = max_connections
         self._max_age_s = max_age_s
         self._max_pong_age_s = max_pong_age_s
+        self._idle_timeout_s = idle_timeout_s
+        self._floor = floor
 
     def __repr__(self) -> str:
-        counts = " ".join(f"{state.name.lower()}={self.count(state)}" for state in State)
-        waiting = sum(not waiter.done() for waiter in self.waiters)
-        return f"{counts} waiting={waiting}"
+        return " ".join(f"{name}={count}" for name, count in self.counts().items())
+
+    def counts(self) -> dict[str, int]:
+        """Count the slots in each state, and who waits for one."""
+        counts = {state.name.lower(): self.count(state) for state in State}
+        return {**counts, "waiting": sum(not waiter.done() for waiter in self.waiters)}
 
     def count(self, *states: State) -> int:
         """Count the slots in any of these states."""
@@ -109,10 +121,13 @@ class Slots:
                 break
             slot.state = State.LEASED
             waiter.set_result(slot)
-        unserved = sum(not waiter.done() for waiter in self.waiters)
-        actions.hurried = [s for s in self.slots if s.state is State.LINGERING][:unserved]
+        unserved = [waiter for waiter in self.waiters if not waiter.done()]
+        actions.hurried = [s for s in self.slots if s.state is State.LINGERING][: len(unserved)]
         ready = self.count(State.OPENING, State.LINGERING)
-        self._open(max(unserved - ready, self.warm - len(self.slots)), now, actions)
+        wanted = sum(waiter.may_open for waiter in unserved) - ready
+        warm = self.warm - ready - self.count(State.IDLE)
+        actions.wake_at = self._next_retirement()
+        self._open(max(wanted, warm), now, actions)
         self.warm = 0
         return actions
 
@@ -121,8 +136,9 @@ class Slots:
         if slot in self.slots:
             self.slots.remove(slot)
 
-    def make_idle(self, slot: Slot) -> None:
+    def make_idle(self, slot: Slot, now: float) -> None:
         """Put a slot at the front of the idle ones."""
+        slot.idle_since = now
         self.slots.remove(slot)
         self.slots.append(slot)
         slot.state = State.IDLE
@@ -136,18 +152,25 @@ class Slots:
                 return waiter
         return None
 
+    def _next_retirement(self) -> float | None:
+        """Return when the longest idle socket has been idle for too long, if it may be spared."""
+        idle = [slot.idle_since for slot in self.slots if slot.state is State.IDLE]
+        return min(idle) + self._idle_timeout_s if len(self.slots) > self._floor and idle else None
+
     def _open(self, wanted: int, now: float, actions: Actions) -> None:
         for _ in range(wanted):
             if len(self.slots) >= self._max_connections:
                 return
             if not self.budget.try_open(now):
-                actions.wake_at = self.budget.next_opening_at(now)
+                opening_at = self.budget.next_opening_at(now)
+                actions.wake_at = min(opening_at, actions.wake_at or opening_at)
                 return
             slot = Slot()
             self.slots.append(slot)
             actions.opened.append(slot)
 
     def _take_unusable(self, now: float) -> list[Slot]:
+        """Remove idle sockets that are dead or old, and those above the floor that nobody uses."""
         unusable = [
             slot
             for slot in self.slots
@@ -157,6 +180,11 @@ class Slots:
         ]
         for slot in unusable:
             self.slots.remove(slot)
+        idle = [slot for slot in self.slots if slot.state is State.IDLE]
+        for slot in idle[: max(0, len(self.slots) - self._floor)]:
+            if slot.idle_since + self._idle_timeout_s <= now:
+                self.slots.remove(slot)
+                unusable.append(slot)
         return unusable
 
     def _is_usable(self, connection: Connection, now: float) -> bool:

@@ -1,14 +1,18 @@
-"""Plays the sentences of a turn, in order, as they are made."""
+"""Plays the sentences of a turn in order, while the next ones are already being made."""
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from app.audio import AudioFormat, Converter
 from app.errors import ProviderError
 from app.pipeline import events
+from app.pipeline.buffer import AudioBuffer
 from app.pipeline.timeline import SentenceMetrics, Timeline
 from app.transports.base import Language, LateAudio, SpeechRequest, TTSTransport, Voice
+
+MARGIN_S = 0.2
+"""Audio that the client must have left before anything is waited for: a network's jitter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,8 +24,43 @@ class SpeechStyle:
     language: Language
 
 
+class Sentence:
+    """One sentence on its way: what is asked for, and what has come of it."""
+
+    def __init__(self, metrics: SentenceMetrics, request: SpeechRequest) -> None:
+        self.metrics = metrics
+        self.audio = AudioBuffer()
+        self.converter: Converter | None = None
+        self.late: LateAudio | None = None
+        self.due = asyncio.Event()
+        """Set when its turn to be played has come."""
+        self._request = replace(request, due=self.due)
+        metrics.attempts = self._request.attempts
+
+    async def make(self, transport: TTSTransport, format: AudioFormat) -> None:
+        """Ask for the audio, and fill the buffer with it in `format`."""
+        try:
+            async with transport.synthesize(self._request) as stream:
+                self.converter = Converter(stream.format, format)
+                async for chunk in stream:
+                    if data := self.converter.feed(chunk):
+                        await self.audio.put(data)
+                self.late = stream.late
+        except ProviderError as error:
+            self.audio.end(error)
+        else:
+            self.audio.end()
+
+    def rest(self) -> bytes:
+        """Return what came late and what the converter holds: the sentence's turn passes now."""
+        if self.converter is None:
+            return b""
+        late = self.late.take() if self.late is not None else b""
+        return self.converter.feed(late) + self.converter.flush()
+
+
 class Speech:
-    """Speaks one turn: asks the transport, converts, and emits.
+    """Speaks one turn. Up to `lookahead` sentences are made ahead of the one that is played.
 
     A sentence that cannot be spoken is reported, and the next one is spoken all the same.
     """
@@ -33,60 +72,94 @@ class Speech:
         style: SpeechStyle,
         timeline: Timeline,
         emit: events.Emit,
+        *,
+        lookahead: int = 1,
     ) -> None:
         self._turn = turn
         self._transport = transport
         self._style = style
         self._timeline = timeline
         self._emit = emit
-        self._sentence: SentenceMetrics | None = None
-        self._late: LateAudio | None = None
-        self._converter: Converter | None = None
+        self._in_the_making = asyncio.Semaphore(1 + lookahead)
 
-    async def say(self, sentences: AsyncIterator[str]) -> None:
+    async def say(self, texts: AsyncIterator[str]) -> None:
         """Speak sentences until there are no more, and what comes late of the last one."""
-        async for text in sentences:
-            try:
-                await self._say_one(text)
-            except ProviderError as error:
-                await self._emit(events.Failed(error, self._turn))
-        if self._late is not None:
-            await self._late.settled()
-        await self._end_sentence()
+        sentences: asyncio.Queue[Sentence | None] = asyncio.Queue()
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._make_all(texts, sentences, tasks), name="make")
+            last: Sentence | None = None
+            while (sentence := await sentences.get()) is not None:
+                sentence.due.set()
+                last = await self._play(sentence, after=last)
+                self._in_the_making.release()
+            if last is not None:
+                if last.late is not None:
+                    await last.late.settled()
+                await self._emit_audio(last, last.rest())
 
-    async def _say_one(self, text: str) -> None:
-        sentence = self._timeline.sentence(text)
-        request = SpeechRequest(text, self._style.voice, self._style.format, self._style.language)
-        sentence.attempts = request.attempts
-        if self._timeline.metrics.first_audio_ms is None:
-            await self._emit(events.Status("speaking", self._turn))
-        async with self._transport.synthesize(request) as stream:
-            await self._end_sentence()
-            self._sentence = sentence
-            self._converter = Converter(stream.format, self._style.format)
-            await self._begin_sentence(sentence)
-            async for chunk in stream:
-                await self._play(self._converter.feed(chunk))
-            self._late = stream.late
+    async def _make_all(
+        self,
+        texts: AsyncIterator[str],
+        sentences: asyncio.Queue[Sentence | None],
+        tasks: asyncio.TaskGroup,
+    ) -> None:
+        async for text in texts:
+            await self._in_the_making.acquire()
+            metrics = self._timeline.sentence(text)
+            if metrics.index == 0:
+                await self._emit(events.Status("speaking", self._turn))
+            request = SpeechRequest(
+                text,
+                self._style.voice,
+                self._style.format,
+                self._style.language,
+            )
+            sentence = Sentence(metrics, request)
+            tasks.create_task(
+                sentence.make(self._transport, self._style.format),
+                name=f"sentence-{metrics.index}",
+            )
+            sentences.put_nowait(sentence)
+        sentences.put_nowait(None)
 
-    async def _begin_sentence(self, sentence: SentenceMetrics) -> None:
+    async def _play(self, sentence: Sentence, *, after: Sentence | None) -> Sentence | None:
+        """Play one sentence; return the one whose late audio may still be played."""
+        playing = after
+        try:
+            async for chunk in sentence.audio:
+                if playing is not sentence:
+                    await self._begin(sentence, after=after)
+                    playing = sentence
+                await self._emit_audio(sentence, chunk)
+        except ProviderError as error:
+            await self._emit(events.Failed(error, self._turn))
+        return playing
+
+    async def _begin(self, sentence: Sentence, *, after: Sentence | None) -> None:
+        if after is not None:
+            await self._wait_for_late(after)
+            await self._emit_audio(after, after.rest())
         metrics = self._timeline.metrics
         if metrics.first_audio_ms is None:
             now = asyncio.get_running_loop().time()
             metrics.first_audio_ms = self._timeline.since_start_ms(now)
             await self._emit(events.SpeechStarted(self._turn, self._style.format))
-        await self._emit(events.SentenceStarted(self._turn, sentence.index, sentence.text))
+        text = sentence.metrics.text
+        await self._emit(events.SentenceStarted(self._turn, sentence.metrics.index, text))
 
-    async def _end_sentence(self) -> None:
-        """Play what came late of the sentence before, as its turn passes now."""
-        if self._converter is None:
+    async def _wait_for_late(self, sentence: Sentence) -> None:
+        """Wait for audio that comes late, as long as the client has enough left to play."""
+        now = asyncio.get_running_loop().time()
+        spare_s = self._timeline.lead_ms(now) / 1000 - MARGIN_S
+        if sentence.late is None or spare_s <= 0:
             return
-        late = self._late.take() if self._late is not None else b""
-        await self._play(self._converter.feed(late) + self._converter.flush())
-        self._late = self._converter = None
+        try:
+            async with asyncio.timeout(spare_s):
+                await sentence.late.settled()
+        except TimeoutError:
+            return
 
-    async def _play(self, data: bytes) -> None:
+    async def _emit_audio(self, sentence: Sentence, data: bytes) -> None:
         if data:
-            assert self._sentence is not None
-            self._sentence.audio_ms += self._style.format.duration_ms(len(data))
+            sentence.metrics.audio_ms += self._style.format.duration_ms(len(data))
             await self._emit(events.AudioChunk(self._turn, data))

@@ -19,7 +19,14 @@ class SentenceMetrics:
     @property
     def ttfb_ms(self) -> float | None:
         """Request sent to first audio byte, of the attempt that was heard."""
-        return self.attempts[-1].ttfb_ms if self.attempts else None
+        return self.heard.ttfb_ms if self.heard else None
+
+    @property
+    def heard(self) -> Attempt | None:
+        """The attempt that was heard, the last one if several were; else the last one made."""
+        proved = [attempt for attempt in self.attempts if attempt.proved]
+        made = proved or self.attempts
+        return made[-1] if made else None
 
     @property
     def faults(self) -> list[str]:
@@ -61,8 +68,15 @@ class Timeline:
         """Estimate what was heard by a player that began with the first audio and never waited."""
         if self.metrics.first_audio_ms is None:
             return 0.0
-        sent_ms = sum(sentence.audio_ms for sentence in self.metrics.sentences)
-        return min(sent_ms, self.since_start_ms(now) - self.metrics.first_audio_ms)
+        return min(self._sent_ms, self.since_start_ms(now) - self.metrics.first_audio_ms)
+
+    @property
+    def _sent_ms(self) -> float:
+        return sum(sentence.audio_ms for sentence in self.metrics.sentences)
+
+    def lead_ms(self, now: float) -> float:
+        """Estimate how much audio the client still has to play."""
+        return self._sent_ms - self.played_ms(now)
 
     def heard_text(self, played_ms: float) -> str:
         """Return the words that fit into so much audio, sentence by sentence."""

@@ -33,6 +33,8 @@ class Stages:
     transport: TTSTransport
     max_utterance_s: float
     """Longest recording that is decoded."""
+    lookahead: int = 1
+    """Sentences that are made ahead of the one that is played."""
     log_transcripts: bool = False
     """Whether a turn's log line may hold what was said."""
 
@@ -119,7 +121,14 @@ class Turn:
         """Let the agent write, and speak each sentence as soon as it is written."""
         await self._emit(events.Status("thinking", self.number))
         sentences: asyncio.Queue[str | None] = asyncio.Queue(MAX_WAITING_SENTENCES)
-        speech = Speech(self.number, self._stages.transport, self._style, self.timeline, self._emit)
+        speech = Speech(
+            self.number,
+            self._stages.transport,
+            self._style,
+            self.timeline,
+            self._emit,
+            lookahead=self._stages.lookahead,
+        )
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._think(text, sentences), name="think")
             tasks.create_task(speech.say(_until_none(sentences)), name="speak")

@@ -12,13 +12,17 @@ from app.stt.base import Transcriber, Utterance
 class WebSocketTranscriber(Transcriber):
     """Sends the whole utterance over a leased socket; `timeout_s` bounds the wait for the answer.
 
+    `patience_s` bounds the wait for a socket; without it the pool's own limit does.
     A socket that breaks while it waits is replaced once: it may have died unnoticed while idle.
     """
 
     name = "websocket"
 
-    def __init__(self, pool: ConnectionPool, *, timeout_s: float) -> None:
+    def __init__(
+        self, pool: ConnectionPool, *, timeout_s: float, patience_s: float | None = None
+    ) -> None:
         self._pool = pool
+        self._patience_s = patience_s
         self._timeout_s = timeout_s
 
     async def transcribe(self, utterance: Utterance) -> str:
@@ -36,7 +40,7 @@ class WebSocketTranscriber(Transcriber):
         self._pool.warm_up()
 
     async def _ask(self, request: str) -> str:
-        async with self._pool.lease() as lease:
+        async with self._pool.lease(self._patience_s) as lease:
             try:
                 async with asyncio.timeout(self._timeout_s):
                     await lease.connection.send(request)

@@ -2,13 +2,18 @@
 
 import asyncio
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractAsyncContextManager, contextmanager
 from dataclasses import dataclass, field
 from typing import Literal
 
+import structlog
+
 from app.audio import AudioFormat
-from app.errors import NabraError
+from app.errors import NabraError, PoolExhaustedError
+
+log = structlog.get_logger(__name__)
 
 Dialect = Literal[
     "pls", "egy", "syr", "irq", "jor", "leb", "ksa", "uae", "bah", "qat", "kuw", "oma",
@@ -28,6 +33,19 @@ class Voice:
     dialect: Dialect
 
 
+@dataclass
+class Tally:
+    """What all attempts of this process came to."""
+
+    attempts: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """By transport and the code of its fault, `none` for a good one."""
+    late_bytes: int = 0
+    """Audio that came when its turn had passed."""
+
+
+TALLY = Tally()
+
+
 @dataclass(slots=True)
 class Attempt:
     """What one attempt at a sentence did: the record that metrics and log lines are made of."""
@@ -40,24 +58,26 @@ class Attempt:
     """Begin to end of the attempt, the wait for a socket included."""
     fault: str | None = None
     """The code of the error that ended the attempt; None when it succeeded."""
+    proved: bool = False
+    """Whether its audio was heard."""
     _sent_at: float = 0.0
 
-    @contextmanager
-    def measured(self) -> Iterator[None]:
-        """Record how long the attempt takes, and what goes wrong."""
-        started_at = _now()
-        try:
-            yield
-        except NabraError as error:
-            self.fault = error.code
-            raise
-        finally:
-            self.total_ms = (_now() - started_at) * 1000
-
-    def sent(self, connection: Literal["new", "reused"]) -> None:
-        """Record that the request goes out, and on what."""
+    def sent(self, connection: Literal["new", "reused"] | None) -> None:
+        """Record that the request goes out, and on what, if that is known."""
         self.connection = connection
         self._sent_at = _now()
+
+    def log(self, chars: int) -> None:
+        """Write the one line that tells this attempt."""
+        log.info(
+            "attempt",
+            transport=self.transport,
+            connection=self.connection,
+            chars=chars,
+            ttfb_ms=None if self.ttfb_ms is None else round(self.ttfb_ms),
+            total_ms=None if self.total_ms is None else round(self.total_ms),
+            fault=self.fault,
+        )
 
     def heard(self) -> None:
         """Record that the first audio is there."""
@@ -76,13 +96,34 @@ class SpeechRequest:
     voice: Voice
     format: AudioFormat
     language: Language = "ar"
+    due: asyncio.Event | None = field(default=None, compare=False)
+    """Set when its turn to be heard has come; None when it has. One that is made ahead can wait
+    rather than cost a socket."""
     attempts: list[Attempt] = field(default_factory=list, compare=False)
     """The record of all attempts, the last one last; every transport adds its own."""
 
-    def attempt(self, transport: str) -> Attempt:
-        """Begin the record of one more attempt."""
-        self.attempts.append(Attempt(transport))
-        return self.attempts[-1]
+    @contextmanager
+    def attempt(self, transport: str) -> Iterator[Attempt]:
+        """Keep the record of one more attempt, for metrics and for one log line.
+
+        An attempt for which nothing could be leased was none, and leaves no record.
+        """
+        attempt = Attempt(transport)
+        self.attempts.append(attempt)
+        started_at = _now()
+        try:
+            yield attempt
+        except PoolExhaustedError:
+            self.attempts.remove(attempt)
+            raise
+        except NabraError as error:
+            attempt.fault = error.code
+            raise
+        finally:
+            attempt.total_ms = (_now() - started_at) * 1000
+            if attempt in self.attempts:
+                TALLY.attempts[transport, attempt.fault or "none"] += 1
+                attempt.log(len(self.text))
 
 
 class LateAudio:
@@ -103,6 +144,7 @@ class LateAudio:
         """Take a piece that came late."""
         if self._passed:
             self.missed_bytes += len(data)
+            TALLY.late_bytes += len(data)
         else:
             self._chunks.append(data)
 
@@ -133,6 +175,8 @@ class AudioStream(ABC):
     """
 
     format: AudioFormat
+    attempt: Attempt | None = None
+    """The record of the attempt that this is."""
     late: LateAudio | None = None
     """After the end: where audio that comes late is found, if this transport can have any."""
 
@@ -152,7 +196,8 @@ class TTSTransport(ABC):
 
         Entering the context returns when the first audio is there, so `format` is known; it
         raises a `ProviderError` when none comes. Leaving the context, however it is left, gives
-        the resources back: an unfinished answer is abandoned.
+        the resources back: an unfinished answer is abandoned. It may be left by another task than
+        the one that entered it.
         """
 
     async def warm_up(self) -> None:

@@ -6,7 +6,7 @@ A package adds one with an entry point in the group `nabra.tts_transports` that 
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 
 from app.errors import ConfigurationError
 from app.hamsa.http import HamsaClient
@@ -26,6 +26,10 @@ class TransportContext:
     settings: Settings
     pool: ConnectionPool
     client: HamsaClient
+    patience_s: float | None = None
+    """How long a request may wait for a socket; None is the pool's own limit."""
+    may_open: bool = True
+    """Whether a socket may be opened for it."""
 
 
 Factory = Callable[[TransportContext], TTSTransport]
@@ -38,6 +42,8 @@ def _websocket(context: TransportContext) -> TTSTransport:
         first_audio_timeout_s=settings.tts_first_audio_timeout_s,
         stall_timeout_s=settings.tts_stall_timeout_s,
         linger_s=settings.hamsa_linger_s,
+        patience_s=context.patience_s,
+        may_open=context.may_open,
     )
 
 
@@ -56,7 +62,8 @@ BUILT_IN: dict[str, Factory] = {"websocket": _websocket, "rest": _rest}
 def find(name: str) -> Factory:
     """Return what builds the transport of this name.
 
-    Raises `ConfigurationError` with the names there are.
+    Raises `ConfigurationError` with the names there are, or why a plug-in cannot be used. So does
+    what is returned, when a plug-in builds anything but a transport.
     """
     if name in BUILT_IN:
         return BUILT_IN[name]
@@ -64,5 +71,24 @@ def find(name: str) -> Factory:
     if name not in installed:
         known = ", ".join([*BUILT_IN, *sorted(installed)])
         raise ConfigurationError(f"TTS_TRANSPORT: {name!r} is unknown; allowed: {known}")
-    factory: Factory = installed[name].load()
-    return factory
+    return _plug_in(installed[name])
+
+
+def _plug_in(entry: EntryPoint) -> Factory:
+    """Load a plug-in, and see to it that its mistakes show at the start, not in the first call."""
+    plug_in = f"TTS_TRANSPORT: plug-in {entry.name!r}"
+    try:
+        factory = entry.load()
+    except (ImportError, AttributeError) as error:
+        raise ConfigurationError(f"{plug_in} cannot be loaded: {error}") from error
+    if not callable(factory):
+        raise ConfigurationError(f"{plug_in} names no callable: {entry.value}")
+
+    def build(context: TransportContext) -> TTSTransport:
+        transport = factory(context)
+        if not isinstance(transport, TTSTransport):
+            built = type(transport).__name__
+            raise ConfigurationError(f"{plug_in} builds a {built}, not a TTSTransport")
+        return transport
+
+    return build

@@ -32,9 +32,8 @@ class RestTransport(TTSTransport):
     @asynccontextmanager
     async def synthesize(self, request: SpeechRequest) -> AsyncIterator[AudioStream]:
         """Speak one sentence by one HTTP request."""
-        attempt = request.attempt(self.name)
-        stream = AnswerStream(attempt, request.format, stall_timeout_s=self._stall_timeout_s)
-        with attempt.measured():
+        with request.attempt(self.name) as attempt:
+            stream = AnswerStream(attempt, request.format, stall_timeout_s=self._stall_timeout_s)
             async with AsyncExitStack() as stack:
                 await self._ask(request, attempt, stream, stack)
                 yield stream
@@ -58,10 +57,9 @@ class RestTransport(TTSTransport):
         )
         try:
             async with asyncio.timeout(self._first_audio_timeout_s):
-                attempt.sent("reused")
+                attempt.sent(None)
                 response = await stack.enter_async_context(self._client.post(PATH, payload))
-                if not response.reused:
-                    attempt.connection = "new"
+                attempt.connection = "reused" if response.reused else "new"
                 await stack.enter_async_context(aclosing(stream))
                 await stream.begin(response.chunks())
         except TimeoutError:

@@ -11,12 +11,17 @@ from app.hamsa.pool import ConnectionPool
 from app.transports.answer import AnswerStream
 from app.transports.base import AudioStream, SpeechRequest, TTSTransport
 
+AHEAD_PATIENCE_S = 2.0
+"""How long a sentence that is made ahead waits for a socket; the one before it takes so long."""
+
 
 class WebSocketTransport(TTSTransport):
     """Speaks over a leased socket, one request at a time.
 
     `first_audio_timeout_s` bounds the wait for the first audio, `stall_timeout_s` each silence
-    after it, `linger_s` the wait for audio that comes after the end.
+    after it, `linger_s` the wait for audio that comes after the end. `patience_s` bounds the wait
+    for a socket; without it the pool's own limit does. Unless it `may_open`, a request takes a
+    socket that is there, or none. A sentence that is made ahead waits for one, and opens none.
     """
 
     name = "websocket"
@@ -28,8 +33,12 @@ class WebSocketTransport(TTSTransport):
         first_audio_timeout_s: float,
         stall_timeout_s: float,
         linger_s: float,
+        patience_s: float | None = None,
+        may_open: bool = True,
     ) -> None:
         self._pool = pool
+        self._patience_s = patience_s if patience_s is not None else pool.lease_timeout_s
+        self._may_open = may_open
         self._first_audio_timeout_s = first_audio_timeout_s
         self._stall_timeout_s = stall_timeout_s
         self._linger_s = linger_s
@@ -37,9 +46,11 @@ class WebSocketTransport(TTSTransport):
     @asynccontextmanager
     async def synthesize(self, request: SpeechRequest) -> AsyncIterator[AudioStream]:
         """Speak one sentence over a socket of the pool."""
-        attempt = request.attempt(self.name)
-        with attempt.measured():
-            async with self._pool.lease() as lease:
+        patience_s, due = self._patience_s, request.due
+        if self._may_open and due is not None and not due.is_set():
+            patience_s = max(patience_s, AHEAD_PATIENCE_S)
+        with request.attempt(self.name) as attempt:
+            async with self._pool.lease(patience_s, may_open=self._may_open, due=due) as lease:
                 stream = AnswerStream(
                     attempt, request.format, stall_timeout_s=self._stall_timeout_s
                 )

@@ -1,5 +1,6 @@
 """Transports that follow a script, for tests of what is built on transports."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -15,7 +16,8 @@ def request(text: str = "السلام عليكم ورحمة الله") -> Speech
     return SpeechRequest(text, VOICE, PCM16_16K)
 
 
-Step = bytes | ProviderError
+Step = bytes | ProviderError | asyncio.Event
+"""Audio, an error in its place, or something to wait for."""
 
 
 class FakeStream(AudioStream):
@@ -29,7 +31,10 @@ class FakeStream(AudioStream):
         for step in self._steps:
             if isinstance(step, ProviderError):
                 raise step
-            yield step
+            if isinstance(step, asyncio.Event):
+                await step.wait()
+            else:
+                yield step
         self.late = self._late
 
 
@@ -50,15 +55,18 @@ class FakeTransport(TTSTransport):
     async def synthesize(self, request: SpeechRequest) -> AsyncIterator[AudioStream]:
         steps = self.scripts[len(self.asked)]
         self.asked.append(request.text)
-        attempt = request.attempt(self.name)
         self.open += 1
         try:
-            with attempt.measured():
+            with request.attempt(self.name) as attempt:
                 if steps and isinstance(steps[0], ProviderError):
                     raise steps[0]
+                if steps and isinstance(steps[0], asyncio.Event):
+                    await steps[0].wait()
                 attempt.sent("new")
                 attempt.heard()
-                yield FakeStream(steps, self.late)
+                stream = FakeStream(steps, self.late)
+                stream.attempt = attempt
+                yield stream
         except BaseException as error:
             self.left_by.append(type(error))
             raise

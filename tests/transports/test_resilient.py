@@ -1,98 +1,212 @@
-"""What an answer is worth, with transports that follow a script."""
+"""Every sentence whole, once: with transports that follow a script."""
+
+import asyncio
+from array import array
 
 import pytest
 
 from app import errors
+from app.transports.policy import Policy
 from app.transports.resilient import ResilientTransport
 from tests.transports.fakes import FakeTransport, Step, request
 
-GOOD = [b"\x01\x00" * 8000, b"\x02\x00" * 8000, b"\x03\x00" * 8000]
-SPEECH = b"".join(GOOD)
-STUMP = [b"\x07\x00" * 320]  # 640 bytes and a regular end
+SPEECH = array("h", range(-16000, 16000)).tobytes() * 2  # four seconds, different everywhere
+GOOD: list[Step] = [SPEECH[at : at + 12800] for at in range(0, len(SPEECH), 12800)]
+STUMP: list[Step] = [SPEECH[:640]]  # 640 bytes and a regular end
+LOST = errors.ConnectionLostError("gone")
+QUICK = Policy(backoff_base_s=0.001, backoff_cap_s=0.002)
 
 
-async def speak(transport: ResilientTransport, text: str = "السلام عليكم ورحمة الله") -> bytes:
-    async with transport.synthesize(request(text)) as stream:
+async def speak(
+    *transports: FakeTransport, policy: Policy = QUICK, text: str = "السلام عليكم ورحمة الله"
+) -> bytes:
+    async with ResilientTransport(transports, policy).synthesize(request(text)) as stream:
         return b"".join([chunk async for chunk in stream])
 
 
 async def test_a_good_answer_passes_unchanged() -> None:
-    fake = FakeTransport([[*GOOD]])
-    assert await speak(ResilientTransport([fake], attempts=3)) == SPEECH
+    fake = FakeTransport([GOOD])
+    assert await speak(fake) == SPEECH
     assert fake.left_by == [None]
 
 
-async def test_a_640_byte_answer_is_dropped_unheard_and_tried_again() -> None:
-    fake = FakeTransport([[*STUMP], [*STUMP], [*GOOD]])
+async def test_a_640_byte_answer_is_dropped_unheard_and_tried_again_elsewhere() -> None:
+    first, second = FakeTransport([STUMP], "first"), FakeTransport([GOOD], "second")
     spoken = request()
-    async with ResilientTransport([fake], attempts=3).synthesize(spoken) as stream:
+    async with ResilientTransport([first, second], QUICK).synthesize(spoken) as stream:
         assert b"".join([chunk async for chunk in stream]) == SPEECH
-    assert [attempt.fault for attempt in spoken.attempts] == [
-        "incomplete-audio",
-        "incomplete-audio",
-        None,
+    assert [(a.transport, a.fault, a.proved) for a in spoken.attempts[:2]] == [
+        ("first", "incomplete-audio", False),
+        ("second", None, True),
     ]
-    assert fake.left_by == [errors.IncompleteAudioError, errors.IncompleteAudioError, None]
+    assert first.left_by == [errors.IncompleteAudioError], "so that the pool drops the socket"
+
+
+async def test_without_another_way_the_same_one_is_tried_again() -> None:
+    fake = FakeTransport([STUMP, STUMP, GOOD])
+    assert await speak(fake) == SPEECH
 
 
 async def test_after_the_last_attempt_the_failure_is_told() -> None:
-    fake = FakeTransport([[*STUMP]] * 3)
+    fake = FakeTransport([STUMP] * 3)
     with pytest.raises(errors.IncompleteAudioError):
-        await speak(ResilientTransport([fake], attempts=3))
+        await speak(fake, policy=Policy(attempts=3, backoff_base_s=0.001))
     assert len(fake.asked) == 3
     assert fake.open == 0
 
 
-async def test_a_short_word_is_not_punished_for_being_short() -> None:
-    fake = FakeTransport([[b"\x01\x00" * 4000]])  # 250 ms
-    assert await speak(ResilientTransport([fake], attempts=1), "نعم.") == b"\x01\x00" * 4000
-
-
-@pytest.mark.parametrize(
-    "final",
-    [errors.AuthenticationError, errors.QuotaExceededError, errors.RefusedError],
-)
-async def test_a_final_error_is_not_tried_again(final: type[errors.ProviderError]) -> None:
-    fake = FakeTransport([[final("no")]])
-    with pytest.raises(final):
-        await speak(ResilientTransport([fake], attempts=3))
+async def test_after_the_deadline_the_failure_is_told() -> None:
+    fake = FakeTransport([STUMP] * 10)
+    with pytest.raises(errors.IncompleteAudioError):
+        await speak(fake, policy=Policy(attempts=10, deadline_s=0, backoff_base_s=0))
     assert len(fake.asked) == 1
 
 
-async def test_a_break_before_the_proof_is_tried_again_and_nothing_of_it_is_heard() -> None:
-    broken: list[Step] = [*STUMP, errors.ConnectionLostError("gone")]
-    fake = FakeTransport([broken, [*GOOD]])
-    assert await speak(ResilientTransport([fake], attempts=2)) == SPEECH
+async def test_a_short_word_is_not_punished_for_being_short() -> None:
+    word = SPEECH[: 250 * 32]
+    assert await speak(FakeTransport([[word]]), text="نعم.") == word
 
 
-async def test_an_answer_that_ends_far_too_early_after_some_audio_fails_visibly() -> None:
-    fake = FakeTransport([[GOOD[0]]])  # half a second for a text that needs about two
+@pytest.mark.parametrize(
+    "final", [errors.AuthenticationError, errors.QuotaExceededError, errors.RefusedError]
+)
+async def test_a_final_error_is_told_at_once_with_its_cause(
+    final: type[errors.ProviderError],
+) -> None:
+    first, second = FakeTransport([[final("no")]]), FakeTransport([GOOD])
+    with pytest.raises(final):
+        await speak(first, second)
+    assert second.asked == []
+
+
+@pytest.mark.parametrize("parts", range(1, len(GOOD)))
+@pytest.mark.parametrize("error", [LOST, errors.ProviderTimeoutError("stall")])
+async def test_an_answer_that_breaks_is_continued_and_nothing_is_heard_twice(
+    parts: int, error: errors.ProviderError
+) -> None:
+    first, second = FakeTransport([[*GOOD[:parts], error]]), FakeTransport([GOOD])
+    assert await speak(first, second) == SPEECH
+
+
+async def test_an_answer_that_breaks_again_and_again_is_continued_each_time() -> None:
+    first = FakeTransport([[*GOOD[:2], LOST], [*GOOD[:6], LOST], GOOD])
+    second = FakeTransport([[*GOOD[:4], LOST], [*GOOD[:8], LOST], GOOD])
+    assert await speak(first, second) == SPEECH
+
+
+async def test_a_continuation_that_is_truncated_is_tried_again() -> None:
+    first, second = FakeTransport([[*GOOD[:3], LOST], GOOD]), FakeTransport([STUMP, GOOD])
+    assert await speak(first, second) == SPEECH
+
+
+async def test_an_answer_far_shorter_than_its_text_is_continued_though_it_ended_regularly() -> None:
+    assert await speak(FakeTransport([GOOD[:1], GOOD])) == SPEECH
+
+
+async def test_a_break_that_cannot_be_continued_is_told_after_what_was_heard() -> None:
+    fake = FakeTransport([[*GOOD[:2], LOST], [LOST], [LOST]])
     heard = b""
-    with pytest.raises(errors.IncompleteAudioError):
-        async with ResilientTransport([fake], attempts=3).synthesize(request()) as stream:
+    with pytest.raises(errors.ConnectionLostError):
+        async with ResilientTransport([fake], Policy(attempts=3, backoff_base_s=0)).synthesize(
+            request()
+        ) as stream:
             async for chunk in stream:
                 heard += chunk
-    assert heard == GOOD[0]
-    assert fake.left_by == [errors.IncompleteAudioError], "so that the pool drops the socket"
+    assert heard == b"".join(part for part in GOOD[:2] if isinstance(part, bytes))
+    assert fake.open == 0
 
 
-async def test_the_transports_take_turns() -> None:
-    first = FakeTransport([[*STUMP]], name="first")
-    second = FakeTransport([[*GOOD]], name="second")
-    assert await speak(ResilientTransport([first, second], attempts=2)) == SPEECH
+async def test_a_pool_without_a_free_socket_is_passed_over_and_is_no_attempt() -> None:
+    first = FakeTransport([[errors.PoolExhaustedError("none free")]])
+    second = FakeTransport([GOOD])
+    spoken = request()
+    async with ResilientTransport([first, second], QUICK).synthesize(spoken) as stream:
+        assert b"".join([chunk async for chunk in stream]) == SPEECH
+    assert [attempt.fault for attempt in spoken.attempts] == [None]
 
 
-async def test_the_first_chunk_that_outlasts_the_failure_is_passed_on_at_once() -> None:
-    endless: list[Step] = [GOOD[0], errors.ProviderTimeoutError("stalled")]
-    async with ResilientTransport([FakeTransport([endless])], attempts=1).synthesize(
-        request()
-    ) as stream:
-        assert await anext(aiter(stream)) == GOOD[0]
+async def test_a_way_that_asks_for_time_is_left_alone_while_the_other_speaks() -> None:
+    first = FakeTransport([[errors.RateLimitedError("slow down", retry_after_s=60)], GOOD])
+    second = FakeTransport([GOOD, GOOD])
+    transport = ResilientTransport([first, second], QUICK)
+    for _ in range(2):
+        async with transport.synthesize(request()) as stream:
+            assert b"".join([chunk async for chunk in stream]) == SPEECH
+    assert len(first.asked) == 1
 
 
-async def test_it_warms_up_and_closes_all_its_ways() -> None:
+async def test_the_only_way_is_waited_for_when_it_asks_for_time() -> None:
+    fake = FakeTransport([[errors.RateLimitedError("slow down", retry_after_s=0.02)], GOOD])
+    assert await speak(fake) == SPEECH
+
+
+async def test_a_way_that_fails_again_and_again_is_not_asked_first_any_more() -> None:
+    first = FakeTransport([STUMP] * 20)
+    second = FakeTransport([GOOD] * 40)
+    transport = ResilientTransport([first, second], QUICK)
+    for _ in range(12):
+        async with transport.synthesize(request()) as stream:
+            assert b"".join([chunk async for chunk in stream]) == SPEECH
+    assert len(first.asked) < 12
+    assert "open" in repr(transport)
+
+
+async def test_when_much_fails_several_attempts_go_at_once_and_the_losers_are_cleaned_up() -> None:
+    silent: list[Step] = [asyncio.Event()]
+    first = FakeTransport([STUMP, silent, GOOD], "first")
+    second = FakeTransport([silent, GOOD], "second")
+    transport = ResilientTransport([first, second], QUICK)
+    for way in transport.ways:  # a rate that makes the next round a race
+        for _ in range(4):
+            way.breaker.failed(0)
+            way.breaker.succeeded()
+    async with transport.synthesize(request()) as stream:
+        assert b"".join([chunk async for chunk in stream]) == SPEECH
+    assert first.open == second.open == 0
+    assert asyncio.CancelledError in first.left_by + second.left_by
+
+
+async def test_a_hedge_goes_the_other_way_when_no_audio_comes() -> None:
+    first, second = FakeTransport([[asyncio.Event()]]), FakeTransport([GOOD])
+    policy = Policy(hedge_after_s=0.005)
+    assert await speak(first, second, policy=policy) == SPEECH
+    assert first.left_by == [asyncio.CancelledError]
+    assert first.open == second.open == 0
+
+
+async def test_a_hedge_costs_nothing_when_the_first_answers_in_time() -> None:
+    first, second = FakeTransport([GOOD]), FakeTransport([])
+    assert await speak(first, second, policy=Policy(hedge_after_s=30)) == SPEECH
+    assert second.asked == []
+
+
+async def test_a_hedge_goes_at_once_when_the_first_fails() -> None:
+    first, second = FakeTransport([STUMP]), FakeTransport([GOOD])
+    assert await speak(first, second, policy=Policy(hedge_after_s=30)) == SPEECH
+
+
+@pytest.mark.parametrize("hedge_after_s", [None, 0.001])
+@pytest.mark.parametrize("turns", range(1, 12))
+async def test_cancelled_anywhere_it_leaves_nothing_open(
+    turns: int, hedge_after_s: float | None
+) -> None:
+    first = FakeTransport([[*GOOD[:2], LOST], STUMP, [asyncio.Event()]])
+    second = FakeTransport([STUMP, [*GOOD[:3], asyncio.Event()], GOOD, GOOD])
+    before = asyncio.all_tasks()
+    policy = Policy(backoff_base_s=0.001, hedge_after_s=hedge_after_s)
+    task = asyncio.create_task(speak(first, second, policy=policy))
+    for _ in range(turns):
+        await asyncio.sleep(0.0005)
+    task.cancel()
+    await asyncio.wait([task])
+    assert first.open == second.open == 0
+    assert asyncio.all_tasks() == before
+
+
+async def test_it_warms_the_preferred_way_and_closes_all() -> None:
     ways = [FakeTransport([]), FakeTransport([])]
-    transport = ResilientTransport(ways, attempts=1)
+    transport = ResilientTransport(ways)
     await transport.warm_up()
     await transport.aclose()
-    assert all(way.warmed == 1 and way.closed for way in ways)
+    assert [way.warmed for way in ways] == [1, 0]
+    assert all(way.closed for way in ways)

@@ -1,0 +1,52 @@
+"""`/metrics`: the live state of the pool and what the provider did, for Prometheus."""
+
+from collections.abc import Callable, Iterator, Mapping
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+from starlette.responses import Response
+
+from app.transports.base import Tally
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+
+class ProviderCollector(Collector):
+    """Reads the state at the moment it is asked, so that nothing is counted twice."""
+
+    def __init__(self, sockets: Callable[[], Mapping[str, int]], tally: Tally) -> None:
+        self._sockets = sockets
+        self._tally = tally
+
+    def collect(self) -> Iterator[Metric]:
+        """Tell what there is."""
+        sockets = GaugeMetricFamily(
+            "nabra_provider_sockets", "Sockets by state, and requests that wait", labels=["state"]
+        )
+        for state, count in self._sockets().items():
+            sockets.add_metric([state], count)
+        yield sockets
+        attempts = CounterMetricFamily(
+            "nabra_tts_attempts", "Attempts at a sentence", labels=["transport", "fault"]
+        )
+        for (transport, fault), count in self._tally.attempts.items():
+            attempts.add_metric([transport, fault], count)
+        yield attempts
+        yield CounterMetricFamily(
+            "nabra_late_audio_bytes",
+            "Audio that came when its turn had passed",
+            value=self._tally.late_bytes,
+        )
+
+
+class Metrics:
+    """The numbers of one process."""
+
+    def __init__(self, sockets: Callable[[], Mapping[str, int]], tally: Tally) -> None:
+        self._registry = CollectorRegistry()
+        self._registry.register(ProviderCollector(sockets, tally))
+
+    def response(self) -> Response:
+        """Answer a scrape."""
+        return Response(generate_latest(self._registry), media_type=CONTENT_TYPE)

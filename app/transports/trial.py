@@ -1,0 +1,184 @@
+"""One attempt at a sentence: proved before anything of it is heard, judged at its end."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
+
+from app import errors
+from app.audio import AudioFormat
+from app.transports import completeness
+from app.transports.base import AudioStream, LateAudio, SpeechRequest, TTSTransport
+from app.transports.breaker import Breaker
+from app.transports.gates import Gate, HoldBack, Join
+
+
+class Way:
+    """A transport, and what was learned of it."""
+
+    def __init__(self, transport: TTSTransport) -> None:
+        self.transport = transport
+        self.breaker = Breaker()
+
+    def __repr__(self) -> str:
+        return f"<Way {self.transport.name} {self.breaker}>"
+
+
+class Heard:
+    """What the caller has heard of a sentence, whichever attempts it came from."""
+
+    def __init__(self) -> None:
+        self.position = 0
+        """Bytes from the beginning of the sentence."""
+        self.last_chunk = b""
+        self.format: AudioFormat | None = None
+
+    def gate_for(self, stream: AudioStream) -> Gate:
+        """Return the gate of an attempt that begins now.
+
+        Raises `ProtocolError` when it comes in another format than what was heard.
+        """
+        if self.position and stream.format != self.format:
+            raise errors.ProtocolError(f"{stream.format} cannot continue {self.format}")
+        self.format = stream.format
+        if self.position:
+            return Join(stream.format, self.position, self.last_chunk)
+        return HoldBack(stream.format)
+
+
+class Trial:
+    """Takes one request through one way. Whoever gets a proved trial must `leave` it."""
+
+    def __init__(self, way: Way, request: SpeechRequest, heard: Heard) -> None:
+        self.way = way
+        self._request = request
+        self._heard = heard
+        self._least_ms = completeness.least_ms(request.text)
+        self._context: AbstractAsyncContextManager[AudioStream] | None = None
+        self._stream: AudioStream | None = None
+        self._chunks: AsyncIterator[bytes] | None = None
+        self._gate: Gate | None = None
+        self._first = b""
+        self._ended = False
+
+    @property
+    def stream(self) -> AudioStream:
+        """The transport's own stream; only once proved."""
+        assert self._stream is not None
+        return self._stream
+
+    @property
+    def late(self) -> LateAudio | None:
+        """Where audio that comes late is found."""
+        return self.stream.late
+
+    async def prove(self) -> None:
+        """Begin, and take audio until some of it may be heard, or the answer is whole without any.
+
+        Raises the `ProviderError` of an attempt that is worth nothing; nothing is left then.
+        """
+        context = self.way.transport.synthesize(self._request)
+        self._stream = await context.__aenter__()
+        self._context = context
+        try:
+            self._chunks = aiter(self._stream)
+            self._gate = self._heard.gate_for(self._stream)
+            while not self._first and not self._ended:
+                self._first = await self._next()
+        except BaseException as error:
+            await self.leave(error)
+            raise
+        self.way.breaker.succeeded()
+        if self._stream.attempt is not None:
+            self._stream.attempt.proved = True
+
+    async def audio(self) -> AsyncIterator[bytes]:
+        """Iterate over what may be heard. Raises the `ProviderError` that breaks it."""
+        assert self._gate is not None
+        chunk, self._first = self._first, b""
+        while chunk or not self._ended:
+            if chunk:
+                self._heard.position = self._gate.position
+                self._heard.last_chunk = chunk
+                yield chunk
+            chunk = b"" if self._ended else await self._next()
+
+    async def leave(self, error: BaseException | None = None) -> None:
+        """Give the resources back, and tell the transport what went wrong."""
+        context, self._context = self._context, None
+        if context is None:
+            return
+        try:
+            await context.__aexit__(type(error) if error else None, error, None)
+        except errors.ProviderError as raised:
+            if raised is not error:
+                raise
+
+    async def _next(self) -> bytes:
+        """Wait for audio that may be heard; empty while none may, and at the end."""
+        assert self._chunks is not None
+        assert self._gate is not None
+        chunk = await anext(self._chunks, b"")
+        if chunk:
+            return self._gate.feed(chunk)
+        self._ended = True
+        rest = self._gate.finish()
+        spoken_ms = self.stream.format.duration_ms(self._gate.position)
+        if spoken_ms < self._least_ms:
+            raise errors.IncompleteAudioError(
+                f"{spoken_ms:.0f} ms of audio for a text that needs {self._least_ms:.0f} ms"
+            )
+        return rest
+
+
+async def enter(order: list[Way], request: SpeechRequest, heard: Heard) -> Trial:
+    """Return a proved trial by the first of these ways that takes the request.
+
+    A way whose pool has nothing to lease, or whose breaker is open, is passed over: that is no
+    attempt. When all are, those with an open breaker are tried in spite of it.
+    """
+    now = asyncio.get_running_loop().time()
+    distrusted: list[Way] = []
+    exhausted: errors.PoolExhaustedError | None = None
+    for way in order:
+        if not way.breaker.try_begin(now):
+            distrusted.append(way)
+            continue
+        try:
+            return await _prove(way, request, heard)
+        except errors.PoolExhaustedError as error:
+            exhausted = error
+    for way in distrusted:
+        try:
+            return await _prove(way, request, heard)
+        except errors.PoolExhaustedError as error:
+            exhausted = error
+    assert exhausted is not None
+    raise exhausted
+
+
+async def _prove(way: Way, request: SpeechRequest, heard: Heard) -> Trial:
+    """Make one attempt, and let the way's breaker learn from it."""
+    trial = Trial(way, request, heard)
+    try:
+        await trial.prove()
+    except errors.PoolExhaustedError:
+        way.breaker.abandoned()
+        raise
+    except errors.ProviderError as error:
+        _learn(way, error)
+        raise
+    except BaseException:
+        way.breaker.abandoned()
+        raise
+    return trial
+
+
+def _learn(way: Way, error: errors.ProviderError) -> None:
+    """Tell the breaker; what is final says nothing about the way."""
+    now = asyncio.get_running_loop().time()
+    if isinstance(error, errors.RateLimitedError) and error.retry_after_s:
+        way.breaker.block(now + error.retry_after_s)
+    if error.retryable:
+        way.breaker.failed(now)
+    else:
+        way.breaker.abandoned()

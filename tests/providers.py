@@ -1,0 +1,41 @@
+"""The real transports, as the gateway composes them, pointed at a simulator."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from app.hamsa.http import HamsaClient
+from app.hamsa.pool import ConnectionPool
+from app.simulator import Simulator
+from app.transports.composition import compose
+from app.transports.registry import TransportContext
+from app.transports.resilient import ResilientTransport
+from tests.gateway import settings_for
+from tests.hamsa.pools import running_pool
+
+
+@dataclass
+class Providers:
+    """The composed transport, and what it stands on."""
+
+    transport: ResilientTransport
+    pool: ConnectionPool
+    client: HamsaClient
+
+
+@asynccontextmanager
+async def composed(simulator: Simulator, **changes: Any) -> AsyncIterator[Providers]:
+    """Compose as the settings say; nothing is warm."""
+    client = HamsaClient(
+        simulator.urls.hamsa_rest_url,
+        "test-key",
+        connect_timeout_s=5,
+        http2_prior_knowledge=True,
+    )
+    async with running_pool(simulator.urls.hamsa_ws_url) as pool:
+        settings = settings_for(simulator, **changes)
+        try:
+            yield Providers(compose(TransportContext(settings, pool, client)), pool, client)
+        finally:
+            await client.aclose()
