@@ -137,7 +137,7 @@ async def make_agent(
 def make_transcriber(settings: Settings, pool: ConnectionPool, client: HamsaClient) -> Transcriber:
     """Build the chosen way to speech-to-text, with the other one behind it."""
     by_socket = WebSocketTranscriber(
-        pool, timeout_s=settings.stt_timeout_s, patience_s=composition.FALLBACK_PATIENCE_S
+        pool, timeout_s=settings.stt_timeout_s, patience_s=composition.STT_PATIENCE_S
     )
     by_rest = RestTranscriber(client, timeout_s=settings.stt_timeout_s)
     if settings.stt_transport == "websocket":

@@ -1,5 +1,6 @@
 """`/metrics`: the live state of the pool and what the provider did, for Prometheus."""
 
+import asyncio
 from collections.abc import Callable, Iterator, Mapping
 
 from prometheus_client import CollectorRegistry, generate_latest
@@ -33,6 +34,9 @@ class ProviderCollector(Collector):
         for (transport, fault), count in self._tally.attempts.items():
             attempts.add_metric([transport, fault], count)
         yield attempts
+        yield GaugeMetricFamily(
+            "nabra_tasks", "Tasks of the event loop", value=len(asyncio.all_tasks())
+        )
         yield CounterMetricFamily(
             "nabra_late_audio_bytes",
             "Audio that came when its turn had passed",

@@ -56,6 +56,7 @@ class Connection:
         self.in_flight = False
         """Whether a request was sent whose answer has not ended."""
         self.late: LateSink | None = None
+        """Takes the audio that comes before the `ack` of the next request."""
 
     def __repr__(self) -> str:
         return f"<Connection #{self.number} {self._socket.state.name} requests={self.requests}>"

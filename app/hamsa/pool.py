@@ -18,6 +18,9 @@ from app.hamsa.slots import Slot, Slots, State
 
 log = structlog.get_logger(__name__)
 
+AHEAD_PATIENCE_S = 2.0
+"""How long a request that is made ahead waits for a socket: the one before it takes so long."""
+
 MAX_THROTTLE_PENALTY_S = 20.0
 """Longest pause without openings that throttling can cost: the window in which it was seen."""
 
@@ -100,10 +103,10 @@ class ConnectionPool:
         try:
             yield lease
         except errors.ProviderError as error:
+            if isinstance(error, errors.IncompleteAudioError) and not lease.reused:
+                self._throttled()  # first: giving back opens a socket for whoever waits
             # A final refusal is a regular answer: the socket that brought it is sound.
             self._give_back(slot, failed=error.retryable)
-            if isinstance(error, errors.IncompleteAudioError) and not lease.reused:
-                self._throttled()
             raise
         except BaseException:
             self._give_back(slot, failed=False)
@@ -122,10 +125,18 @@ class ConnectionPool:
         self._slots.waiters.append(waiter)
         self._pump()
         promotion: asyncio.Task[None] | None = None
-        if may_open and due is not None and not waiter.done():
-            promotion = self._tasks.create_task(self._promote(waiter, due), name="hamsa-due")
+        now = asyncio.get_running_loop().time()
+        made_ahead = may_open and due is not None and not due.is_set()
+        patience_s = max(timeout_s, AHEAD_PATIENCE_S) if made_ahead else timeout_s
+        if not waiter.done() and self._slots.is_hopeless(now, patience_s):
+            waiter.cancel()
+            raise errors.PoolExhaustedError(f"no socket can come free: {self!r}")
         try:
-            async with asyncio.timeout(timeout_s):
+            async with asyncio.timeout(patience_s) as limit:
+                if made_ahead and due is not None and not waiter.done():
+                    promotion = self._tasks.create_task(
+                        self._promote(waiter, due, limit, timeout_s), name="hamsa-due"
+                    )
                 return await waiter
         except BaseException as error:
             if waiter.done() and not waiter.cancelled() and waiter.exception() is None:
@@ -141,10 +152,15 @@ class ConnectionPool:
             if promotion is not None:
                 promotion.cancel()
 
-    async def _promote(self, waiter: Waiter, due: asyncio.Event) -> None:
-        """Let a socket be opened for a request as soon as it is due."""
+    async def _promote(
+        self, waiter: Waiter, due: asyncio.Event, limit: asyncio.Timeout, timeout_s: float
+    ) -> None:
+        """Let a socket be opened for a request once it is due; from then on its patience counts."""
         await due.wait()
         waiter.may_open = True
+        due_limit = asyncio.get_running_loop().time() + timeout_s
+        if not limit.expired():
+            limit.reschedule(min(due_limit, limit.when() or due_limit))
         self._pump()
 
     def _give_back(self, slot: Slot, *, failed: bool) -> None:
@@ -237,15 +253,13 @@ class ConnectionPool:
         self._pump()
 
     def _opening_failed(self, slot: Slot, error: errors.ProviderError) -> None:
-        """Tell the first waiter, or all of them when the reason is final for the account."""
+        """Tell the waiter that it was for, or all when the reason is final for the account."""
         log.warning("no socket could be opened", code=error.code, reason=str(error))
         self._slots.remove(slot)
         if isinstance(error, errors.RateLimitedError):
             self._throttled(error.retry_after_s)
-        while (waiter := self._slots.next_waiter()) is not None:
+        for waiter in self._slots.waiters_to_tell(everybody=not error.retryable):
             waiter.set_exception(error)
-            if error.retryable:
-                break
         self._pump()
 
     async def _linger(self, slot: Slot, connection: Connection) -> None:
@@ -255,8 +269,9 @@ class ConnectionPool:
                 while True:
                     await connection.receive()
         except TimeoutError:
-            if not slot.hurried:
-                connection.end_late()
+            if not slot.hurried and connection.late is not None:
+                # Nobody waits any longer, but what comes all the same is still not the next one's.
+                connection.late.close()
             self._make_idle(slot)
         except errors.ProviderError:
             self._discard(slot)

@@ -18,6 +18,9 @@ from typing import Protocol
 from app.hamsa.budget import ConnectBudget
 from app.hamsa.connection import Connection
 
+LEAST_WAIT_S = 0.1
+"""Only a lingering socket comes free sooner than this: answers and handshakes take longer."""
+
 
 class Waiter(Protocol):
     """Somebody who waits for a slot: a future, or a stand-in for one."""
@@ -122,6 +125,7 @@ class Slots:
             slot.state = State.LEASED
             waiter.set_result(slot)
         unserved = [waiter for waiter in self.waiters if not waiter.done()]
+        self.waiters = deque(unserved)
         actions.hurried = [s for s in self.slots if s.state is State.LINGERING][: len(unserved)]
         ready = self.count(State.OPENING, State.LINGERING)
         wanted = sum(waiter.may_open for waiter in unserved) - ready
@@ -130,6 +134,16 @@ class Slots:
         self._open(max(wanted, warm), now, actions)
         self.warm = 0
         return actions
+
+    def is_hopeless(self, now: float, patience_s: float) -> bool:
+        """Tell whether no socket can come free within `patience_s`, so that waiting is in vain."""
+        if self.count(State.LINGERING):
+            return False
+        if patience_s < LEAST_WAIT_S:
+            return True
+        if self.count(State.OPENING, State.LEASED, State.DRAINING):
+            return False
+        return self.budget.next_opening_at(now) > now + patience_s
 
     def remove(self, slot: Slot) -> None:
         """Forget a slot; harmless when it is gone already."""
@@ -151,6 +165,13 @@ class Slots:
             if not waiter.done():
                 return waiter
         return None
+
+    def waiters_to_tell(self, *, everybody: bool) -> list[Waiter]:
+        """Return who learns that an opening failed: the first it may have been for, or all."""
+        waiting = [waiter for waiter in self.waiters if not waiter.done()]
+        if everybody:
+            return waiting
+        return [waiter for waiter in waiting if waiter.may_open][:1]
 
     def _next_retirement(self) -> float | None:
         """Return when the longest idle socket has been idle for too long, if it may be spared."""

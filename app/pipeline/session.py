@@ -24,10 +24,11 @@ class Session:
         self._count = 0
         self._turn: Turn | None = None
         self._task: asyncio.Task[None] | None = None
+        self._warming: asyncio.Task[None]
 
     async def __aenter__(self) -> Self:
         await self._turns.__aenter__()
-        self._turns.create_task(self._stages.warm_up(), name="warm-up")
+        self._warming = self._turns.create_task(self._stages.warm_up(), name="warm-up")
         return self
 
     async def __aexit__(
@@ -37,7 +38,9 @@ class Session:
         traceback: TracebackType | None,
     ) -> None:
         self._cancel()
-        await self._turns.__aexit__(kind, error, traceback)
+        self._warming.cancel()
+        # What ended the body is no failure of a turn: in an exception group nobody would know it.
+        await self._turns.__aexit__(None, None, None)
 
     async def begin(self, said: Recording | str) -> None:
         """Begin a turn; one that still runs is interrupted: the user spoke over it."""

@@ -115,11 +115,12 @@ class Speech:
                 self._style.language,
             )
             sentence = Sentence(metrics, request)
+            # Before its task: when nothing else is played it is due, and must know that as it asks.
+            sentences.put_nowait(sentence)
             tasks.create_task(
                 sentence.make(self._transport, self._style.format),
                 name=f"sentence-{metrics.index}",
             )
-            sentences.put_nowait(sentence)
         sentences.put_nowait(None)
 
     async def _play(self, sentence: Sentence, *, after: Sentence | None) -> Sentence | None:

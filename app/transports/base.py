@@ -38,7 +38,8 @@ class Tally:
     """What all attempts of this process came to."""
 
     attempts: Counter[tuple[str, str]] = field(default_factory=Counter)
-    """By transport and the code of its fault, `none` for a good one."""
+    """By transport and the code of its fault; `none` for a good one, `abandoned` for one that was
+    given up before its end."""
     late_bytes: int = 0
     """Audio that came when its turn had passed."""
 
@@ -46,9 +47,12 @@ class Tally:
 TALLY = Tally()
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Attempt:
-    """What one attempt at a sentence did: the record that metrics and log lines are made of."""
+    """What one attempt at a sentence did: the record that metrics and log lines are made of.
+
+    Compared by identity: attempts that race look alike until something has come of them.
+    """
 
     transport: str
     connection: Literal["new", "reused"] | None = None
@@ -108,21 +112,23 @@ class SpeechRequest:
 
         An attempt for which nothing could be leased was none, and leaves no record.
         """
+        outcome = "abandoned"
         attempt = Attempt(transport)
         self.attempts.append(attempt)
         started_at = _now()
         try:
             yield attempt
+            outcome = "none"
         except PoolExhaustedError:
             self.attempts.remove(attempt)
             raise
         except NabraError as error:
-            attempt.fault = error.code
+            outcome = attempt.fault = error.code
             raise
         finally:
             attempt.total_ms = (_now() - started_at) * 1000
             if attempt in self.attempts:
-                TALLY.attempts[transport, attempt.fault or "none"] += 1
+                TALLY.attempts[transport, outcome] += 1
                 attempt.log(len(self.text))
 
 

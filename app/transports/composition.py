@@ -15,11 +15,12 @@ PATIENCE_S = 0.25
 """How long a sentence waits for a socket when it could go another way: less than the other way
 needs for its first audio."""
 
-FALLBACK_PATIENCE_S = 2.0
-"""The same when the socket is the other way: a handshake of 1.2 s, and some."""
+QUICK_PATIENCE_S = 0.02
+"""The same when only a socket that is free now counts: time to end a linger, on a busy loop. As the
+other way, a socket that must be opened first comes later than another answer over REST."""
 
-AUTO_PATIENCE_S = 0.02
-"""The same when only a socket that is free now counts: time to end a linger, on a busy loop."""
+STT_PATIENCE_S = 2.0
+"""The same for a transcript, which takes so long: a handshake of 1.2 s, and some."""
 
 
 def check(settings: Settings) -> None:
@@ -39,19 +40,17 @@ def compose(context: TransportContext) -> ResilientTransport:
     chosen = context.settings.tts_transport
     fallback = context.settings.tts_fallback or OTHER.get(chosen, "none")
     if chosen == "auto":
-        free_socket = replace(context, patience_s=AUTO_PATIENCE_S, may_open=False)
+        free_socket = replace(context, patience_s=QUICK_PATIENCE_S, may_open=False)
         ways = [("websocket", free_socket), ("rest", context)]
     elif fallback == "none":
         ways = [(chosen, context)]
     else:
         ways = [
             (chosen, replace(context, patience_s=PATIENCE_S)),
-            (fallback, replace(context, patience_s=FALLBACK_PATIENCE_S)),
+            (fallback, replace(context, patience_s=QUICK_PATIENCE_S)),
         ]
     transports = [registry.find(name)(its_context) for name, its_context in ways]
-    return ResilientTransport(
-        transports, policy_of(context.settings), warm=2 if chosen == "auto" else 1
-    )
+    return ResilientTransport(transports, policy_of(context.settings))
 
 
 def policy_of(settings: Settings) -> Policy:

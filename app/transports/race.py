@@ -29,10 +29,10 @@ async def race(entrants: Sequence[Entrant], *, head_start_s: float = 0.0) -> Tri
             winner = await _first_good(tasks)
             for task in tasks:
                 task.cancel()
+        await _leave_all(tasks, winner, None)
     except BaseException as error:
         await _leave_all(tasks, None, error)
         raise
-    await _leave_all(tasks, winner, None)
     if winner is None:
         raise _worst([task.result() for task in tasks if not task.cancelled()])
     return winner

@@ -37,12 +37,9 @@ class ResilientTransport(TTSTransport):
 
     name = "resilient"
 
-    def __init__(
-        self, transports: Sequence[TTSTransport], policy: Policy | None = None, *, warm: int = 1
-    ) -> None:
+    def __init__(self, transports: Sequence[TTSTransport], policy: Policy | None = None) -> None:
         self.ways = [Way(transport) for transport in transports]
         self._policy = policy or Policy()
-        self._warm = warm
 
     def __repr__(self) -> str:
         return f"<ResilientTransport {self.ways}>"
@@ -61,8 +58,8 @@ class ResilientTransport(TTSTransport):
             await stream.leave(None)
 
     async def warm_up(self) -> None:
-        """Warm the first `warm` ways up; the others are there for when those fail."""
-        for way in self.ways[: self._warm]:
+        """Warm all ways up: what is there for when one fails must be there at once."""
+        for way in self.ways:
             await way.transport.warm_up()
 
     async def aclose(self) -> None:
@@ -115,7 +112,6 @@ class ResilientStream(AudioStream):
         """Give the broken attempt up; raises its error when no other can help."""
         assert self._trial is not None
         log.warning("answer broke", code=error.code, heard_bytes=self._heard.position)
-        self._trial.way.breaker.failed(asyncio.get_running_loop().time())
         await self.leave(error)
         if not error.retryable or self._attempts_left < 1:
             raise error
@@ -128,13 +124,18 @@ class ResilientStream(AudioStream):
         number = first_round
         while True:
             try:
-                return await self._round(number)
+                async with asyncio.timeout_at(deadline):
+                    return await self._round(number)
             except errors.ProviderError as error:
                 number += 1
                 self._next_way += 1
                 resume_at = self._resume_at(number)
                 if not error.retryable or self._attempts_left < 1 or resume_at >= deadline:
                     raise
+            except TimeoutError:
+                raise errors.ProviderTimeoutError(
+                    f"no good answer within {self._policy.deadline_s} s"
+                ) from None
             await asyncio.sleep(resume_at - loop.time())
 
     async def _round(self, number: int) -> Trial:
@@ -143,7 +144,7 @@ class ResilientStream(AudioStream):
             if number > 1:
                 count = min(at_once(self._failure_rate), self._attempts_left)
             elif self._policy.hedge_after_s is not None:
-                count, head_start_s = 2, self._policy.hedge_after_s
+                count, head_start_s = min(2, self._attempts_left), self._policy.hedge_after_s
         entrants = [self._entrant(self._next_way + turn) for turn in range(count)]
         if count == 1:
             return await entrants[0]()

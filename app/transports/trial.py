@@ -39,7 +39,6 @@ class Heard:
         """
         if self.position and stream.format != self.format:
             raise errors.ProtocolError(f"{stream.format} cannot continue {self.format}")
-        self.format = stream.format
         if self.position:
             return Join(stream.format, self.position, self.last_chunk)
         return HoldBack(stream.format)
@@ -59,6 +58,8 @@ class Trial:
         self._gate: Gate | None = None
         self._first = b""
         self._ended = False
+        self._judged = False
+        """Whether the breaker knows what came of it: an answer is good when it is whole."""
 
     @property
     def stream(self) -> AudioStream:
@@ -85,15 +86,15 @@ class Trial:
             while not self._first and not self._ended:
                 self._first = await self._next()
         except BaseException as error:
-            await self.leave(error)
+            await self._exit(error)
             raise
-        self.way.breaker.succeeded()
-        if self._stream.attempt is not None:
-            self._stream.attempt.proved = True
 
     async def audio(self) -> AsyncIterator[bytes]:
         """Iterate over what may be heard. Raises the `ProviderError` that breaks it."""
         assert self._gate is not None
+        self._heard.format = self.stream.format  # set here: of several that race, one is heard
+        if self.stream.attempt is not None:
+            self.stream.attempt.proved = True
         chunk, self._first = self._first, b""
         while chunk or not self._ended:
             if chunk:
@@ -101,9 +102,20 @@ class Trial:
                 self._heard.last_chunk = chunk
                 yield chunk
             chunk = b"" if self._ended else await self._next()
+        self.way.breaker.succeeded()
+        self._judged = True
 
     async def leave(self, error: BaseException | None = None) -> None:
-        """Give the resources back, and tell the transport what went wrong."""
+        """Give the resources back, and tell transport and breaker what went wrong, if anything."""
+        if not self._judged:
+            self._judged = True
+            if isinstance(error, errors.ProviderError):
+                _learn(self.way, error)
+            else:
+                self.way.breaker.abandoned()
+        await self._exit(error)
+
+    async def _exit(self, error: BaseException | None) -> None:
         context, self._context = self._context, None
         if context is None:
             return

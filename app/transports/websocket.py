@@ -11,9 +11,6 @@ from app.hamsa.pool import ConnectionPool
 from app.transports.answer import AnswerStream
 from app.transports.base import AudioStream, SpeechRequest, TTSTransport
 
-AHEAD_PATIENCE_S = 2.0
-"""How long a sentence that is made ahead waits for a socket; the one before it takes so long."""
-
 
 class WebSocketTransport(TTSTransport):
     """Speaks over a leased socket, one request at a time.
@@ -46,11 +43,10 @@ class WebSocketTransport(TTSTransport):
     @asynccontextmanager
     async def synthesize(self, request: SpeechRequest) -> AsyncIterator[AudioStream]:
         """Speak one sentence over a socket of the pool."""
-        patience_s, due = self._patience_s, request.due
-        if self._may_open and due is not None and not due.is_set():
-            patience_s = max(patience_s, AHEAD_PATIENCE_S)
         with request.attempt(self.name) as attempt:
-            async with self._pool.lease(patience_s, may_open=self._may_open, due=due) as lease:
+            async with self._pool.lease(
+                self._patience_s, may_open=self._may_open, due=request.due
+            ) as lease:
                 stream = AnswerStream(
                     attempt, request.format, stall_timeout_s=self._stall_timeout_s
                 )

@@ -1,15 +1,18 @@
 """Pools for tests: the real thing, with bounds that suit a test."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
-from app.hamsa.budget import SlidingWindowBudget
+from app.hamsa.budget import ConnectBudget, SlidingWindowBudget
 from app.hamsa.connection import Connection
 from app.hamsa.lease import PoolLimits
 from app.hamsa.pool import ConnectionPool
 from app.hamsa.slots import Slots
 
 KEY = "secret-key-of-the-test"
+
+Open = Callable[[], Awaitable[Connection]]
+"""Opens a socket as the gateway does; an `opener` decides whether, and what happens else."""
 
 
 @asynccontextmanager
@@ -27,15 +30,24 @@ async def running_pool(
     ping_interval_s: float = 20,
     ping_timeout_s: float = 10,
     throttle_penalty_s: float = 1e-6,
+    idle_timeout_s: float = 300,
+    floor: int = 1,
+    budget: ConnectBudget | None = None,
+    opener: Callable[[Open], Awaitable[Connection]] | None = None,
 ) -> AsyncIterator[ConnectionPool]:
     async def open_connection() -> Connection:
         return await Connection.open(url, KEY, connect_timeout_s=connect_timeout_s)
 
+    async def open_by_script() -> Connection:
+        return await (opener(open_connection) if opener is not None else open_connection())
+
     slots = Slots(
-        SlidingWindowBudget(limit, window_s),
+        budget or SlidingWindowBudget(limit, window_s),
         max_connections=max_connections,
         max_age_s=max_age_s,
         max_pong_age_s=50,
+        idle_timeout_s=idle_timeout_s,
+        floor=floor,
     )
     limits = PoolLimits(
         lease_timeout_s,
@@ -45,7 +57,7 @@ async def running_pool(
         ping_timeout_s,
         throttle_penalty_s,
     )
-    pool = ConnectionPool(open_connection, slots, limits)
+    pool = ConnectionPool(open_by_script, slots, limits)
     await pool.start()
     try:
         yield pool

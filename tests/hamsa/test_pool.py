@@ -6,8 +6,11 @@ import pytest
 
 from app import errors
 from app.hamsa import wire
-from app.hamsa.pool import ConnectionPool
-from tests.hamsa.pools import KEY, running_pool
+from app.hamsa.budget import SlidingWindowBudget
+from app.hamsa.connection import Connection
+from app.hamsa.pool import AHEAD_PATIENCE_S, MAX_THROTTLE_PENALTY_S, ConnectionPool
+from app.simulator import Simulator, SimulatorConfig
+from tests.hamsa.pools import KEY, Open, running_pool
 from tests.scripted import ACK, END, INFO, Socket, error, forever, scripted_provider
 
 TTS = wire.tts_request
@@ -75,7 +78,7 @@ async def test_without_budget_a_request_waits_for_a_socket_to_come_free() -> Non
 async def test_a_request_that_waits_too_long_is_told_so() -> None:
     async with (
         scripted_provider(regular) as provider,
-        running_pool(provider.url, limit=1, lease_timeout_s=0.05) as pool,
+        running_pool(provider.url, limit=1, lease_timeout_s=0.15) as pool,
         pool.lease(),
     ):
         with pytest.raises(errors.PoolExhaustedError):
@@ -314,3 +317,326 @@ async def test_closing_leaves_no_socket_and_no_task() -> None:
         with pytest.raises(errors.ConnectError):
             await ask(pool)
     assert asyncio.all_tasks() == before
+
+
+def now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+async def turns() -> None:
+    """Let every task that can run do so, and what is on its way over loopback arrive."""
+    for _ in range(50):
+        await asyncio.sleep(0)
+
+
+async def test_a_request_made_ahead_opens_nothing_until_it_is_due() -> None:
+    due = asyncio.Event()
+
+    async def ahead(pool: ConnectionPool) -> bool:
+        async with pool.lease(due=due) as lease:
+            return lease.reused
+
+    async with (
+        scripted_provider(regular) as provider,
+        running_pool(provider.url) as pool,
+        asyncio.TaskGroup() as tasks,
+    ):
+        asking = tasks.create_task(ahead(pool))
+        await turns()
+        assert repr(pool) == EMPTY.replace("waiting=0", "waiting=1")
+        assert provider.sockets == []
+        due.set()
+        assert await asking is False
+        assert len(provider.sockets) == 1
+        await until(pool, CLEAN)
+
+
+async def test_a_request_made_ahead_takes_a_socket_that_comes_free() -> None:
+    async with (
+        scripted_provider(regular) as provider,
+        running_pool(provider.url) as pool,
+        asyncio.TaskGroup() as tasks,
+    ):
+        async with pool.lease():
+            never = asyncio.Event()
+
+            async def ahead() -> int:
+                async with pool.lease(due=never) as lease:
+                    return lease.connection.number
+
+            asking = tasks.create_task(ahead())
+            await turns()
+            assert not asking.done()
+        await asking
+        assert pool.opened == 1
+
+
+async def test_a_request_that_is_due_already_opens_at_once() -> None:
+    due = asyncio.Event()
+    due.set()
+    async with scripted_provider(regular) as provider, running_pool(provider.url) as pool:
+        async with pool.lease(due=due):
+            assert pool.opened == 1
+
+
+async def test_what_is_made_ahead_has_more_patience_and_loses_it_when_due() -> None:
+    due = asyncio.Event()
+    async with (
+        scripted_provider(regular) as provider,
+        running_pool(provider.url, limit=1) as pool,
+        pool.lease(),
+        asyncio.TaskGroup() as tasks,
+    ):
+
+        async def ahead() -> float:
+            with pytest.raises(errors.PoolExhaustedError):
+                async with pool.lease(0.02, due=due):
+                    pass
+            return now()
+
+        asking = tasks.create_task(ahead())
+        done, _ = await asyncio.wait([asking], timeout=0.06)
+        assert not done
+        due_at = now()
+        due.set()
+        assert 0.01 < await asking - due_at < AHEAD_PATIENCE_S / 2
+        assert "waiting=0" in repr(pool)
+
+
+async def test_what_may_not_open_takes_a_socket_that_is_there_or_none() -> None:
+    async with scripted_provider(regular) as provider, running_pool(provider.url) as pool:
+        with pytest.raises(errors.PoolExhaustedError):
+            async with pool.lease(0.01, may_open=False):
+                pass
+        assert repr(pool) == EMPTY
+        assert provider.sockets == []
+        await ask(pool)
+        async with pool.lease(0.01, may_open=False) as lease:
+            assert lease.reused
+
+
+async def test_waiters_that_gave_up_are_forgotten_though_no_socket_ever_comes() -> None:
+    async with running_pool("ws://127.0.0.1:9") as pool:
+        for _ in range(20):
+            with pytest.raises(errors.PoolExhaustedError):
+                async with pool.lease(0.001, may_open=False):
+                    pass
+        assert len(pool._slots.waiters) <= 1
+
+
+async def test_a_failed_opening_is_told_to_whom_it_was_for() -> None:
+    refused = asyncio.Event()
+
+    async def refuse(_: Open) -> Connection:
+        await refused.wait()
+        raise errors.ConnectError("refused")
+
+    async with (
+        running_pool("ws://127.0.0.1:9", opener=refuse, limit=1, lease_timeout_s=0.2) as pool,
+        asyncio.TaskGroup() as tasks,
+    ):
+
+        async def asking(may_open: bool) -> type[Exception]:
+            with pytest.raises(errors.ProviderError) as told:
+                async with pool.lease(may_open=may_open):
+                    pass
+            return told.type
+
+        ahead = tasks.create_task(asking(may_open=False))
+        await turns()
+        opening = tasks.create_task(asking(may_open=True))
+        await turns()
+        refused.set()
+        assert await opening is errors.ConnectError
+        assert await ahead is errors.PoolExhaustedError
+
+
+class Penalties(SlidingWindowBudget):
+    """A budget that only writes down what it is asked to punish."""
+
+    def __init__(self) -> None:
+        super().__init__(100, 20)
+        self.seconds: list[float] = []
+
+    def penalize(self, now: float, for_s: float) -> None:
+        self.seconds.append(for_s)
+
+
+async def truncated(pool: ConnectionPool) -> bool:
+    """Have an answer judged too short; tell whether its socket was in use before."""
+    with pytest.raises(errors.IncompleteAudioError):
+        async with pool.lease() as lease:
+            reused = lease.reused
+            await lease.connection.send("{}")
+            while lease.connection.in_flight:
+                await lease.connection.receive()
+            raise errors.IncompleteAudioError("640 bytes")
+    return reused
+
+
+async def test_a_truncated_answer_on_a_fresh_socket_pauses_openings_and_each_sign_doubles_it() -> (
+    None
+):
+    budget = Penalties()
+    async with (
+        scripted_provider(regular) as provider,
+        running_pool(provider.url, budget=budget, throttle_penalty_s=1) as pool,
+    ):
+        for _ in range(7):
+            assert await truncated(pool) is False, "the socket is dropped each time"
+        assert budget.seconds == [1, 2, 4, 8, 16, MAX_THROTTLE_PENALTY_S, MAX_THROTTLE_PENALTY_S]
+        await ask(pool)
+        await truncated(pool)  # on the socket that was good a moment ago
+        assert len(budget.seconds) == 7, "bad luck is no sign of throttling"
+        await truncated(pool)
+        assert budget.seconds[7:] == [1], "a good answer has reset it"
+
+
+async def test_a_truncated_answer_opens_no_socket_for_whoever_waits_until_the_pause_is_over() -> (
+    None
+):
+    async with (
+        scripted_provider(regular) as provider,
+        running_pool(provider.url, max_connections=1, throttle_penalty_s=0.1) as pool,
+        asyncio.TaskGroup() as tasks,
+    ):
+        with pytest.raises(errors.IncompleteAudioError):
+            async with pool.lease():
+                waiting = tasks.create_task(ask(pool))
+                await turns()
+                judged_at = now()
+                raise errors.IncompleteAudioError("640 bytes")
+        assert "opening=0" in repr(pool)
+        await waiting
+        assert now() - judged_at >= 0.09
+        assert pool.opened == 2
+
+
+@pytest.mark.parametrize(("retry_after_s", "pauses"), [(7, [7, 7]), (None, [1, 2])])
+async def test_a_throttled_handshake_pauses_openings_for_as_long_as_it_says(
+    retry_after_s: float | None, pauses: list[float]
+) -> None:
+    async def refuse(_: Open) -> Connection:
+        raise errors.RateLimitedError("too many", retry_after_s)
+
+    budget = Penalties()
+    async with running_pool(
+        "ws://127.0.0.1:9", budget=budget, throttle_penalty_s=1, opener=refuse
+    ) as pool:
+        for _ in pauses:
+            with pytest.raises(errors.RateLimitedError):
+                await ask(pool)
+        assert budget.seconds == pauses
+        assert repr(pool) == EMPTY
+
+
+async def test_a_real_handshake_that_is_throttled_says_how_long_to_wait() -> None:
+    budget = Penalties()
+    config = SimulatorConfig(
+        profile="instant",
+        voice="hum",
+        faults={"rate_limited": {"operation": "connect", "times": 1}},
+        retry_after_s=3,
+    )
+    async with (
+        Simulator(config) as simulator,
+        running_pool(simulator.urls.hamsa_ws_url, budget=budget) as pool,
+    ):
+        with pytest.raises(errors.RateLimitedError):
+            await ask(pool)
+        assert budget.seconds == [3]
+
+
+async def test_idle_sockets_above_the_floor_are_closed_after_a_while_and_the_floor_is_kept() -> (
+    None
+):
+    async with (
+        scripted_provider(regular) as provider,
+        running_pool(provider.url, idle_timeout_s=0.1, floor=2) as pool,
+    ):
+        async with pool.lease(), pool.lease(), pool.lease(), pool.lease():
+            assert len(provider.sockets) == 4
+        freed_at = now()
+        await until(pool, CLEAN.replace("idle=1", "idle=4"))
+        await until(pool, CLEAN.replace("idle=1", "idle=2"))
+        assert now() - freed_at >= 0.09
+        await provider.until_open(2)
+        assert pool._wake_at is None, "nobody will look at the others again"
+
+
+async def test_the_floor_counts_the_sockets_in_use() -> None:
+    async with (
+        scripted_provider(regular) as provider,
+        running_pool(provider.url, idle_timeout_s=0.05, floor=1) as pool,
+        pool.lease(),
+    ):
+        async with pool.lease():
+            pass
+        await until(pool, EMPTY.replace("leased=0", "leased=1"))
+
+
+async def test_warming_up_opens_only_when_none_is_free() -> None:
+    async with scripted_provider(regular) as provider, running_pool(provider.url) as pool:
+        pool.warm_up()
+        pool.warm_up()
+        await until(pool, CLEAN)
+        pool.warm_up()
+        await turns()
+        assert pool.opened == 1
+        async with pool.lease():
+            pool.warm_up()
+            await until(pool, CLEAN.replace("leased=0", "leased=1"))
+        assert pool.opened == len(provider.sockets) == 2
+
+
+async def test_warming_up_keeps_to_the_budget() -> None:
+    async with scripted_provider(regular) as provider, running_pool(provider.url, limit=2) as pool:
+        pool.warm_up(5)
+        await until(pool, CLEAN.replace("idle=1", "idle=2"))
+        await turns()
+        assert len(provider.sockets) == 2
+
+
+async def test_a_socket_is_retired_by_its_age() -> None:
+    async with (
+        scripted_provider(regular) as provider,
+        running_pool(provider.url, max_age_s=0.1) as pool,
+    ):
+        await ask(pool)
+        opened_at = now()
+        await ask(pool)
+        assert pool.opened == 1
+        while now() < opened_at + 0.1:
+            await asyncio.sleep(0)
+        await ask(pool)
+        assert pool.opened == 2
+        await provider.until_open(1)
+
+
+async def test_audio_that_comes_when_nobody_waits_any_longer_is_not_the_next_request_s() -> None:
+    lingered = asyncio.Event()
+
+    async def very_late(socket: Socket) -> None:
+        await socket.answer(b"\x01" * 640)
+        await lingered.wait()
+        await socket.send(b"\x02" * 640)
+        await socket.answer(b"\x03" * 640)
+        await socket.answer(b"\x04" * 640)
+
+    sink = Late()
+    async with (
+        scripted_provider(very_late) as provider,
+        running_pool(provider.url, linger_s=0.01) as pool,
+    ):
+        async with pool.lease() as lease:
+            await lease.connection.send("{}")
+            while lease.connection.in_flight:
+                await lease.connection.receive()
+            lease.connection.late = sink
+        await sink.closed.wait()
+        await until(pool, CLEAN)
+        lingered.set()
+        assert await ask(pool) == [wire.Ack(), wire.Audio(b"\x03" * 640), wire.End()]
+        assert sink.data == b"\x02" * 640
+        assert wire.Audio(b"\x04" * 640) in await ask(pool)
+        assert len(provider.sockets) == 1

@@ -223,3 +223,39 @@ async def test_the_log_holds_what_was_said_only_where_it_may(allowed: bool) -> N
         ("كلمة السر", FIRST) if allowed else (None, None)
     )
     assert ("كلمة السر" in str(lines)) == allowed
+
+
+@pytest.mark.parametrize("error", [events.ClientGoneError, ZeroDivisionError])
+async def test_what_ends_a_session_leaves_it_as_what_it_is(error: type[Exception]) -> None:
+    recorder = Recorder()
+    agent = FakeAgent([f"{FIRST} ", asyncio.Event()])
+    transport = FakeTransport([[*AUDIO]])
+    with pytest.raises(error):
+        async with Session("s", stages(agent, transport), STYLE, recorder.emit) as session:
+            await session.begin("مرحبا")
+            await recorder.until(events.AudioChunk)
+            raise error
+    assert agent.open == transport.open == 0
+    assert "TurnDone" not in recorder.kinds
+
+
+async def test_a_client_that_is_gone_when_it_is_interrupted_ends_the_session_as_gone() -> None:
+    recorder = Recorder()
+    agent = FakeAgent([f"{FIRST} ", asyncio.Event()])
+    with pytest.raises(events.ClientGoneError):
+        async with Session(
+            "s", stages(agent, FakeTransport([[*AUDIO]])), STYLE, recorder.emit
+        ) as session:
+            await session.begin("الأول")
+            await recorder.until(events.AudioChunk)
+            recorder.gone = True
+            await session.begin("الثاني")
+
+
+async def test_a_warm_up_that_hangs_does_not_hold_up_the_end_of_a_session() -> None:
+    class Cold(FakeTransport):
+        async def warm_up(self) -> None:
+            await asyncio.Event().wait()
+
+    async with Session("s", stages(FakeAgent([]), Cold([])), STYLE, Recorder().emit):
+        await asyncio.sleep(0)

@@ -1,0 +1,116 @@
+"""The first way to a transcript that works, by transcribers that follow a script."""
+
+import asyncio
+from dataclasses import dataclass
+
+import pytest
+
+from app import errors
+from app.audio import PCM16_16K
+from app.stt.base import Transcriber, Utterance
+from app.stt.fallback import FallbackTranscriber
+from tests.pipeline.fakes import FakeTranscriber
+
+UTTERANCE = Utterance(b"\x00\x00" * 1600, PCM16_16K)
+LOST = errors.ConnectionLostError("gone")
+
+RETRYABLE = [
+    errors.ConnectError("none"),
+    LOST,
+    errors.ProviderTimeoutError("silent"),
+    errors.RateLimitedError("slow down", 60),
+    errors.ProviderUnavailableError("503"),
+    errors.ProtocolError("odd"),
+    errors.PoolExhaustedError("none free"),
+]
+FINAL = [
+    errors.AuthenticationError("key"),
+    errors.QuotaExceededError("funds"),
+    errors.RefusedError("too long"),
+]
+
+
+@dataclass
+class Kept(FakeTranscriber):
+    """Tells what is done to it besides."""
+
+    warmed: int = 0
+    closed: int = 0
+
+    async def warm_up(self) -> None:
+        self.warmed += 1
+
+    async def aclose(self) -> None:
+        self.closed += 1
+
+
+async def test_the_first_that_works_is_the_only_one_asked() -> None:
+    first, second = FakeTranscriber("الأول"), FakeTranscriber("الثاني")
+    assert await FallbackTranscriber([first, second]).transcribe(UTTERANCE) == "الأول"
+    assert first.heard == [UTTERANCE]
+    assert second.heard == []
+
+
+@pytest.mark.parametrize("error", RETRYABLE, ids=lambda error: error.code)
+async def test_another_is_asked_when_the_first_fails(error: errors.ProviderError) -> None:
+    first, second = FakeTranscriber(error), FakeTranscriber("نعم")
+    assert await FallbackTranscriber([first, second]).transcribe(UTTERANCE) == "نعم"
+    assert second.heard == [UTTERANCE]
+
+
+@pytest.mark.parametrize("error", FINAL, ids=lambda error: error.code)
+async def test_a_final_error_is_told_at_once(error: errors.ProviderError) -> None:
+    first, second = FakeTranscriber(error), FakeTranscriber("نعم")
+    with pytest.raises(type(error)):
+        await FallbackTranscriber([first, second]).transcribe(UTTERANCE)
+    assert second.heard == []
+
+
+async def test_silence_is_an_answer_and_no_failure() -> None:
+    first, second = FakeTranscriber(""), FakeTranscriber("نعم")
+    assert await FallbackTranscriber([first, second]).transcribe(UTTERANCE) == ""
+    assert second.heard == []
+
+
+async def test_when_none_works_the_last_one_s_error_is_told() -> None:
+    last = errors.ProviderTimeoutError("silent")
+    ways = [FakeTranscriber(LOST), FakeTranscriber(LOST), FakeTranscriber(last)]
+    with pytest.raises(errors.ProviderTimeoutError) as told:
+        await FallbackTranscriber(ways).transcribe(UTTERANCE)
+    assert told.value is last
+    assert [len(way.heard) for way in ways] == [1, 1, 1]
+
+
+async def test_one_alone_is_asked_once() -> None:
+    alone = FakeTranscriber(LOST)
+    with pytest.raises(errors.ConnectionLostError):
+        await FallbackTranscriber([alone]).transcribe(UTTERANCE)
+    assert len(alone.heard) == 1
+
+
+async def test_cancelled_it_asks_nobody_else() -> None:
+    asked = asyncio.Event()
+
+    class Silent(Transcriber):
+        name = "silent"
+
+        async def transcribe(self, utterance: Utterance) -> str:
+            asked.set()
+            await asyncio.Event().wait()
+            return ""
+
+    second = FakeTranscriber("نعم")
+    asking = asyncio.create_task(FallbackTranscriber([Silent(), second]).transcribe(UTTERANCE))
+    await asked.wait()
+    asking.cancel()
+    await asyncio.wait([asking])
+    assert asking.cancelled()
+    assert second.heard == []
+
+
+async def test_it_warms_the_first_and_closes_all() -> None:
+    ways = [Kept(), Kept()]
+    fallback = FallbackTranscriber(ways)
+    await fallback.warm_up()
+    await fallback.aclose()
+    assert [(way.warmed, way.closed) for way in ways] == [(1, 1), (0, 1)]

@@ -1,0 +1,139 @@
+"""Which ways each pair of settings gives, and which pairs make no sense."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from app.errors import ConfigurationError
+from app.hamsa.http import HamsaClient
+from app.settings import Settings
+from app.transports import registry
+from app.transports.base import TTSTransport
+from app.transports.composition import (
+    PATIENCE_S,
+    QUICK_PATIENCE_S,
+    check,
+    compose,
+    policy_of,
+)
+from app.transports.registry import TransportContext
+from tests.hamsa.pools import running_pool
+from tests.transports.fakes import FakeTransport
+
+LIMIT = None
+"""The pool's own patience."""
+
+Way = tuple[str, float | None, bool]
+"""Name, patience in seconds, and whether a socket may be opened for it."""
+
+
+def settings(**values: Any) -> Settings:
+    return Settings(_env_file=None, **values)  # type: ignore[call-arg]
+
+
+@pytest.fixture
+def built(monkeypatch: pytest.MonkeyPatch) -> list[Way]:
+    """Collect what is built, in order."""
+    ways: list[Way] = []
+
+    def builder(name: str) -> Callable[[TransportContext], TTSTransport]:
+        def build(context: TransportContext) -> TTSTransport:
+            ways.append((name, context.patience_s, context.may_open))
+            return FakeTransport([], name)
+
+        return build
+
+    monkeypatch.setattr(registry, "find", builder)
+    return ways
+
+
+@asynccontextmanager
+async def context(its: Settings) -> AsyncIterator[TransportContext]:
+    async with running_pool("ws://127.0.0.1:9") as pool:
+        client = HamsaClient("http://127.0.0.1:9", "key", connect_timeout_s=1)
+        yield TransportContext(its, pool, client)
+        await client.aclose()
+
+
+@pytest.mark.parametrize(
+    ("transport", "fallback", "ways"),
+    [
+        (
+            "websocket",
+            None,
+            [("websocket", PATIENCE_S, True), ("rest", QUICK_PATIENCE_S, True)],
+        ),
+        (
+            "websocket",
+            "rest",
+            [("websocket", PATIENCE_S, True), ("rest", QUICK_PATIENCE_S, True)],
+        ),
+        ("websocket", "none", [("websocket", LIMIT, True)]),
+        ("rest", None, [("rest", PATIENCE_S, True), ("websocket", QUICK_PATIENCE_S, True)]),
+        (
+            "rest",
+            "websocket",
+            [("rest", PATIENCE_S, True), ("websocket", QUICK_PATIENCE_S, True)],
+        ),
+        ("rest", "none", [("rest", LIMIT, True)]),
+        ("auto", None, [("websocket", QUICK_PATIENCE_S, False), ("rest", LIMIT, True)]),
+        ("auto", "none", [("websocket", QUICK_PATIENCE_S, False), ("rest", LIMIT, True)]),
+        ("acme", None, [("acme", LIMIT, True)]),
+        ("acme", "none", [("acme", LIMIT, True)]),
+        ("acme", "rest", [("acme", PATIENCE_S, True), ("rest", QUICK_PATIENCE_S, True)]),
+        (
+            "acme",
+            "websocket",
+            [("acme", PATIENCE_S, True), ("websocket", QUICK_PATIENCE_S, True)],
+        ),
+    ],
+)
+async def test_each_pair_gives_its_ways_in_order(
+    transport: str, fallback: str | None, ways: list[Way], built: list[Way]
+) -> None:
+    async with context(settings(tts_transport=transport, tts_fallback=fallback)) as its:
+        composed = compose(its)
+    assert built == ways
+    assert [way.transport.name for way in composed.ways] == [name for name, *_ in ways]
+
+
+@pytest.mark.parametrize("transport", ["websocket", "rest", "auto"])
+async def test_both_ways_are_warmed(transport: str, built: list[Way]) -> None:
+    async with context(settings(tts_transport=transport)) as its:
+        composed = compose(its)
+    await composed.warm_up()
+    ways = [way.transport for way in composed.ways]
+    assert [way.warmed for way in ways if isinstance(way, FakeTransport)] == [1, 1]
+
+
+@pytest.mark.parametrize(
+    ("transport", "fallback", "variable", "allowed"),
+    [
+        ("sockets", None, "TTS_TRANSPORT", "websocket, rest"),
+        ("sockets", "rest", "TTS_TRANSPORT", "websocket, rest"),
+        ("websocket", "websocket", "TTS_FALLBACK", "none"),
+        ("rest", "rest", "TTS_FALLBACK", "none"),
+        ("auto", "rest", "TTS_FALLBACK", "none"),
+        ("auto", "websocket", "TTS_FALLBACK", "none"),
+        ("none", None, "TTS_TRANSPORT", "websocket, rest"),
+    ],
+)
+async def test_a_pair_that_makes_no_sense_is_told_with_what_is_allowed(
+    transport: str, fallback: str | None, variable: str, allowed: str
+) -> None:
+    its = settings(tts_transport=transport, tts_fallback=fallback)
+    with pytest.raises(ConfigurationError) as told:
+        check(its)
+    assert str(told.value).startswith(f"{variable}: ")
+    assert allowed in str(told.value)
+    async with context(its) as wrong:
+        with pytest.raises(ConfigurationError):
+            compose(wrong)
+
+
+def test_how_hard_to_try_is_taken_from_the_settings() -> None:
+    policy = policy_of(settings(tts_attempts=3, tts_deadline_s=7, tts_hedge_after_ms=250))
+    assert (policy.attempts, policy.deadline_s, policy.hedge_after_s) == (3, 7, 0.25)
+    assert policy_of(settings()).hedge_after_s is None
