@@ -3,9 +3,16 @@
 import asyncio
 import sys
 
-from bench import first_audio
+from bench import barge_in, first_audio, hold_back, rotten, storm, truncation
 
-SCENARIOS = {"first_audio": first_audio.run}
+SCENARIOS = {
+    "first_audio": first_audio.run,
+    "hold_back": hold_back.run,
+    "storm": storm.run,
+    "truncation": truncation.run,
+    "rotten": rotten.run,
+    "barge_in": barge_in.run,
+}
 
 
 def main(names: list[str]) -> None:

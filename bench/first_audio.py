@@ -1,11 +1,8 @@
 """First audio beside the earliest moment that the providers' own timing allows."""
 
-from rich.console import Console
-from rich.table import Table
-
 from app.simulator.agent import plan_answer
 from app.simulator.profiles import PROFILES, Timing
-from bench.harness import TimedTurn, caller, gateway, spoken, take_turn
+from bench.harness import TimedTurn, caller, gateway, show, spoken, take_turn
 
 TURNS = 3
 TOLERANCE_S = 0.3
@@ -26,7 +23,7 @@ def earliest_s(turn: TimedTurn, timing: Timing) -> float:
 async def run() -> None:
     """Three spoken turns by each transport, with the timing measured at the real providers."""
     timing = PROFILES["seed"]
-    table = Table("TTS and STT by", "turn", "earliest s", "first audio s", "later by s", "ratio")
+    rows: list[tuple[object, ...]] = []
     for transport in ("websocket", "rest"):
         settings = {
             "TTS_TRANSPORT": transport,
@@ -38,13 +35,10 @@ async def run() -> None:
             for number in range(1, TURNS + 1):
                 turn = await take_turn(socket, spoken())
                 earliest, first = earliest_s(turn, timing), turn.first("tts_chunk")[0]
-                late = first - earliest
-                table.add_row(
-                    transport,
-                    str(number),
-                    f"{earliest:.3f}",
-                    f"{first:.3f}",
-                    f"{late:.3f}" + ("" if late <= TOLERANCE_S else "  too late"),
-                    f"{first / earliest:.3f}",
-                )
-    Console(width=100).print(table)
+                verdict = "ok" if first - earliest <= TOLERANCE_S else "too late"
+                rows.append((transport, number, earliest, first, first - earliest, verdict))
+    show(
+        "First audio beside the earliest possible, timing of the real providers",
+        ("TTS and STT by", "turn", "earliest s", "first audio s", "later by s", "within 0.3 s"),
+        rows,
+    )

@@ -3,15 +3,21 @@
 import asyncio
 import base64
 import json
+import math
 import os
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import httpx
+from rich.console import Console
+from rich.table import Table
 from websockets.asyncio.client import ClientConnection, connect
+
+from app.simulator import Simulator
 
 RECORDING = Path(__file__).parent.parent / "tests" / "data" / "arabic.wav"
 
@@ -42,6 +48,42 @@ async def gateway(**settings: str) -> AsyncIterator[str]:
         await process.wait()
 
 
+def settings_for(simulator: Simulator, **settings: str) -> dict[str, str]:
+    """Return settings that take a simulator of this process for the real providers."""
+    return {
+        "HAMSA_API_KEY": "bench",
+        "HAMSA_WS_URL": simulator.urls.hamsa_ws_url,
+        "HAMSA_REST_URL": simulator.urls.hamsa_rest_url,
+        "HAMSA_REST_HTTP2": "prior_knowledge",
+        "AGENT_WEBHOOK_URL": simulator.urls.agent_webhook_url,
+        "LOG_LEVEL": "error",
+        **settings,
+    }
+
+
+async def scrape(url: str) -> dict[str, float]:
+    """Read the gateway's own numbers; `url` is that of its endpoint."""
+    address = url.replace("ws://", "http://").removesuffix("/ws/agent/") + "/metrics"
+    async with httpx.AsyncClient(trust_env=False) as client:
+        text = (await client.get(address)).text
+    rows = (line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
+    return {name: float(value) for name, value in rows}
+
+
+def percentile(values: Sequence[float], share: float) -> float:
+    """Return the value that `share` (0 to 1) of the values do not exceed."""
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, math.ceil(share * len(ordered)) - 1)]
+
+
+def show(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Print one table."""
+    table = Table(*columns, title=title, title_justify="left")
+    for row in rows:
+        table.add_row(*(f"{cell:.3f}" if isinstance(cell, float) else str(cell) for cell in row))
+    Console(width=110).print(table)
+
+
 @dataclass
 class TimedTurn:
     """The events of one turn, each with its time in seconds since the turn was begun."""
@@ -54,6 +96,36 @@ class TimedTurn:
             if event["type"] == kind:
                 return at, event
         raise LookupError(f"no {kind} among {[event['type'] for _, event in self.events]}")
+
+    def all(self, kind: str) -> list[Event]:
+        """Return all events of a kind."""
+        return [event for _, event in self.events if event["type"] == kind]
+
+    def audio(self) -> dict[str, bytes]:
+        """Return what was heard of each sentence."""
+        heard: dict[str, bytes] = {}
+        text = ""
+        for _, event in self.events:
+            if event["type"] == "sentence":
+                text = event["text"]
+                heard[text] = heard.get(text, b"")
+            elif event["type"] == "tts_chunk":
+                heard[text] += base64.b64decode(event["audio_base64"])
+        return heard
+
+    def verdicts(self, simulator: Simulator) -> list[str]:
+        """Judge each sentence of the answer: `whole`, `silent`, or `fragment` for anything else."""
+        heard = self.audio()
+        verdicts = []
+        for row in self.first("done")[1]["metrics"]["sentences"]:
+            text = self._sentence(row["index"])
+            audio = heard.get(text, b"") if text else b""
+            exact = text is not None and audio == simulator.expected_audio(text)
+            verdicts.append("whole" if exact else "fragment" if audio else "silent")
+        return verdicts
+
+    def _sentence(self, index: int) -> str | None:
+        return next((e["text"] for e in self.all("sentence") if e["index"] == index), None)
 
 
 @asynccontextmanager

@@ -5,6 +5,7 @@ it, or the code of the error that each sentence ends in, with not a byte of it h
 fault that strikes one request; the others strike all requests of their channel.
 """
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -90,8 +91,9 @@ async def speak(simulator: Simulator, way: str) -> Recorder:
         tts_stall_timeout_s=0.1,
         hamsa_linger_s=0.2,
     ) as providers:
-        if way == "auto":  # which takes only a socket that is there
-            providers.pool.warm_up()
+        await providers.transport.warm_up()
+        while "opening=1" in repr(providers.pool):
+            await asyncio.sleep(0)
         agent = FakeAgent([" ".join(SENTENCES)])
         stages = Stages(FakeTranscriber(), agent, providers.transport, max_utterance_s=1)
         async with Session("s", stages, STYLE, recorder.emit) as session:

@@ -111,11 +111,14 @@ async def test_one_socket_serves_all_sentences_and_the_transcripts_of_a_session(
 
 
 async def test_rest_sends_all_over_one_http2_connection(simulator: Simulator) -> None:
-    settings = settings_for(simulator, tts_transport="rest", stt_transport="rest")
+    settings = settings_for(
+        simulator, tts_transport="rest", tts_fallback="none", stt_transport="rest"
+    )
     async with running_gateway(settings) as url, calling(url) as caller:
         await caller.say()
         events = await caller.until("done")
     assert simulator.stats.sockets_opened == 0
+    assert simulator.stats.http_connections["2"] == 1
     assert {row["connection"] for row in events[-1]["metrics"]["sentences"]} == {"reused"}
 
 

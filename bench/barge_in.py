@@ -1,0 +1,44 @@
+"""A caller who interrupts again and again: how many sockets that costs."""
+
+import json
+
+from app.simulator import Simulator, SimulatorConfig
+from bench.harness import caller, gateway, settings_for, show, take_turn
+
+INTERRUPTIONS = 100
+
+
+async def run() -> None:
+    """100 interruptions in a row, each amid the first audio of an answer."""
+    rows = [await _interrupt(transport) for transport in ("websocket", "auto", "rest")]
+    show(
+        f"Barge-in: {INTERRUPTIONS} interruptions in a row, one session",
+        ("transport", "interrupted", "sockets opened", "HTTP connections", "last answer"),
+        rows,
+    )
+
+
+async def _interrupt(transport: str) -> tuple[object, ...]:
+    config = SimulatorConfig(profile="fast", voice="hum")
+    async with (
+        Simulator(config) as simulator,
+        gateway(**settings_for(simulator, TTS_TRANSPORT=transport)) as url,
+        caller(url) as socket,
+    ):
+        interrupted = 0
+        for number in range(INTERRUPTIONS):
+            await socket.send(json.dumps({"type": "text", "text": f"سؤال رقم {number}"}))
+            kind = ""
+            while kind != "tts_chunk":
+                event = json.loads(await socket.recv())
+                kind = event["type"]
+                interrupted += kind == "interrupted"
+        last = await take_turn(socket, {"type": "text", "text": "آخر سؤال"})
+        interrupted += len(last.all("interrupted"))
+        return (
+            transport,
+            interrupted,
+            simulator.stats.sockets_opened,
+            simulator.stats.http_connections["2"],
+            ", ".join(sorted(set(last.verdicts(simulator)))),
+        )

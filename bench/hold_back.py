@@ -1,0 +1,76 @@
+"""What the checks cost on the happy path: first audio with and without them, side by side."""
+
+import asyncio
+
+from app import logs
+from app.audio import PCM16_16K
+from app.hamsa.budget import SlidingWindowBudget
+from app.hamsa.connection import Connection
+from app.hamsa.http import HamsaClient
+from app.hamsa.lease import PoolLimits
+from app.hamsa.pool import ConnectionPool
+from app.hamsa.slots import Slots
+from app.simulator.child import SimulatorProcess
+from app.transports.base import SpeechRequest, TTSTransport, Voice
+from app.transports.resilient import ResilientTransport
+from app.transports.rest import RestTransport
+from app.transports.websocket import WebSocketTransport
+from bench.harness import percentile, show
+
+SENTENCES = 60
+TEXT = "أهلاً وسهلاً بك في خدمة العملاء لشركة ناقل إكسبرس في الرياض."
+
+
+async def run() -> None:
+    """60 sentences by each transport, bare and checked in turns."""
+    logs.configure("error", "console")
+    async with SimulatorProcess(["--profile=fast", "--voice=hum"]) as simulator:
+        urls = simulator.urls
+        pool = ConnectionPool(
+            lambda: Connection.open(urls["hamsa_ws_url"], "bench", connect_timeout_s=5),
+            Slots(SlidingWindowBudget(3, 20), max_connections=8, max_age_s=3300, max_pong_age_s=50),
+            PoolLimits(),
+        )
+        client = HamsaClient(
+            urls["hamsa_rest_url"], "bench", connect_timeout_s=5, http2_prior_knowledge=True
+        )
+        await pool.start()
+        try:
+            socket = WebSocketTransport(
+                pool, first_audio_timeout_s=5, stall_timeout_s=5, linger_s=0.3
+            )
+            rest = RestTransport(client, first_audio_timeout_s=5, stall_timeout_s=5)
+            rows = [await _compare(socket), await _compare(rest)]
+        finally:
+            await client.aclose()
+            await pool.aclose()
+    show(
+        "Hold-back and checks: first audio of a warm transport, bare and checked in one run",
+        ("transport", "bare p50 ms", "checked p50 ms", "bare p95", "checked p95", "ratio at p50"),
+        rows,
+    )
+
+
+async def _compare(bare: TTSTransport) -> tuple[object, ...]:
+    checked = ResilientTransport([bare])
+    await _first_audio_ms(bare)
+    times: dict[TTSTransport, list[float]] = {bare: [], checked: []}
+    for _ in range(SENTENCES):
+        for transport, measured in times.items():
+            measured.append(await _first_audio_ms(transport))
+    p50 = [percentile(times[transport], 0.5) for transport in (bare, checked)]
+    p95 = [percentile(times[transport], 0.95) for transport in (bare, checked)]
+    return bare.name, *p50, *p95, p50[1] / p50[0]
+
+
+async def _first_audio_ms(transport: TTSTransport) -> float:
+    loop = asyncio.get_running_loop()
+    started_at = loop.time()
+    request = SpeechRequest(TEXT, Voice("Majd", "ksa"), PCM16_16K)
+    async with transport.synthesize(request) as stream:
+        chunks = aiter(stream)
+        await anext(chunks)
+        first_ms = (loop.time() - started_at) * 1000
+        async for _ in chunks:
+            pass
+    return first_ms

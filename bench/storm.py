@@ -1,0 +1,57 @@
+"""Many callers at once on one key, against a provider that throttles sockets."""
+
+import asyncio
+
+from app.simulator import Simulator, SimulatorConfig, Throttle
+from bench.harness import TimedTurn, caller, gateway, percentile, settings_for, show, take_turn
+
+SESSIONS = 16
+TURNS = 3
+BUDGET = Throttle(limit=4, window_s=20)
+
+
+async def run() -> None:
+    """16 sessions of 3 turns, all at once; the provider bears 4 sockets in 20 s."""
+    rows = [await _storm(transport) for transport in ("websocket", "auto")]
+    show(
+        f"Storm: {SESSIONS} sessions x {TURNS} turns, the provider bears 4 sockets in 20 s",
+        (
+            "transport",
+            "sentences",
+            "whole",
+            "sockets opened",
+            "throttled",
+            "first audio p50 s",
+            "p95 s",
+        ),
+        rows,
+    )
+
+
+async def _storm(transport: str) -> tuple[object, ...]:
+    config = SimulatorConfig(profile="fast", voice="hum", throttle=BUDGET)
+    async with (
+        Simulator(config) as simulator,
+        gateway(**settings_for(simulator, TTS_TRANSPORT=transport)) as url,
+    ):
+        conversations = [_converse(url, session) for session in range(SESSIONS)]
+        turns = [turn for turns in await asyncio.gather(*conversations) for turn in turns]
+        verdicts = [verdict for turn in turns for verdict in turn.verdicts(simulator)]
+        firsts = [turn.first("tts_chunk")[0] for turn in turns]
+        return (
+            transport,
+            len(verdicts),
+            f"{100 * verdicts.count('whole') / len(verdicts):.1f} %",
+            simulator.stats.sockets_opened,
+            simulator.stats.sockets_throttled,
+            percentile(firsts, 0.5),
+            percentile(firsts, 0.95),
+        )
+
+
+async def _converse(url: str, session: int) -> list[TimedTurn]:
+    async with caller(url) as socket:
+        return [
+            await take_turn(socket, {"type": "text", "text": f"سؤال {turn} من متصل {session}"})
+            for turn in range(TURNS)
+        ]
