@@ -1,73 +1,94 @@
 """What a client may configure, and what is in force."""
 
+from dataclasses import dataclass, replace
 from typing import Any
 
 from app import errors
-from app.api.protocol import ConfigureMessage, InputChoice, OutputChoice, VoiceChoice
-from app.audio import AudioFormat
+from app.api.protocol import ConfigureMessage, Framing, InputChoice, OutputChoice, VoiceChoice
+from app.audio import PCM16_16K, AudioFormat
 from app.pipeline.speech import SpeechStyle
 from app.transports.base import Voice
 
 PROTOCOL_VERSION = 1
 
-INPUT: dict[str, Any] = {"encoding": "pcm_s16le", "sample_rate": 16000}
 TURN_DETECTION = "none"
 
-
-def configured(message: ConfigureMessage, style: SpeechStyle) -> SpeechStyle:
-    """Return the style that a client asks for. Raises `UnsupportedConfigurationError`."""
-    _check(message, style.format)
-    voice = message.voice or VoiceChoice()
-    return SpeechStyle(
-        voice=Voice(voice.speaker or style.voice.speaker, voice.dialect or style.voice.dialect),
-        format=style.format,
-        language=message.language or style.language,
-    )
+MULAW_RATE_HZ = 8000
+"""The only rate of mu-law that the telephone network and the provider know."""
 
 
-def _check(message: ConfigureMessage, format: AudioFormat) -> None:
-    """Refuse what this gateway cannot do yet by the name of its field."""
-    in_force = {"output": output_of(format), "input": INPUT}
-    for section, values in in_force.items():
-        choice: OutputChoice | InputChoice | None = getattr(message, section)
-        for field, wanted in (choice.model_dump(exclude_none=True) if choice else {}).items():
-            if wanted != values.get(field):
-                raise errors.UnsupportedConfigurationError(
-                    f"{section}.{field}: {wanted!r} is not supported; it is {values[field]!r}"
-                )
-    if message.turn_detection not in (None, TURN_DETECTION):
-        raise errors.UnsupportedConfigurationError(
-            f"turn_detection: {message.turn_detection!r} is not supported; it is {TURN_DETECTION!r}"
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """How one client speaks and listens."""
+
+    style: SpeechStyle
+    framing: Framing = "base64"
+    input: AudioFormat = PCM16_16K
+    streams: bool = False
+    """Whether the client has said that it streams its microphone."""
+
+    def changed(self, message: ConfigureMessage) -> "Configuration":
+        """Return what a client asks for. Raises `UnsupportedConfigurationError`."""
+        output = message.output or OutputChoice()
+        return Configuration(
+            style=replace(
+                self.style,
+                voice=_voice(message.voice or VoiceChoice(), self.style.voice),
+                format=_output_format(output, self.style.format),
+                language=message.language or self.style.language,
+            ),
+            framing=output.framing or self.framing,
+            input=_input_format(message.input or InputChoice(), self.input),
+            streams=self.streams or message.input is not None,
         )
 
+    def _formats(self) -> dict[str, Any]:
+        output = {**_described(self.style.format), "framing": self.framing}
+        return {"output": output, "input": _described(self.input)}
 
-def output_of(format: AudioFormat) -> dict[str, Any]:
-    """Describe how audio is sent."""
-    return {
-        "encoding": format.encoding,
-        "sample_rate": format.sample_rate_hz,
-        "framing": "base64",
-    }
+    def session_message(self, session_id: str) -> dict[str, Any]:
+        """Build the greeting."""
+        return {
+            "type": "session",
+            "session_id": session_id,
+            "protocol": PROTOCOL_VERSION,
+            **self._formats(),
+        }
+
+    def configured_message(self) -> dict[str, Any]:
+        """Build the answer to `configure`: what is in force now."""
+        voice = self.style.voice
+        return {
+            "type": "configured",
+            **self._formats(),
+            "turn_detection": TURN_DETECTION,
+            "voice": {"speaker": voice.speaker, "dialect": voice.dialect},
+            "language": self.style.language,
+        }
 
 
-def session_message(session_id: str, style: SpeechStyle) -> dict[str, Any]:
-    """Build the greeting."""
-    return {
-        "type": "session",
-        "session_id": session_id,
-        "protocol": PROTOCOL_VERSION,
-        "output": output_of(style.format),
-        "input": INPUT,
-    }
+def _voice(choice: VoiceChoice, voice: Voice) -> Voice:
+    return Voice(choice.speaker or voice.speaker, choice.dialect or voice.dialect)
 
 
-def configured_message(style: SpeechStyle) -> dict[str, Any]:
-    """Build the answer to `configure`: what is in force now."""
-    return {
-        "type": "configured",
-        "output": output_of(style.format),
-        "input": INPUT,
-        "turn_detection": TURN_DETECTION,
-        "voice": {"speaker": style.voice.speaker, "dialect": style.voice.dialect},
-        "language": style.language,
-    }
+def _output_format(choice: OutputChoice, format: AudioFormat) -> AudioFormat:
+    encoding = choice.encoding or format.encoding
+    if encoding == "mulaw":
+        if choice.sample_rate not in (None, MULAW_RATE_HZ):
+            raise errors.UnsupportedConfigurationError(
+                f"output.sample_rate: mu-law has {MULAW_RATE_HZ}"
+            )
+        return AudioFormat("mulaw", MULAW_RATE_HZ)
+    return AudioFormat("pcm_s16le", choice.sample_rate or format.sample_rate_hz)
+
+
+def _input_format(choice: InputChoice, format: AudioFormat) -> AudioFormat:
+    encoding = choice.encoding or format.encoding
+    if choice.sample_rate is not None:
+        return AudioFormat(encoding, choice.sample_rate)
+    changes = encoding == "mulaw" and format.encoding != "mulaw"
+    return AudioFormat(encoding, MULAW_RATE_HZ if changes else format.sample_rate_hz)
+
+
+def _described(format: AudioFormat) -> dict[str, Any]:
+    return {"encoding": format.encoding, "sample_rate": format.sample_rate_hz}

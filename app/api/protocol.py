@@ -8,7 +8,10 @@ import orjson
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from app import errors
+from app.audio import Encoding
 from app.transports.base import Dialect, Language
+
+Framing = Literal["base64", "binary"]
 
 
 class _Message(BaseModel):
@@ -41,16 +44,16 @@ class VoiceChoice(BaseModel):
 class OutputChoice(BaseModel):
     """How audio is sent; what is left out stays as it is."""
 
-    encoding: str | None = None
-    sample_rate: int | None = None
-    framing: str | None = None
+    encoding: Encoding | None = None
+    sample_rate: Literal[8000, 16000, 24000] | None = None
+    framing: Framing | None = None
 
 
 class InputChoice(BaseModel):
-    """How microphone audio would be streamed."""
+    """How microphone audio is streamed; what is left out stays as it is."""
 
-    encoding: str | None = None
-    sample_rate: int | None = None
+    encoding: Encoding | None = None
+    sample_rate: Annotated[int, Field(ge=8000, le=48000)] | None = None
 
 
 class ConfigureMessage(_Message):
@@ -61,7 +64,13 @@ class ConfigureMessage(_Message):
     language: Language | None = None
     output: OutputChoice | None = None
     input: InputChoice | None = None
-    turn_detection: str | None = None
+    turn_detection: Literal["none"] | None = None
+
+
+class AudioEndMessage(_Message):
+    """What was streamed so far is the utterance."""
+
+    type: Literal["audio_end"]
 
 
 class InterruptMessage(_Message):
@@ -76,9 +85,11 @@ class PingMessage(_Message):
     type: Literal["ping"]
 
 
-ClientMessage = AudioMessage | TextMessage | ConfigureMessage | InterruptMessage | PingMessage
+ClientMessage = (
+    AudioMessage | AudioEndMessage | TextMessage | ConfigureMessage | InterruptMessage | PingMessage
+)
 
-_TYPES = frozenset(("audio", "text", "configure", "interrupt", "ping"))
+_TYPES = frozenset(("audio", "audio_end", "text", "configure", "interrupt", "ping"))
 _ADAPTER: TypeAdapter[ClientMessage] = TypeAdapter(
     Annotated[ClientMessage, Field(discriminator="type")]
 )

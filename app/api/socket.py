@@ -3,6 +3,7 @@
 import asyncio
 import re
 import uuid
+from collections.abc import Awaitable
 from typing import Any
 
 import orjson
@@ -12,13 +13,13 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from app import errors
 from app.api import protocol
-from app.api.configuration import configured, configured_message, session_message
+from app.api.configuration import Configuration
 from app.api.encoding import encode, error_message
+from app.api.microphone import Microphone
 from app.pipeline import events
 from app.pipeline.session import Session
 from app.pipeline.speech import SpeechStyle
 from app.pipeline.turn import Recording, Stages
-from app.transports.base import Language
 
 log = structlog.get_logger(__name__)
 
@@ -42,12 +43,18 @@ class VoiceEndpoint:
             await websocket.send_denial_response(JSONResponse(refusal, status_code=400))
             return
         await websocket.accept()
-        outbox = Outbox(websocket, self._style.language)
+        configuration = Configuration(self._style)
+        outbox = Outbox(websocket, configuration)
         try:
             async with Session(session_id, self._stages, self._style, outbox.emit) as session:
-                await outbox.send(session_message(session_id, self._style))
+                await outbox.send(configuration.session_message(session_id))
                 await outbox.emit(events.Status("connected"))
-                await Conversation(session, outbox, self._max_utterance_bytes).run(websocket)
+                microphone = Microphone(
+                    max_bytes=self._max_utterance_bytes, max_s=self._stages.max_utterance_s
+                )
+                await Conversation(session, outbox, microphone, self._max_utterance_bytes).run(
+                    websocket
+                )
         except events.ClientGoneError:
             log.debug("client left", session=session_id)
 
@@ -55,9 +62,16 @@ class VoiceEndpoint:
 class Conversation:
     """Reads what one client sends, and answers what it gets wrong."""
 
-    def __init__(self, session: Session, outbox: "Outbox", max_utterance_bytes: int) -> None:
+    def __init__(
+        self,
+        session: Session,
+        outbox: "Outbox",
+        microphone: Microphone,
+        max_utterance_bytes: int,
+    ) -> None:
         self._session = session
         self._outbox = outbox
+        self._microphone = microphone
         self._max_utterance_bytes = max_utterance_bytes
 
     async def run(self, websocket: WebSocket) -> None:
@@ -66,13 +80,20 @@ class Conversation:
             frame = message.get("text")
             try:
                 if frame is None:
-                    raise errors.UnexpectedBinaryError("no binary frame was configured")
-                await self._handle(protocol.decode(frame))
+                    self._hear(message["bytes"])
+                else:
+                    await self._handle(protocol.decode(frame))
             except errors.BadInputError as error:
                 reply = error_message(error, self._session.style.language)
                 if (id := protocol.message_id(frame or "")) is not None:
                     reply["in_reply_to"] = id
                 await self._outbox.send(reply)
+
+    def _hear(self, data: bytes) -> None:
+        configuration = self._outbox.configuration
+        if not configuration.streams:
+            raise errors.UnexpectedBinaryError("configure the input first")
+        self._microphone.hear(data, configuration.input)
 
     async def _handle(self, message: protocol.ClientMessage) -> None:
         match message:
@@ -81,14 +102,18 @@ class Conversation:
                     message.audio_base64, max_bytes=self._max_utterance_bytes
                 )
                 await self._session.begin(Recording(data))
+            case protocol.AudioEndMessage():
+                if (utterance := self._microphone.utterance()) is not None:
+                    await self._session.begin(Recording(utterance))
             case protocol.TextMessage():
                 if not (text := message.text.strip()):
                     raise errors.EmptyTextError("there is nothing in it")
                 await self._session.begin(text)
             case protocol.ConfigureMessage():
-                self._session.style = configured(message, self._session.style)
-                self._outbox.language = self._session.style.language
-                await self._outbox.send(configured_message(self._session.style))
+                configuration = self._outbox.configuration.changed(message)
+                self._outbox.configuration = configuration
+                self._session.style = configuration.style
+                await self._outbox.send(configuration.configured_message())
             case protocol.InterruptMessage():
                 await self._session.interrupt("client")
             case protocol.PingMessage():
@@ -102,23 +127,33 @@ class Outbox:
     provider is slowed down instead.
     """
 
-    def __init__(self, websocket: WebSocket, language: Language) -> None:
-        self.language = language
+    def __init__(self, websocket: WebSocket, configuration: Configuration) -> None:
+        self.configuration = configuration
+        self._framing = configuration.framing
         self._websocket = websocket
         self._seq = 0
         self._turnstile = asyncio.Lock()
 
     async def emit(self, event: events.Event) -> None:
         """Send an event. Raises `ClientGoneError`."""
-        await self.send(encode(event, self.language))
+        if isinstance(event, events.SpeechStarted):
+            self._framing = self.configuration.framing  # for the whole turn
+        if isinstance(event, events.AudioChunk) and self._framing == "binary":
+            async with self._turnstile:
+                await self._write(self._websocket.send_bytes(event.data))
+        else:
+            await self.send(encode(event, self.configuration.style.language))
 
     async def send(self, message: dict[str, Any]) -> None:
         """Send a message. Raises `ClientGoneError`."""
         async with self._turnstile:
             message["seq"] = self._seq + 1
-            try:
-                await self._websocket.send_text(orjson.dumps(message).decode())
-            except (WebSocketDisconnect, RuntimeError) as error:
-                # starlette raises RuntimeError for a send after the close
-                raise events.ClientGoneError from error
+            await self._write(self._websocket.send_text(orjson.dumps(message).decode()))
             self._seq += 1
+
+    async def _write(self, sending: Awaitable[None]) -> None:
+        try:
+            await sending
+        except (WebSocketDisconnect, RuntimeError) as error:
+            # starlette raises RuntimeError for a send after the close
+            raise events.ClientGoneError from error

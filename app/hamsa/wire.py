@@ -59,6 +59,13 @@ class Failure:
 Frame = Ack | Info | Audio | End | Transcript | Failure
 
 
+def offered(format: AudioFormat) -> AudioFormat:
+    """Return what the provider makes that comes nearest to a format: what it is asked for."""
+    if format.encoding == "mulaw":
+        return AudioFormat("mulaw", 8000)
+    return AudioFormat("pcm_s16le", 8000 if format.sample_rate_hz == 8000 else 16000)
+
+
 def tts_request(
     text: str, *, speaker: str, dialect: str, language: str, format: AudioFormat
 ) -> str:

@@ -33,7 +33,9 @@ class RestTransport(TTSTransport):
     async def synthesize(self, request: SpeechRequest) -> AsyncIterator[AudioStream]:
         """Speak one sentence by one HTTP request."""
         with request.attempt(self.name) as attempt:
-            stream = AnswerStream(attempt, request.format, stall_timeout_s=self._stall_timeout_s)
+            stream = AnswerStream(
+                attempt, wire.offered(request.format), stall_timeout_s=self._stall_timeout_s
+            )
             async with AsyncExitStack() as stack:
                 await self._ask(request, attempt, stream, stack)
                 yield stream

@@ -48,7 +48,9 @@ class WebSocketTransport(TTSTransport):
                 self._patience_s, may_open=self._may_open, due=request.due
             ) as lease:
                 stream = AnswerStream(
-                    attempt, request.format, stall_timeout_s=self._stall_timeout_s
+                    attempt,
+                    wire.offered(request.format),
+                    stall_timeout_s=self._stall_timeout_s,
                 )
                 async with aclosing(stream):
                     attempt.sent("reused" if lease.reused else "new")
