@@ -4,6 +4,7 @@ import asyncio
 import io
 import sys
 import threading
+from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -122,7 +123,8 @@ def _cell(value: object) -> str:
     if isinstance(value, int | float):
         return f"{value:,.0f}"
     if isinstance(value, list):
-        return ", ".join(str(item) for item in value) or "–"
+        counts = Counter(str(item) for item in value)
+        return ", ".join(f"{n} × {item}" if n > 1 else item for item, n in counts.items()) or "–"
     return "–" if value is None else str(value)
 
 

@@ -21,7 +21,7 @@ PCM = array("h", [0, 1000, -1000, 2000] * 400).tobytes()
 SESSION = {"type": "session", "session_id": "s", "protocol": 1, "seq": 0}
 SENTENCE = {
     "index": 0, "chars": 12, "transport": "websocket", "attempts": 2, "connection": "reused",
-    "ttfb_ms": 310.4, "audio_ms": 1200.0, "faults": ["incomplete-audio"],
+    "ttfb_ms": 310.4, "audio_ms": 1200.0, "faults": ["incomplete-audio", "incomplete-audio"],
 }  # fmt: skip
 
 Script = Sequence[dict[str, object] | bytes | str | int]
@@ -261,9 +261,9 @@ async def test_summary_shows_latencies() -> None:
     assert any("speech to text" in row and "121" in row for row in rows)
     assert any("whole turn" in row and "–" in row for row in rows)
     assert any("length of the reply" in row and "100" in row for row in rows)
-    sentence = next(row for row in rows if "incomplete-audio" in row)
+    sentence = next(row for row in rows if "2 × incomplete-audio" in row)
     assert sentence.split() == [
-        "0", "12", "websocket", "2", "reused", "310", "1,200", "incomplete-audio",
+        "0", "12", "websocket", "2", "reused", "310", "1,200", "2", "×", "incomplete-audio",
     ]  # fmt: skip
 
 
