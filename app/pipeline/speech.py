@@ -8,6 +8,7 @@ from app.audio import AudioFormat, Converter
 from app.errors import ProviderError
 from app.pipeline import events
 from app.pipeline.buffer import AudioBuffer
+from app.pipeline.spoken_form import spoken_form
 from app.pipeline.timeline import SentenceMetrics, Timeline
 from app.transports.base import Language, LateAudio, SpeechRequest, TTSTransport, Voice
 
@@ -109,7 +110,7 @@ class Speech:
             if metrics.index == 0:
                 await self._emit(events.Status("speaking", self._turn))
             request = SpeechRequest(
-                text,
+                spoken_form(text),
                 self._style.voice,
                 self._style.format,
                 self._style.language,

@@ -1,51 +1,67 @@
-"""The splitter: where sentences end, however the text arrives."""
+"""The splitter: where chunks end, however the text arrives; and what of them is read out."""
+
+import re
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.pipeline.sentences import SentenceSplitter
+from app.pipeline import events
+from app.pipeline.sentences import FIRST_CHARS, MIN_CHARS, REST_CHARS, SentenceSplitter
+from app.pipeline.session import Session
+from app.pipeline.spoken_form import spoken_form
+from app.pipeline.turn import Stages
+from app.spoken import is_speakable
+from tests.pipeline.fakes import STYLE, FakeAgent, FakeTranscriber, Recorder
+from tests.pipeline.sentence_corpus import CHUNKS, LONG, SPOKEN
+from tests.transports.fakes import FakeTransport
 
-LONG = "أهلاً وسهلاً بك في خدمة العملاء لشركة ناقل إكسبرس في الرياض"  # over 50 characters
+MARKED = [(room, text) for room, texts in CHUNKS.items() for text in texts]
 
 
 def split(*pieces: str, **limits: int) -> list[str]:
     splitter = SentenceSplitter(**limits)
-    return [sentence for piece in pieces for sentence in splitter.feed(piece)] + splitter.flush()
+    return [chunk for piece in pieces for chunk in splitter.feed(piece)] + splitter.flush()
 
 
-CASES: list[tuple[str, list[str]]] = [
-    ("", []),
-    ("   \n ", []),
-    ("نعم.", ["نعم."]),
-    (f"{LONG}. {LONG}؟", [f"{LONG}.", f"{LONG}؟"]),
-    (f"{LONG}! تم", [f"{LONG}!", "تم"]),
-    (f"{LONG}؟! تم", [f"{LONG}؟!", "تم"]),
-    (f"{LONG}... تم", [f"{LONG}...", "تم"]),
-    (f"{LONG}\nتم", [LONG, "تم"]),
-    (f"{LONG}\r\nتم", [LONG, "تم"]),
-    (f"«{LONG}.» تم", [f"«{LONG}.»", "تم"]),
-    # shorter than 50 characters: joined to what follows
-    (f"نعم. طبعاً. {LONG}. تم", [f"نعم. طبعاً. {LONG}.", "تم"]),
-    ("سطر أول.\nسطر ثانٍ.\n\nتم.", ["سطر أول.\nسطر ثانٍ.\n\nتم."]),
-    # a terminator inside a word ends nothing
-    (f"{LONG} بسعر 3.5 ريال. تم", [f"{LONG} بسعر 3.5 ريال.", "تم"]),
-    (f"{LONG} رقم NQL.123 وصلت. تم", [f"{LONG} رقم NQL.123 وصلت.", "تم"]),
-    # a comma is no end
-    (f"{LONG}، {LONG}", [f"{LONG}، {LONG}"]),
-]
+def sliced(text: str, size: int) -> list[str]:
+    return [text[at : at + size] for at in range(0, len(text), size)]
 
 
-@pytest.mark.parametrize(("text", "expected"), CASES, ids=[text[-24:] for text, _ in CASES])
-def test_sentences_end_where_they_should(text: str, expected: list[str]) -> None:
-    assert split(text) == expected
+def speakable(text: str) -> str:
+    return "".join(char for char in text if is_speakable(char))
 
 
-@pytest.mark.parametrize("size", [1, 2, 3, 7, 50])
-def test_a_piece_may_hold_the_end_of_one_sentence_and_the_beginning_of_the_next(size: int) -> None:
-    for text, expected in CASES:
-        pieces = [text[at : at + size] for at in range(0, len(text), size)]
-        assert split(*pieces) == expected
+def test_the_corpus_is_large_enough() -> None:
+    assert len(MARKED) >= 60
+
+
+@pytest.mark.parametrize(("room", "marked"), MARKED, ids=[text[-24:] for _, text in MARKED])
+def test_chunks_end_where_the_corpus_says(room: str, marked: str) -> None:
+    expected = [part.strip() for part in marked.split("¦")]
+    text = marked.replace("¦", "")
+    assert split(text) == expected, room
+    assert split(*text) == expected, room
+    assert split(*sliced(text, 7)) == expected, room
+
+
+@pytest.mark.parametrize("text", ["", "   \n ", "\n\n"])
+def test_nothing_makes_no_chunk(text: str) -> None:
+    assert split(text) == []
+
+
+@pytest.mark.parametrize(("written", "spoken"), SPOKEN, ids=[text[:24] for text, _ in SPOKEN])
+def test_what_is_read_out_is_what_the_corpus_says(written: str, spoken: str) -> None:
+    assert spoken_form(written) == spoken
+
+
+def released_after(text: str, **limits: int) -> str:
+    """Return how much of the text was written when its first chunk came out."""
+    splitter = SentenceSplitter(**limits)
+    for at, char in enumerate(text):
+        if splitter.feed(char):
+            return text[: at + 1]
+    return "all of it, and the end"
 
 
 def test_a_sentence_is_released_as_soon_as_its_end_is_certain() -> None:
@@ -55,33 +71,149 @@ def test_a_sentence_is_released_as_soon_as_its_end_is_certain() -> None:
     assert splitter.feed(f"{LONG}\n") == [LONG]
 
 
+@pytest.mark.parametrize(
+    ("text", "until"),
+    [
+        (f"{LONG}... نعم وجدتها", f"{LONG}... ن"),  # no word that continues begins so
+        (f"{LONG}... لك شحنة", f"{LONG}... لك "),  # «لكن» does
+        (f"{LONG}؟! تم", f"{LONG}؟! "),
+        (
+            "أهلاً بك في خدمة العملاء، كيف يمكنني أن أخدمك",
+            "أهلاً بك في خدمة العملاء، كيف يمكنني",
+        ),
+    ],
+)
+def test_a_doubtful_end_waits_for_the_characters_that_decide(text: str, until: str) -> None:
+    assert released_after(text) == until
+
+
+def test_without_a_first_size_the_first_chunk_is_a_whole_sentence() -> None:
+    text = "أهلاً بك يا أستاذ أحمد في ناقل، كيف يمكنني أن أخدمك اليوم؟ نعم."
+    assert (
+        split(text, first_chars=0)[0] == "أهلاً بك يا أستاذ أحمد في ناقل، كيف يمكنني أن أخدمك اليوم؟"
+    )
+    assert split(text, first_chars=28)[0] == "أهلاً بك يا أستاذ أحمد في ناقل،"
+    short = "أهلاً بك في خدمة العملاء. كيف أخدمك اليوم يا أستاذ أحمد؟"
+    assert split(short, first_chars=0) == [short]
+
+
+def test_each_answer_has_a_first_chunk() -> None:
+    splitter = SentenceSplitter()
+    text = "شحنتك في الطريق إليك الآن. ستصل غداً."
+    for _ in range(2):
+        assert splitter.feed(text) == ["شحنتك في الطريق إليك الآن."]
+        assert splitter.flush() == ["ستصل غداً."]
+
+
+def test_what_has_no_words_is_not_released_by_itself() -> None:
+    assert split("😊 " * 30 + f"\n{LONG}. تم") == ["😊 " * 30 + f"\n{LONG}.", "تم"]
+
+
 def test_a_text_without_end_is_cut_at_a_clause_or_between_words_and_never_exceeds_the_limit() -> (
     None
 ):
     text = " ".join(["كلمة"] * 40 + ["فاصلة،"] + ["أخرى"] * 2000)
-    sentences = split(text, max_chars=300)
-    assert all(len(sentence) <= 300 for sentence in sentences)
-    assert sentences[0].endswith("فاصلة،")
-    assert " ".join(sentences) == text
+    chunks = split(text, max_chars=300, first_chars=0)
+    assert all(len(chunk) <= 300 for chunk in chunks)
+    assert chunks[0].endswith("فاصلة،")
+    assert " ".join(chunks) == text
 
 
 def test_a_single_endless_word_is_cut_at_the_limit() -> None:
     assert [len(part) for part in split("x" * 4500)] == [2000, 2000, 500]
 
 
-ALPHABET = 'ابتم .!?؟\n،"«»)3x ً'
+def test_a_long_word_is_not_cut_to_fill_the_chunk_before_it() -> None:
+    assert [len(part) for part in split("كلمة " + "x" * 1999 + " تم")] == [4, 1999, 2]
 
 
-@given(st.text(ALPHABET, max_size=400), st.lists(st.integers(1, 60), max_size=40))
-def test_however_the_text_is_sliced_the_sentences_are_the_same(text: str, sizes: list[int]) -> None:
+VOCABULARY = (
+    "نعم شحنتك شُحِنَتْ مرحبـــاً د. أ. ص.ب. Mr. e.g. تم. تم؟ لا! ؟! … لحظة... ثم لك لكن، 3.5 ١٬٢٥٠ "
+    '10:30 NQL.123 1. 2. - – • أولاً، العنوان: وصلت؛ «قال قال.» ( ) " “ ” ** *مهم* `رمز` '
+    "[هنا](https://x.sa/a) https://x.sa/b. a_b@x.sa 😊 👨\u200d👩\u200d👧 &amp; <b> </b> "
+    "\u200fتم.\u200f \u200e \u061cنص word يستقبل"
+)
+WORDS = st.sampled_from([*VOCABULARY.split(), "م" * 70])
+SPACES = st.sampled_from([" ", " ", " ", " ", "\n", "\r\n", "  ", "\t", "\n\n", ""])
+LOOSE = st.text('ابتم .!?؟…\n،؛:"«»)3x ً\u200f\u0640-*', max_size=300)
+TEXTS = st.one_of(
+    st.lists(st.tuples(WORDS, SPACES).map("".join), max_size=90).map("".join),
+    LOOSE,
+)
+FIRST = st.sampled_from([0, FIRST_CHARS])
+
+
+@settings(max_examples=700, deadline=None)
+@given(TEXTS, st.lists(st.integers(1, 60), max_size=40), st.sampled_from([120, 2000]), FIRST)
+def test_however_the_text_is_sliced_the_chunks_are_the_same(
+    text: str, sizes: list[int], most: int, first: int
+) -> None:
     pieces, at = [], 0
     for size in sizes:
         pieces.append(text[at : at + size])
         at += size
-    assert split(*pieces, text[at:], max_chars=120) == split(text, max_chars=120)
+    whole = split(text, max_chars=most, first_chars=first)
+    assert split(*pieces, text[at:], max_chars=most, first_chars=first) == whole
 
 
-@given(st.text(ALPHABET, max_size=400))
-def test_joined_they_hold_every_character_in_order(text: str) -> None:
-    joined = "".join(split(text, max_chars=120))
-    assert "".join(joined.split()) == "".join(text.split())
+@settings(max_examples=700, deadline=None)
+@given(TEXTS, st.sampled_from([80, 120, 2000]), FIRST)
+def test_joined_the_chunks_are_the_text_and_no_word_that_fits_is_cut(
+    text: str, most: int, first: int
+) -> None:
+    chunks = split(text, max_chars=most, first_chars=first)
+    assert "".join("".join(chunks).split()) == "".join(text.split())
+    assert all(0 < len(chunk) <= most for chunk in chunks)
+    words = [word for chunk in chunks for word in chunk.split()]
+    if all(len(word) <= most for word in text.split()):
+        assert words == text.split()
+
+
+@settings(max_examples=300, deadline=None)
+@given(TEXTS)
+def test_only_the_first_and_the_last_chunk_are_short(text: str) -> None:
+    chunks = split(text, first_chars=FIRST_CHARS)
+    assert all(len(chunk) >= FIRST_CHARS for chunk in chunks[:1] if len(chunks) > 1)
+    assert all(len(chunk) >= MIN_CHARS for chunk in chunks[1:-1])
+    if len(chunks) == 2 and re.search(r"[،,:–]$", chunks[0]) and "\n" not in text:
+        assert len(chunks[1]) >= REST_CHARS
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.tuples(WORDS, SPACES).map("".join), max_size=30).map("".join))
+def test_the_spoken_form_says_nothing_that_is_not_written_and_keeps_the_order(text: str) -> None:
+    written = iter(speakable(text))
+    assert all(char in written for char in speakable(spoken_form(text)))
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.text("ابتم .!؟،ًx3ـ", max_size=200))
+def test_the_spoken_form_of_plain_text_has_all_its_speakable_characters(text: str) -> None:
+    assert speakable(spoken_form("ن " + text)) == speakable("ن " + text)
+
+
+async def speak(answer: str, **stages: int) -> tuple[list[str], list[str]]:
+    """Let an agent give this answer; return what is shown of it and what is sent to be spoken."""
+    recorder = Recorder()
+    transport = FakeTransport([[b"\x01\x00" * 1600], [b"\x01\x00" * 1600]])
+    parts = Stages(FakeTranscriber(), FakeAgent([answer]), transport, max_utterance_s=120, **stages)
+    async with Session("s", parts, STYLE, recorder.emit) as session:
+        await session.begin("أين شحنتي؟")
+        await recorder.until(events.TurnDone)
+    return [event.text for event in recorder.of(events.SentenceStarted)], transport.asked
+
+
+async def test_a_client_is_shown_what_is_written_and_hears_its_spoken_form() -> None:
+    shown, spoken = await speak(f"**{LONG}.** 😊\n- [تتبع](https://x.sa/t)")
+    assert shown == [f"**{LONG}.**", "😊\n- [تتبع](https://x.sa/t)"]
+    assert spoken == [f"{LONG}.", "تتبع"]
+
+
+async def test_what_is_only_shown_is_not_sent_to_be_spoken() -> None:
+    assert await speak(f"{LONG}\nhttps://naqel.com.sa/track") == ([LONG], [LONG])
+
+
+async def test_a_turn_begins_to_speak_at_the_clause_that_its_stages_allow() -> None:
+    text = "أهلاً بك في خدمة العملاء، كيف يمكنني أن أخدمك اليوم؟"
+    assert await speak(text, first_chunk_min_chars=0) == ([text], [text])
+    assert (await speak(text))[0] == ["أهلاً بك في خدمة العملاء،", text.partition("، ")[2]]

@@ -1,0 +1,101 @@
+"""What the end of a word says about the sentence: pure, one word at a time."""
+
+import re
+import unicodedata
+from enum import Enum, auto
+
+SENTENCE_MARKS = "!?؟۔"
+CLAUSE_MARKS = "،,:;–—"
+
+OPENERS = "«([{"
+CLOSERS = "»)]}"
+QUOTES = '"“”'
+"""Quotation marks that open and close alike: writers of Arabic use the curly ones either way."""
+
+_INVISIBLE = "\u200b\u200e\u200f\u061c\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufeff"
+_MARKUP = "*_`~"
+_AFTER = CLOSERS + QUOTES + "'’" + _MARKUP + _INVISIBLE
+"""What may follow a mark and still belongs to it."""
+_BEFORE = OPENERS + QUOTES + "'‘" + _MARKUP + _INVISIBLE
+
+_ABBREVIATIONS = frozenset({"mr", "mrs", "ms", "dr", "prof", "eng", "st", "vs", "inc", "ltd", "هـ"})
+_DOTTED = re.compile(r"(?:[^\W\d_]\.)+[^\W\d_]?")  # e.g, U.S, ص.ب, ش.م.م
+_BULLET = re.compile(r"[^\W\d_][.)\-]|[-*+•▪◦●·–—]")
+_NUMBER = re.compile(r"(\d{1,3})[.)\-]")
+
+_CONTINUING_WORDS = (
+    "ثم أو او أم لكن ولكن لكنه لكنها لكنك بل حتى لأن لأنه لأنها لأنك كي لكي إذ كما حيث بينما "
+    "الذي التي الذين وإلا وإن ولو"
+)
+CONTINUING = frozenset(_CONTINUING_WORDS.split())
+"""Words that begin no sentence: after an ellipsis they go on with the one before."""
+
+
+class End(Enum):
+    """What ends with a word."""
+
+    NOTHING = auto()
+    CLAUSE = auto()
+    SEMICOLON = auto()
+    """A clause, and as good as a sentence once the text is long enough."""
+    ELLIPSIS = auto()
+    """A sentence, unless the next word continues it."""
+    SENTENCE = auto()
+
+
+def item_number(word: str) -> int | None:
+    """Return the number that this word may give to an item of a list: `2.`, `٢)`."""
+    match = _NUMBER.fullmatch(word.strip(_INVISIBLE + _MARKUP))
+    return int(match[1]) if match else None
+
+
+def is_bullet(word: str) -> bool:
+    """Tell whether this word may stand before an item of a list."""
+    return _BULLET.fullmatch(word.strip(_INVISIBLE)) is not None
+
+
+def end_of(word: str, *, before: str = "", ended: End = End.NOTHING) -> End:
+    """Tell what ends with `word`, which follows the word `before`, with which `ended` ended."""
+    core = word.rstrip(_AFTER)
+    if not core:  # a closing mark by itself belongs to what it closes
+        return ended if ended is not End.CLAUSE else End.NOTHING
+    if core.endswith(("…", "..")):
+        return End.ELLIPSIS
+    if core[-1] == ".":
+        body = core[:-1].lstrip(_BEFORE)
+        return End.NOTHING if _is_abbreviation(body, before) else End.SENTENCE
+    if core[-1] == "؛":
+        return End.SEMICOLON
+    if core[-1] in CLAUSE_MARKS:
+        return End.CLAUSE
+    return End.SENTENCE if core[-1] in SENTENCE_MARKS else End.NOTHING
+
+
+def _is_abbreviation(body: str, before: str) -> bool:
+    """Tell whether the stop after `body` only shortens it. After a number it is a unit: 5 م."""
+    if before[-1:].isdigit():
+        return False
+    plain = body.lower()
+    if len(plain) == 1 and plain.isalpha():  # initials and titles: د. أ. م. J.
+        return True
+    if len(plain) == 2 and plain[0] == "و" and plain[1] in "دأم":  # «ود. سارة»
+        return True
+    return plain in _ABBREVIATIONS or _DOTTED.fullmatch(plain) is not None
+
+
+def continues(word: str, *, whole: bool) -> bool | None:
+    """Tell whether the word after an ellipsis goes on with its sentence; None: not yet certain."""
+    plain = "".join(char for char in word if _counts(char)).rstrip(CLAUSE_MARKS)
+    if not plain:
+        return False if whole else None
+    if plain[0].islower():
+        return True
+    if plain in CONTINUING:
+        return True if whole else None
+    if not whole and any(known.startswith(plain) for known in CONTINUING):
+        return None
+    return False
+
+
+def _counts(char: str) -> bool:
+    return char not in _INVISIBLE and unicodedata.category(char) != "Mn"
