@@ -12,7 +12,8 @@ import uvicorn
 from fastapi import FastAPI, Request, Response, WebSocket
 
 from app import logs
-from app.agent.webhook import WebhookAgent, make_client
+from app.agent.registry import make_agent
+from app.agent.source import make_client
 from app.api import health
 from app.api.metrics import Metrics
 from app.api.socket import VoiceEndpoint
@@ -115,25 +116,6 @@ def make_pool(settings: Settings, providers: Providers) -> ConnectionPool:
     return ConnectionPool(open_connection, slots, limits)
 
 
-async def make_agent(
-    settings: Settings, providers: Providers, stack: AsyncExitStack
-) -> WebhookAgent:
-    """Build the agent on a client of its own, closed with `stack`."""
-    client = await stack.enter_async_context(
-        make_client(connect_timeout_s=settings.agent_connect_timeout_s)
-    )
-    token = settings.agent_token
-    return WebhookAgent(
-        client=client,
-        url=providers.agent_url,
-        node=settings.agent_node,
-        headers={settings.agent_token_header: token.get_secret_value()} if token else {},
-        first_token_timeout_s=settings.agent_first_token_timeout_s,
-        between_tokens_timeout_s=settings.agent_between_tokens_timeout_s,
-        total_timeout_s=settings.agent_total_timeout_s,
-    )
-
-
 def make_transcriber(settings: Settings, pool: ConnectionPool, client: HamsaClient) -> Transcriber:
     """Build the chosen way to speech-to-text, with the other one behind it."""
     by_socket = WebSocketTranscriber(
@@ -159,13 +141,17 @@ async def make_stages(
     transcriber = make_transcriber(settings, pool, client)
     transport = composition.compose(TransportContext(settings, pool, client))
     stack.push_async_callback(transport.aclose)
-    agent = await make_agent(settings, providers, stack)
+    agent_client = await stack.enter_async_context(
+        make_client(connect_timeout_s=settings.agent_connect_timeout_s)
+    )
+    agent = make_agent(settings, providers.agent_url, agent_client)
     return Stages(
         transcriber,
         agent,
         transport,
         max_utterance_s=settings.max_utterance_s,
         lookahead=settings.tts_lookahead,
+        first_chunk_min_chars=settings.first_chunk_min_chars,
         log_transcripts=settings.log_transcripts,
     )
 
@@ -225,7 +211,7 @@ def describe(settings: Settings, providers: Providers) -> str:
     provider = "Hamsa" if real else "simulator"
     hears = "" if real else ": transcripts come from a script"
     voice = "" if real else f", voice {providers.simulated_voice}"
-    agent = "simulator" if settings.simulates_agent else "webhook"
+    agent = "simulator" if settings.simulates_agent else settings.agent_kind
     return "\n".join(
         (
             f"STT    {provider} by {settings.stt_transport}{hears}",

@@ -7,11 +7,25 @@ The docstring under each field says what it does and why its default is what it 
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from app.errors import ConfigurationError
 from app.transports.base import Dialect, Language
+
+SYSTEM_PROMPT = (
+    "أنت مساعد صوتي، وكلامك يُسمع ولا يُقرأ. أجب بلغة السائل بجمل قصيرة واضحة كما يتحدث الناس، "
+    "بلا Markdown ولا قوائم ولا رموز تعبيرية."
+)
+"""What a model must know to write for the ear."""
 
 Seconds = Annotated[float, Field(gt=0, le=3600)]
 
@@ -104,8 +118,21 @@ class Settings(BaseSettings):
     hamsa_drain_timeout_s: Seconds = 15.0
     """How long an abandoned answer may drain before its socket is closed instead."""
 
-    agent_webhook_url: Annotated[str, _url("http", "https", path=True)] | None = None
-    """The agent's whole webhook URL. Without it the simulator's agent answers."""
+    agent_kind: Literal["webhook", "openai"] = "webhook"
+    """What answers: a webhook, as n8n's, or a model behind OpenAI's chat completions."""
+    agent_webhook_url: Annotated[str, _url("http", "https", path=True)] | None = Field(
+        default=None, validate_default=True
+    )
+    """The agent's whole URL; for a model, that of its `…/v1/chat/completions`. Without it the
+    simulator's agent answers."""
+    agent_model: str | None = Field(default=None, validate_default=True)
+    """The model's name, as the API knows it."""
+    agent_system_prompt: str = SYSTEM_PROMPT
+    """What the model is told before each conversation."""
+    agent_history_turns: Annotated[int, Field(ge=0, le=1000)] = 20
+    """Earlier turns that the model is reminded of; more cost more and come later."""
+    agent_history_sessions: Annotated[int, Field(ge=1, le=100_000)] = 1000
+    """Sessions that are remembered; beyond them the one longest unused is forgotten."""
     agent_node: str | None = None
     """The n8n node to speak; default: the first that says something."""
     agent_token: Annotated[SecretStr, _stripped] | None = None
@@ -132,6 +159,9 @@ class Settings(BaseSettings):
     """The way taken when that one fails; by default the other of the two."""
     tts_lookahead: Annotated[int, Field(ge=0, le=5)] = 1
     """Sentences made ahead of the one that is heard, so that a repair is not heard either."""
+    first_chunk_min_chars: Annotated[int, Field(ge=0, le=200)] = 25
+    """Shortest clause, in characters, that an answer's speech begins with: some two seconds, in
+    which what follows is made. 0: only a whole sentence."""
     tts_hedge_after_ms: Annotated[int, Field(ge=0, le=60_000)] = 0
     """Silence after which a second attempt goes the other way; 0 never does. It is paid for."""
     tts_speaker: Annotated[str, Field(min_length=1, max_length=128)] = "Majd"
@@ -163,6 +193,13 @@ class Settings(BaseSettings):
     """Voice of the embedded simulator; `auto` speaks Arabic where espeak-ng is installed."""
     simulator_script: str | None = None
     """File with what the simulator pretends to hear, one line a turn."""
+
+    @field_validator("agent_webhook_url", "agent_model")
+    @classmethod
+    def _needed_for_a_model(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value is None and info.data.get("agent_kind") == "openai":
+            raise ValueError("must be set when AGENT_KIND is openai")
+        return value
 
     @property
     def simulates_speech(self) -> bool:

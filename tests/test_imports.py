@@ -22,6 +22,7 @@ ALLOWED = {
     "app.transports.base": {"app.audio", "app.errors"},
     "app.stt": BOTTOM | BASES | {"app.hamsa"},
     "app.agent": BOTTOM | BASES,
+    "app.agent.registry": BOTTOM | BASES | {"app.agent", "app.settings"},
     "app.transports": BOTTOM | BASES | {"app.hamsa"},
     "app.transports.registry": BOTTOM | BASES | {"app.hamsa", "app.settings", "app.transports"},
     "app.transports.composition": {"app.errors", "app.settings", "app.transports"},
@@ -98,6 +99,11 @@ def test_a_module_knows_no_library_that_is_foreign_to_its_room(path: Path) -> No
             assert not {name.partition(".")[0] for name in _imports(path)} & foreign
 
 
-def test_only_main_and_what_composes_transports_see_the_settings() -> None:
+def test_only_main_and_what_composes_strategies_see_the_settings() -> None:
     seeing = {_module(path) for path in MODULES if "app.settings" in _imports(path)}
-    assert seeing == {"app.main", "app.transports.registry", "app.transports.composition"}
+    assert seeing == {
+        "app.main",
+        "app.agent.registry",
+        "app.transports.registry",
+        "app.transports.composition",
+    }

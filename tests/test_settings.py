@@ -46,6 +46,9 @@ WRONG: list[tuple[str, str, str]] = [
     ("AGENT_WEBHOOK_URL", f"agent.example/{SECRET}", "http:// or https://"),
     ("AGENT_WEBHOOK_URL", f"https://me:{SECRET}@agent.example/", "its own variable"),
     ("AGENT_WEBHOOK_URL", f"https://[{SECRET}", "URL"),
+    ("AGENT_KIND", "pigeon", "'webhook' or 'openai'"),
+    ("AGENT_HISTORY_TURNS", "-1", "greater than or equal to 0"),
+    ("AGENT_HISTORY_SESSIONS", "0", "greater than or equal to 1"),
     ("AGENT_TOKEN_HEADER", "X Token:", "pattern"),
     ("STT_TRANSPORT", "pigeon", "'websocket' or 'rest'"),
     ("TTS_TRANSPORT", "../../rest", "pattern"),
@@ -160,6 +163,19 @@ def test_a_key_or_a_webhook_takes_the_place_of_the_simulator(
     monkeypatch.setenv("AGENT_WEBHOOK_URL", "https://agent.example/webhook/1?a=b")
     assert not load().simulates_agent
     assert load().agent_webhook_url == "https://agent.example/webhook/1?a=b"
+
+
+def test_a_model_needs_an_address_and_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AGENT_KIND", "openai")
+    with pytest.raises(ConfigurationError) as caught:
+        load()
+    assert str(caught.value).splitlines() == [
+        "AGENT_WEBHOOK_URL: must be set when AGENT_KIND is openai",
+        "AGENT_MODEL: must be set when AGENT_KIND is openai",
+    ]
+    monkeypatch.setenv("AGENT_WEBHOOK_URL", "https://model.example/v1/chat/completions")
+    monkeypatch.setenv("AGENT_MODEL", "m")
+    assert load().agent_model == "m"
 
 
 def test_a_slash_at_the_end_of_the_rest_address_makes_no_difference(

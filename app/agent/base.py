@@ -12,6 +12,10 @@ class AgentRequest:
 
     text: str
     session_id: str
+    interrupted: bool = False
+    """Whether the user spoke over the answer to the request before this one."""
+    heard: str = ""
+    """What was heard of that answer; empty, too, where nothing was interrupted."""
 
 
 class Agent(ABC):

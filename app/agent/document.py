@@ -56,6 +56,8 @@ def failure_in(value: object) -> str | None:
         return _FAILURE_MESSAGE
     if not value.get("error"):
         return None
+    if isinstance(error := value["error"], dict):
+        return message if isinstance(message := error.get("message"), str) else "error"
     return next((v for k in ("error", "message") if isinstance(v := value.get(k), str)), "error")
 
 

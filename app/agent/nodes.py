@@ -1,6 +1,7 @@
 """n8n's streaming answer: lines from several nodes, of which one is spoken."""
 
 from app.agent.document import answer_in, parse, whole_characters
+from app.agent.joining import Joiner
 from app.errors import AgentCutError, AgentEmptyError, AgentError, AgentFailedError
 
 _MAX_REASON_CHARS = 200  # of the agent's own words in an error's text
@@ -30,10 +31,8 @@ class NodeStream:
         self._node = node
         self._own_error = False
         self._open = False
-        self._seam = False
         self._item_index: object = None
-        self._last_character = ""
-        self._half_character = ""
+        self._joiner = Joiner()
         self._spare: str | None = None
 
     def feed(self, line: dict[str, object]) -> str:
@@ -56,11 +55,11 @@ class NodeStream:
 
     def finish(self) -> str:
         """Return what is said only if the spoken node said nothing: the answer in JSON."""
-        return "" if self._last_character else self._spare or ""
+        return "" if self._joiner.last_character else self._spare or ""
 
     def verdict(self) -> AgentError | None:
         """Say what the answer lacks now that the body has ended; None when it is whole."""
-        said = bool(self._last_character)
+        said = bool(self._joiner.last_character)
         if self.error is not None and (
             self._own_error or (self._open if said else not self._spare)
         ):
@@ -79,7 +78,7 @@ class NodeStream:
         self._work()
         if node == self._node:
             self._open = opened
-            self._seam = True
+            self._joiner.part()
 
     def _item(self, node: object, content: str, item_index: object) -> str:
         self._work()
@@ -95,26 +94,12 @@ class NodeStream:
         return self._speak(repeated or content, item_index)
 
     def _speak(self, content: str, item_index: object) -> str:
-        text = self._joined(content)
-        if not text:
-            return ""
-        if self._seam or item_index != self._item_index:
-            text = self._parted(text)
-        self._open, self._seam = True, False
-        self._item_index, self._last_character = item_index, text[-1]
+        if item_index != self._item_index:
+            self._joiner.part()
+        text = self._joiner.add(content)
+        if text:
+            self._open, self._item_index = True, item_index
         return text
-
-    def _parted(self, text: str) -> str:
-        """Keep what two runs say from becoming one word."""
-        glued = self._last_character and not (self._last_character.isspace() or text[0].isspace())
-        return f"\n{text}" if glued else text
-
-    def _joined(self, content: str) -> str:
-        """Hold back the first UTF-16 half of a character that the model split between tokens."""
-        text, self._half_character = self._half_character + content, ""
-        if "\ud800" <= text[-1] <= "\udbff":
-            text, self._half_character = text[:-1], text[-1]
-        return whole_characters(text)
 
 
 def _reason(content: object) -> str:

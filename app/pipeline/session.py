@@ -24,6 +24,8 @@ class Session:
         self._count = 0
         self._turn: Turn | None = None
         self._task: asyncio.Task[None] | None = None
+        self._cut_at: str | None = None
+        """What was heard of an interrupted answer, until the agent is asked again."""
         self._warming: asyncio.Task[None]
 
     async def __aenter__(self) -> Self:
@@ -46,7 +48,8 @@ class Session:
         """Begin a turn; one that still runs is interrupted: the user spoke over it."""
         await self.interrupt("barge_in")
         self._count += 1
-        self._turn = Turn(self._count, self.id, self._stages, self.style, self._emit)
+        cut_at, self._cut_at = self._cut_at, None
+        self._turn = Turn(self._count, self.id, self._stages, self.style, self._emit, cut_at=cut_at)
         self._task = self._turns.create_task(self._turn.run(said), name=f"turn-{self._count}")
 
     async def interrupt(self, reason: Literal["barge_in", "client"]) -> None:
@@ -56,15 +59,18 @@ class Session:
         follows it.
         """
         turn = self._turn
-        if turn is None or not self._cancel():
+        if turn is None:
             return
-        timeline = turn.timeline
-        played_ms = timeline.played_ms(asyncio.get_running_loop().time())
-        await self._emit(
-            events.Interrupted(
-                turn.number, reason, timeline.heard_text(played_ms), round(played_ms)
-            )
-        )
+        was_running = self._cancel()
+        if not turn.asked:
+            self._cut_at = turn.cut_at  # the agent has not been told yet
+        if not was_running:
+            return
+        played_ms = turn.timeline.played_ms(asyncio.get_running_loop().time())
+        heard = turn.timeline.heard_text(played_ms)
+        if turn.asked:
+            self._cut_at = heard
+        await self._emit(events.Interrupted(turn.number, reason, heard, round(played_ms)))
 
     def _cancel(self) -> bool:
         """Cancel the current turn and let nothing more of it out; tell whether one was running."""

@@ -10,8 +10,9 @@ from app.agent.base import Agent, AgentRequest
 from app.audio import PCM16_16K, decode_utterance
 from app.errors import AgentError, InternalError, NabraError, NoSpeechError
 from app.pipeline import events
-from app.pipeline.sentences import SentenceSplitter
+from app.pipeline.sentences import FIRST_CHARS, SentenceSplitter
 from app.pipeline.speech import Speech, SpeechStyle
+from app.pipeline.spoken_form import spoken_form
 from app.pipeline.timeline import Timeline
 from app.pipeline.tokens import TokenBatcher
 from app.spoken import is_speakable
@@ -35,6 +36,8 @@ class Stages:
     """Longest recording that is decoded."""
     lookahead: int = 1
     """Sentences that are made ahead of the one that is played."""
+    first_chunk_min_chars: int = FIRST_CHARS
+    """Shortest clause that an answer's speech begins with; 0: only a whole sentence."""
     log_transcripts: bool = False
     """Whether a turn's log line may hold what was said."""
 
@@ -61,8 +64,14 @@ class Turn:
         stages: Stages,
         style: SpeechStyle,
         emit: events.Emit,
+        *,
+        cut_at: str | None = None,
     ) -> None:
         self.number = number
+        self.cut_at = cut_at
+        """What was heard of the answer that this turn's user spoke over; None if there was none."""
+        self.asked = False
+        """Whether the agent was asked, and so told of that."""
         self.timeline = Timeline(asyncio.get_running_loop().time())
         self.over = False
         self._session_id = session_id
@@ -134,13 +143,15 @@ class Turn:
             tasks.create_task(speech.say(_until_none(sentences)), name="speak")
 
     async def _think(self, text: str, sentences: asyncio.Queue[str | None]) -> None:
-        request = AgentRequest(text, self._session_id)
-        splitter = SentenceSplitter()
+        interrupted, heard = self.cut_at is not None, self.cut_at or ""
+        request = AgentRequest(text, self._session_id, interrupted, heard)
+        splitter = SentenceSplitter(first_chars=self._stages.first_chunk_min_chars)
         tokens = TokenBatcher(lambda piece: self._emit(events.Token(self.number, piece)))
         answer: list[str] = []
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(tokens.run(), name="tokens")
             try:
+                self.asked = True
                 async with self._stages.agent.answer(request) as pieces:
                     async for piece in pieces:
                         if not answer:
@@ -159,7 +170,9 @@ class Turn:
         await sentences.put(None)
 
     async def _release(self, texts: list[str], sentences: asyncio.Queue[str | None]) -> None:
-        for text in filter(is_speakable, texts):
+        for text in texts:
+            if not is_speakable(spoken_form(text)):
+                continue
             if self.timeline.metrics.first_sentence_ms is None:
                 self.timeline.metrics.first_sentence_ms = self._now_ms()
             await sentences.put(text)

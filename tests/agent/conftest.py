@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 import httpx
 import pytest
 
-from app.agent.webhook import WebhookAgent, make_client
+from app.agent.source import AnswerSource, make_client
+from app.agent.webhook import WebhookAgent
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
 END = b"0\r\n\r\n"
@@ -102,17 +103,26 @@ async def client(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[httpx.AsyncCl
         assert not pool._requests, "a response was not given back"
 
 
+MakeSource = Callable[..., AnswerSource]
 MakeAgent = Callable[..., WebhookAgent]
 
 
 @pytest.fixture
-def make_agent(client: httpx.AsyncClient) -> MakeAgent:
-    def make(url: str, **kwargs: object) -> WebhookAgent:
+def make_source(client: httpx.AsyncClient) -> MakeSource:
+    def make(url: str, **kwargs: object) -> AnswerSource:
         limits: dict[str, object] = {
             "first_token_timeout_s": 5,
             "between_tokens_timeout_s": 5,
             "total_timeout_s": 10,
         }
-        return WebhookAgent(client=client, url=url, **(limits | kwargs))  # type: ignore[arg-type]
+        return AnswerSource(client=client, url=url, **(limits | kwargs))  # type: ignore[arg-type]
+
+    return make
+
+
+@pytest.fixture
+def make_agent(make_source: MakeSource) -> MakeAgent:
+    def make(url: str, **kwargs: object) -> WebhookAgent:
+        return WebhookAgent(make_source(url, **kwargs))
 
     return make

@@ -10,8 +10,8 @@ import pytest
 import respx
 import structlog
 
-from app.agent.base import AgentRequest
-from app.agent.webhook import WebhookAgent, make_client
+from app.agent.base import Agent, AgentRequest
+from app.agent.source import AnswerSource, make_client
 from app.errors import (
     AgentCutError,
     AgentEmptyError,
@@ -22,12 +22,12 @@ from app.errors import (
     ConfigurationError,
 )
 from tests.agent.conftest import END, HEAD, Exchange, MakeAgent, chunk, serve
-from tests.agent.lines import line, run
+from tests.agent.lines import data, line, run
 
 REQUEST = AgentRequest("أين شحنتي؟", "s1")
 
 
-async def ask(agent: WebhookAgent, heard: list[str] | None = None) -> str:
+async def ask(agent: Agent, heard: list[str] | None = None) -> str:
     """Return the whole answer; `heard` keeps what came before an error."""
     heard = [] if heard is None else heard
     async with agent.answer(REQUEST) as pieces:
@@ -62,6 +62,38 @@ async def test_the_request_is_what_n8n_reads(make_agent: MakeAgent) -> None:
     head = exchange.head.lower()
     assert b"accept-encoding: identity\r\n" in head
     assert b"x-token: t\r\n" in head
+
+
+@pytest.mark.parametrize("heard", ["نعم", ""])
+async def test_the_request_tells_of_an_interruption(make_agent: MakeAgent, heard: str) -> None:
+    async def script(exchange: Exchange) -> None:
+        await exchange.send(HEAD, chunk(run("نعم")), END)
+
+    request = AgentRequest("لا", "s1", interrupted=True, heard=heard)
+    async with serve(script) as webhook:
+        async with make_agent(webhook.url).answer(request) as pieces:
+            assert [piece async for piece in pieces] == ["نعم"]
+    assert json.loads(webhook.exchanges[0].body) == {
+        "text": "لا",
+        "session_id": "s1",
+        "interrupted": True,
+        "heard": heard,
+    }
+
+
+async def test_events_stream_and_their_end_is_not_waited_for_long(make_agent: MakeAgent) -> None:
+    heard = asyncio.Event()
+
+    async def script(exchange: Exchange) -> None:
+        await exchange.send(HEAD, chunk(data("نعم")))
+        await heard.wait()
+        await exchange.send(chunk(data("لا", "[DONE]")))
+        await exchange.gone()  # a body that never ends
+
+    async with serve(script) as webhook, make_agent(webhook.url).answer(REQUEST) as pieces:
+        assert await anext(pieces) == "نعم"
+        heard.set()
+        assert [piece async for piece in pieces] == ["لا"]
 
 
 async def test_the_connection_is_used_again(make_agent: MakeAgent) -> None:
@@ -336,7 +368,7 @@ async def test_a_proxy_that_compresses_unasked(make_agent: MakeAgent) -> None:
 async def test_a_url_that_is_none() -> None:
     async with make_client(connect_timeout_s=1) as client:
         with pytest.raises(ConfigurationError):
-            WebhookAgent(
+            AnswerSource(
                 client=client,
                 url="http://n8n.test:port/",
                 first_token_timeout_s=1,

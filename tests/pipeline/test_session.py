@@ -8,7 +8,9 @@ import structlog
 from app import errors
 from app.pipeline import events
 from app.pipeline.session import Session
+from app.pipeline.timeline import Timeline
 from app.pipeline.turn import Recording, Stages
+from app.stt.base import Utterance
 from app.transports.base import LateAudio
 from tests.gateway import ARABIC_WAV
 from tests.pipeline.fakes import STYLE, FakeAgent, FakeTranscriber, Recorder
@@ -258,4 +260,110 @@ async def test_a_warm_up_that_hangs_does_not_hold_up_the_end_of_a_session() -> N
             await asyncio.Event().wait()
 
     async with Session("s", stages(FakeAgent([]), Cold([])), STYLE, Recorder().emit):
+        await asyncio.sleep(0)
+
+
+@pytest.fixture
+def half_played(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A player that has played half of what it was sent, whatever the clock says."""
+    monkeypatch.setattr(Timeline, "played_ms", lambda self, _: self._sent_ms / 2)
+
+
+async def test_the_request_after_an_interruption_tells_what_was_heard_and_no_later_one(
+    half_played: None,
+) -> None:
+    agent = FakeAgent([f"{FIRST} ", asyncio.Event()])
+    transport = FakeTransport([[*AUDIO] for _ in range(4)])
+    recorder = Recorder()
+    async with Session("s", stages(agent, transport), STYLE, recorder.emit) as session:
+        await session.begin("الأول")
+        await recorder.until(events.AudioChunk)
+        await session.begin("الثاني")
+        await until_asked(agent, 2)
+        agent.pieces = [FIRST]
+        await session.interrupt("client")
+        await session.begin("الثالث")
+        await recorder.until(events.TurnDone)
+        await session.begin("الرابع")
+        await until_asked(agent, 4)
+    first, second = recorder.of(events.Interrupted)
+    assert FIRST.startswith(first.heard_text)
+    assert first.heard_text
+    assert [(r.interrupted, r.heard) for r in agent.asked] == [
+        (False, ""),
+        (True, first.heard_text),
+        (True, second.heard_text),
+        (False, ""),
+    ]
+
+
+async def test_an_interruption_before_anything_was_heard_is_told_too() -> None:
+    agent = FakeAgent([asyncio.Event()])
+    recorder = Recorder()
+    async with Session("s", stages(agent, FakeTransport([])), STYLE, recorder.emit) as session:
+        await session.begin("الأول")
+        await until_asked(agent, 1)
+        await session.interrupt("client")
+        await session.begin("الثاني")
+        await until_asked(agent, 2)
+    assert [(r.interrupted, r.heard) for r in agent.asked] == [(False, ""), (True, "")]
+
+
+@pytest.mark.parametrize("interrupted", [False, True])
+async def test_a_turn_that_never_asks_leaves_the_telling_to_the_next(
+    half_played: None, interrupted: bool
+) -> None:
+    """What was heard is not lost on a noise, nor does a noise unsay the answer before."""
+    agent = FakeAgent([f"{FIRST} ", asyncio.Event()])
+    transcriber = Deaf(asyncio.Event())
+    recorder = Recorder()
+    shared = stages(agent, FakeTransport([[*AUDIO]] * 2), transcriber)
+    async with Session("s", shared, STYLE, recorder.emit) as session:
+        await session.begin("الأول")
+        await recorder.until(events.AudioChunk)
+        await session.begin(Recording(ARABIC_WAV))
+        while not transcriber.heard:
+            await asyncio.sleep(0)
+        if not interrupted:
+            transcriber.goes_on.set()
+            await recorder.until(events.TurnDone)
+        await session.begin("الثالث")
+        await until_asked(agent, 2)
+    assert [(r.interrupted, r.heard) for r in agent.asked] == [
+        (False, ""),
+        (True, recorder.of(events.Interrupted)[0].heard_text),
+    ]
+    assert agent.asked[1].heard
+
+
+async def test_speaking_over_what_never_asked_is_no_interruption_for_the_agent() -> None:
+    agent = FakeAgent([asyncio.Event()])
+    transcriber = Deaf(asyncio.Event())
+    recorder = Recorder()
+    shared = stages(agent, FakeTransport([]), transcriber)
+    async with Session("s", shared, STYLE, recorder.emit) as session:
+        await session.begin(Recording(ARABIC_WAV))
+        while not transcriber.heard:
+            await asyncio.sleep(0)
+        await session.begin("الثاني")
+        await until_asked(agent, 1)
+    assert recorder.of(events.Interrupted)
+    assert agent.asked[0].interrupted is False
+
+
+class Deaf(FakeTranscriber):
+    """Hears nothing, once it may."""
+
+    def __init__(self, goes_on: asyncio.Event) -> None:
+        super().__init__("")
+        self.goes_on = goes_on
+
+    async def transcribe(self, utterance: Utterance) -> str:
+        self.heard.append(utterance)
+        await self.goes_on.wait()
+        return ""
+
+
+async def until_asked(agent: FakeAgent, times: int) -> None:
+    while len(agent.asked) < times:
         await asyncio.sleep(0)

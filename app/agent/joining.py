@@ -1,0 +1,39 @@
+"""One text out of the pieces that a model writes."""
+
+from app.agent.document import whole_characters
+
+
+class Joiner:
+    """Make pieces fit for speech: whole characters, and words that do not run together."""
+
+    def __init__(self) -> None:
+        self.last_character = ""
+        """Empty until something was said."""
+        self._half_character = ""
+        self._seam = False
+
+    def part(self) -> None:
+        """Note that what follows was written separately: it begins a word of its own."""
+        self._seam = True
+
+    def add(self, content: str) -> str:
+        """Return what of `content` can be said now."""
+        text = self._joined(content)
+        if not text:
+            return ""
+        if self._seam:
+            text = self._parted(text)
+        self._seam = False
+        self.last_character = text[-1]
+        return text
+
+    def _parted(self, text: str) -> str:
+        glued = self.last_character and not (self.last_character.isspace() or text[0].isspace())
+        return f"\n{text}" if glued else text
+
+    def _joined(self, content: str) -> str:
+        """Hold back the first UTF-16 half of a character that the model split between tokens."""
+        text, self._half_character = self._half_character + content, ""
+        if text and "\ud800" <= text[-1] <= "\udbff":
+            text, self._half_character = text[:-1], text[-1]
+        return whole_characters(text)
