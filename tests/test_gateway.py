@@ -422,3 +422,16 @@ async def test_the_key_is_in_no_event_and_no_log(
     assert [event["code"] for event in of_type(events, "error")] == ["provider-authentication"]
     output = capfd.readouterr()
     assert "test-key" not in json.dumps(events) + output.out + output.err
+
+
+async def test_a_provider_that_speaks_http_1_1_serves_too(simulator: Simulator) -> None:
+    settings = settings_for(
+        simulator, tts_transport="rest", stt_transport="rest", hamsa_rest_http2="auto"
+    )
+    async with running_gateway(settings) as url, calling(url) as caller:
+        for _ in range(2):
+            await caller.say()
+            events = await caller.until("done")
+            assert not of_type(events, "error")
+            assert audio_of(events) == spoken_by(simulator, events)
+    assert simulator.stats.http_connections["2"] == 0

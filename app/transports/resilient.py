@@ -121,10 +121,11 @@ class ResilientStream(AudioStream):
         """Go through the rounds until an attempt proves itself."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._policy.deadline_s
-        number = first_round
+        number, resume_at = first_round, self._unblocked_at
         while True:
             try:
                 async with asyncio.timeout_at(deadline):
+                    await asyncio.sleep(max(0.0, resume_at - loop.time()))
                     return await self._round(number)
             except errors.ProviderError as error:
                 number += 1
@@ -136,7 +137,6 @@ class ResilientStream(AudioStream):
                 raise errors.ProviderTimeoutError(
                     f"no good answer within {self._policy.deadline_s} s"
                 ) from None
-            await asyncio.sleep(resume_at - loop.time())
 
     async def _round(self, number: int) -> Trial:
         count, head_start_s = 1, 0.0
@@ -160,7 +160,13 @@ class ResilientStream(AudioStream):
         """Return when the next round may begin: after its pause, and after what was asked of us."""
         now = asyncio.get_running_loop().time()
         pause_s = self._policy.pause_s(number, random.random())  # noqa: S311 - no secret
-        return max(now + pause_s, min(way.breaker.blocked_until(now) for way in self._ways))
+        return max(now + pause_s, self._unblocked_at)
+
+    @property
+    def _unblocked_at(self) -> float:
+        """When the first of the ways may be used that asked for time; now if one did not."""
+        now = asyncio.get_running_loop().time()
+        return min(way.breaker.blocked_until(now) for way in self._ways)
 
     @property
     def _attempts_left(self) -> int:

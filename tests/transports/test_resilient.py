@@ -158,6 +158,17 @@ async def test_the_only_way_is_waited_for_when_it_asks_for_time() -> None:
     assert await speak(fake) == SPEECH
 
 
+async def test_a_new_sentence_waits_as_well_when_the_only_way_has_asked_for_time() -> None:
+    fake = FakeTransport([GOOD])
+    transport = ResilientTransport([fake], QUICK)
+    loop = asyncio.get_running_loop()
+    until = loop.time() + 0.02
+    transport.ways[0].breaker.block(until)
+    async with transport.synthesize(request()) as stream:
+        assert loop.time() >= until
+        assert b"".join([chunk async for chunk in stream]) == SPEECH
+
+
 async def test_a_way_that_fails_again_and_again_is_not_asked_first_any_more() -> None:
     first = FakeTransport([STUMP] * 20)
     second = FakeTransport([GOOD] * 40)
