@@ -10,7 +10,7 @@ from bench.harness import caller, gateway, scrape, settings_for, show, take_turn
 TURNS = 300
 CALLERS = 6
 SHARE = 0.03
-FINAL = {"unauthorized", "no_funds", "quota"}
+RECOVERIES = 8
 
 
 async def run() -> None:
@@ -53,10 +53,8 @@ async def _rot(transport: str) -> tuple[object, ...]:
         Simulator(config) as simulator,
         gateway(**settings_for(simulator, **settings)) as url,
     ):
-        async with caller(url) as socket:
-            simulator.configure({"faults": dict.fromkeys(FAULT_NAMES)})
-            await take_turn(socket, {"type": "text", "text": "مرحبا"})
-        before = await _settled(url)
+        simulator.clear_faults()
+        before = await _after_a_clean_turn(url)
         simulator.configure({"faults": dict.fromkeys(FAULT_NAMES, SHARE)})
 
         async def converse(number: int) -> None:
@@ -73,7 +71,12 @@ async def _rot(transport: str) -> tuple[object, ...]:
 
         await asyncio.gather(*(converse(number) for number in range(CALLERS)))
         simulator.clear_faults()
-        after = await _settled(url)
+        after = await _after_a_clean_turn(url)
+        for _ in range(RECOVERIES):  # until the budget's window lets the pool have its socket back
+            if after == before:
+                break
+            await asyncio.sleep(5)
+            after = await _after_a_clean_turn(url)
     return (
         transport,
         done,
@@ -83,6 +86,12 @@ async def _rot(transport: str) -> tuple[object, ...]:
         f"{before[1]:.0f} -> {after[1]:.0f}",
         ", ".join(f"{code} {count}" for code, count in codes.most_common(4)),
     )
+
+
+async def _after_a_clean_turn(url: str) -> tuple[float, float]:
+    async with caller(url) as socket:
+        await take_turn(socket, {"type": "text", "text": "مرحبا"})
+    return await _settled(url)
 
 
 async def _settled(url: str) -> tuple[float, float]:
