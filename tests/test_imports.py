@@ -16,6 +16,7 @@ ALLOWED = {
     "app.audio": {"app.errors"},
     "app.settings": {"app.errors", "app.transports.base"},
     "app.logs": set(),
+    "app.listener": set(),
     "app.hamsa": BOTTOM,
     "app.stt.base": {"app.audio", "app.errors", "app.transports.base"},
     "app.agent.base": {"app.errors"},

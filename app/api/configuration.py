@@ -26,6 +26,8 @@ class Configuration:
     input: AudioFormat = PCM16_16K
     streams: bool = False
     """Whether the client has said that it streams its microphone."""
+    transports: tuple[str, ...] = ()
+    """Ways of speaking that a client may choose; none where it may not."""
 
     def changed(self, message: ConfigureMessage) -> "Configuration":
         """Return what a client asks for. Raises `UnsupportedConfigurationError`."""
@@ -36,15 +38,30 @@ class Configuration:
                 voice=_voice(message.voice or VoiceChoice(), self.style.voice),
                 format=_output_format(output, self.style.format),
                 language=message.language or self.style.language,
+                transport=self._transport(message.transport),
             ),
             framing=output.framing or self.framing,
             input=_input_format(message.input or InputChoice(), self.input),
             streams=self.streams or message.input is not None,
+            transports=self.transports,
         )
+
+    def _transport(self, choice: str | None) -> str:
+        if choice in (None, self.style.transport):
+            return self.style.transport
+        if choice not in self.transports:
+            allowed = ", ".join(self.transports) or "none, this gateway chooses"
+            raise errors.UnsupportedConfigurationError(f"transport: allowed: {allowed}")
+        return choice
 
     def _formats(self) -> dict[str, Any]:
         output = {**_described(self.style.format), "framing": self.framing}
-        return {"output": output, "input": _described(self.input)}
+        return {
+            "output": output,
+            "input": _described(self.input),
+            "transport": self.style.transport,
+            "transports": self.transports,
+        }
 
     def session_message(self, session_id: str) -> dict[str, Any]:
         """Build the greeting."""

@@ -65,6 +65,7 @@ class ConfigureMessage(_Message):
     output: OutputChoice | None = None
     input: InputChoice | None = None
     turn_detection: Literal["none"] | None = None
+    transport: Annotated[str, Field(max_length=64)] | None = None
 
 
 class AudioEndMessage(_Message):

@@ -1,8 +1,8 @@
 """One turn: speech to text, the agent, sentences, text to speech, all streaming."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
 
 import structlog
 
@@ -40,6 +40,8 @@ class Stages:
     """Shortest clause that an answer's speech begins with; 0: only a whole sentence."""
     log_transcripts: bool = False
     """Whether a turn's log line may hold what was said."""
+    transports: Mapping[str, TTSTransport] = field(default_factory=dict)
+    """Those that a client may choose instead, by name."""
 
     async def warm_up(self) -> None:
         """Open what the first turn would otherwise wait for."""
@@ -132,7 +134,7 @@ class Turn:
         sentences: asyncio.Queue[str | None] = asyncio.Queue(MAX_WAITING_SENTENCES)
         speech = Speech(
             self.number,
-            self._stages.transport,
+            self._stages.transports.get(self._style.transport, self._stages.transport),
             self._style,
             self.timeline,
             self._emit,
