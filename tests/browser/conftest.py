@@ -3,7 +3,8 @@
 import asyncio
 import os
 import shutil
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -86,16 +87,21 @@ async def watch() -> Watch:
     return Watch()
 
 
-@pytest.fixture(autouse=True)
-def files_of_the_tests(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(autouse=True, scope="session")
+def files_of_the_tests() -> Iterator[None]:
     """Let gateways serve these files too, under the policy that holds for their own."""
     files = {**page_api.read_assets(), **page_api.read_assets(HERE)}
-    monkeypatch.setattr(page_api, "read_assets", lambda: files)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(page_api, "read_assets", lambda: files)
+        yield
 
 
-@in_one_loop
-async def new_page(browser: Browser, watch: Watch) -> AsyncIterator[Callable[[], Any]]:
-    """Open pages with nothing remembered, each for itself; a complaint of any fails the test."""
+NewPage = Callable[..., Awaitable[Page]]
+
+
+@asynccontextmanager
+async def watched(browser: Browser, watch: Watch) -> AsyncIterator[NewPage]:
+    """Open pages with nothing remembered, each for itself; a complaint of any is a failure."""
     contexts = []
 
     async def open_page(**options: Any) -> Page:
@@ -117,9 +123,14 @@ async def new_page(browser: Browser, watch: Watch) -> AsyncIterator[Callable[[],
 
 
 @in_one_loop
-async def page(new_page: Callable[[], Any]) -> Page:
-    opened: Page = await new_page()
-    return opened
+async def new_page(browser: Browser, watch: Watch) -> AsyncIterator[NewPage]:
+    async with watched(browser, watch) as open_page:
+        yield open_page
+
+
+@in_one_loop
+async def page(new_page: NewPage) -> Page:
+    return await new_page()
 
 
 @in_one_loop

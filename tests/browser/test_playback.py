@@ -5,17 +5,15 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
-from playwright.async_api import Page
 
 from app.simulator import Simulator
 from tests.gateway import running_gateway, settings_for
 
+from .conftest import NewPage
 from .driving import converse, told, until
 from .listening import listen
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
-
-NewPage = Callable[[], Awaitable[Page]]
 
 BY_TRANSPORT: dict[str, list[dict[str, Any]]] = {
     "websocket": [{}, {"framing": "base64", "encoding": "mulaw"}],
