@@ -14,7 +14,7 @@ export function draw(tag, attributes = {}, ...children) {
 
 /** An icon of `index.html`, by its name. */
 export function icon(name) {
-  return draw("svg", { "aria-hidden": true }, draw("use", { href: `#${name}` }));
+  return draw("svg", { "aria-hidden": true }, draw("use", { href: `#icon-${name}` }));
 }
 
 export const find = (id) => document.getElementById(id);

@@ -15,7 +15,7 @@ export function showLevels(nabra) {
 
   nabra.addEventListener("level", ({ detail: { input, output } }) => {
     const level = Math.min(1, Math.sqrt(Math.max(input, output) / LOUD));
-    history = [level, ...history.slice(0, BARS - 1)];
+    history = level === 0 ? history.fill(0) : [level, ...history.slice(0, BARS - 1)];
     // From the middle outwards, so that it looks the same in both directions.
     bars.forEach((bar, at) => {
       const age = Math.abs(at - (BARS - 1) / 2);

@@ -7,7 +7,7 @@ export const BENCH_WORDS = {
   "bench-mend": ["أصلِح كل شيء", "Mend everything"],
   "bench-gone": ["المحاكي لا يجيب. أعد تشغيل الخادم.", "The simulator does not answer. Restart the server."],
   "bench-refused": ["لم يُقبل هذا التغيير: {message}", "This change was refused: {message}"],
-  "bench-score": ["أفسد المحاكي {struck} من الطلبات. سمعتَ {heard} جملة، {whole} منها كاملة.", "The simulator spoiled {struck} requests. You heard {heard} sentences, {whole} of them whole."],
+  "bench-score": ["طلبات أفسدها المحاكي: {struck}. جمل وصلت: {heard}، كاملة منها: {whole}.", "Requests that the simulator spoiled: {struck}. Sentences that came: {heard}, whole: {whole}."],
   "faults-speech": ["أعطال الصوت", "Faults of speech"],
   "faults-agent": ["أعطال الوكيل", "Faults of the agent"],
   "sim-truncated": ["يبتر الجواب بعد 20 م.ث", "Cuts answers to 20 ms"],

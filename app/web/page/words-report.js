@@ -35,9 +35,9 @@ export const REPORT_WORDS = {
   "by-rest": ["بـ REST", "REST"],
   "new-connection": ["اتصال جديد", "new connection"],
   unspoken: ["لم تُنطق", "not spoken"],
-  "all-whole": ["سُمعت الجمل كلها كاملة ({count})، من أول محاولة.", "All {count} sentences were heard whole, at the first attempt."],
-  "whole-repaired": ["سُمعت الجمل كلها كاملة ({count})؛ فشلت {faults} من المحاولات ولم يُسمع فشلها.", "All {count} sentences were heard whole; {faults} attempts failed, and nobody heard it."],
-  "not-whole": ["من {count} جمل لم تُنطق {missing}.", "Of {count} sentences {missing} could not be spoken."],
+  "all-whole": ["وصلت الجمل كلها كاملة ({count})، من أول محاولة.", "All {count} sentences came whole, at the first attempt."],
+  "whole-repaired": ["وصلت الجمل كلها كاملة ({count})؛ المحاولات الفاشلة {faults}، ولم يسمعها أحد.", "All {count} sentences came whole. Failed attempts: {faults}, and nobody heard them."],
+  "not-whole": ["الجمل: {count}، وما لم يُنطق منها أو قُطع: {missing}.", "Sentences: {count}. Not spoken, or broken off: {missing}."],
   "fault-list": ["ما فشل", "What failed"],
   "fault-in": ["الجملة {number}، {transport}: {fault}", "Sentence {number}, {transport}: {fault}"],
 
