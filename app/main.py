@@ -6,6 +6,7 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 
 import structlog
 import uvicorn
@@ -25,6 +26,9 @@ from app.hamsa.http import HamsaClient
 from app.hamsa.lease import PoolLimits
 from app.hamsa.pool import ConnectionPool
 from app.hamsa.slots import Slots
+from app.listening.base import OpenListener
+from app.listening.endpointer import EndpointerLimits
+from app.listening.listener import open_listener
 from app.pipeline.speech import SpeechStyle
 from app.pipeline.turn import Stages
 from app.settings import Settings, load
@@ -127,6 +131,18 @@ def make_transcriber(settings: Settings, pool: ConnectionPool, client: HamsaClie
     return FallbackTranscriber([by_rest, by_socket])
 
 
+def make_listening(settings: Settings) -> OpenListener:
+    """Build what finds utterances in a microphone's stream."""
+    limits = EndpointerLimits(
+        threshold=settings.vad_threshold,
+        min_speech_ms=settings.vad_min_speech_ms,
+        barge_in_min_speech_ms=settings.barge_in_min_speech_ms,
+        silence_ms=settings.vad_silence_ms,
+        max_utterance_ms=settings.max_utterance_s * 1000,
+    )
+    return partial(open_listener, limits=limits, pre_roll_ms=settings.vad_pre_roll_ms)
+
+
 async def make_stages(
     settings: Settings, providers: Providers, pool: ConnectionPool, stack: AsyncExitStack
 ) -> Stages:
@@ -152,6 +168,8 @@ async def make_stages(
         max_utterance_s=settings.max_utterance_s,
         lookahead=settings.tts_lookahead,
         first_chunk_min_chars=settings.first_chunk_min_chars,
+        open_listener=make_listening(settings),
+        stt_early=settings.stt_early,
         log_transcripts=settings.log_transcripts,
     )
 

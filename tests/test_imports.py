@@ -8,7 +8,7 @@ import pytest
 APP = Path(__file__).parent.parent / "app"
 
 BOTTOM = {"app.errors", "app.audio", "app.spoken"}
-BASES = {"app.stt.base", "app.agent.base", "app.transports.base"}
+BASES = {"app.stt.base", "app.agent.base", "app.transports.base", "app.listening.base"}
 
 ALLOWED = {
     "app.errors": set(),
@@ -20,6 +20,8 @@ ALLOWED = {
     "app.stt.base": {"app.audio", "app.errors", "app.transports.base"},
     "app.agent.base": {"app.errors"},
     "app.transports.base": {"app.audio", "app.errors"},
+    "app.listening.base": {"app.audio"},
+    "app.listening": {"app.audio"},
     "app.stt": BOTTOM | BASES | {"app.hamsa"},
     "app.agent": BOTTOM | BASES,
     "app.agent.registry": BOTTOM | BASES | {"app.agent", "app.settings"},
