@@ -3,7 +3,7 @@
 import asyncio
 import sys
 
-from bench import barge_in, first_audio, hold_back, rotten, splitter, storm, truncation
+from bench import barge_in, first_audio, hold_back, listening, rotten, splitter, storm, truncation
 
 SCENARIOS = {
     "first_audio": first_audio.run,
@@ -12,6 +12,7 @@ SCENARIOS = {
     "truncation": truncation.run,
     "rotten": rotten.run,
     "barge_in": barge_in.run,
+    "listening": listening.run,
     "splitter": splitter.run,
 }
 
