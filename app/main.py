@@ -1,12 +1,10 @@
 """Builds everything from the settings: the only place that knows all the parts."""
 
 import asyncio
-import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from functools import partial
 
 import structlog
 import uvicorn
@@ -15,7 +13,7 @@ from fastapi import FastAPI, Request, Response, WebSocket
 from app import logs
 from app.agent.registry import make_agent
 from app.agent.source import make_client
-from app.api import health
+from app.api import health, page, workbench
 from app.api.metrics import Metrics
 from app.api.socket import VoiceEndpoint
 from app.audio import AudioFormat
@@ -26,13 +24,13 @@ from app.hamsa.http import HamsaClient
 from app.hamsa.lease import PoolLimits
 from app.hamsa.pool import ConnectionPool
 from app.hamsa.slots import Slots
-from app.listening.base import OpenListener
-from app.listening.endpointer import EndpointerLimits
-from app.listening.listener import open_listener
+from app.listening.registry import make_listening
 from app.pipeline.speech import SpeechStyle
 from app.pipeline.turn import Stages
+from app.port import address_of, listen
 from app.settings import Settings, load
 from app.simulator.child import SimulatorProcess
+from app.simulator.panel import ControlPanel
 from app.stt.base import Transcriber
 from app.stt.fallback import FallbackTranscriber
 from app.stt.rest import RestTranscriber
@@ -45,6 +43,8 @@ log = structlog.get_logger(__name__)
 
 SIMULATOR_KEY = "simulator"
 """Any key will do there."""
+
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 GRACE_S = 5
 """How long a stop waits for clients to leave."""
@@ -61,11 +61,14 @@ class Providers:
     agent_url: str
     simulated_voice: str | None = None
     """What the simulator speaks with; None when it does not speak."""
+    simulator: ControlPanel | None = None
+    """Where the simulator is controlled, if there is one."""
 
 
 async def find_providers(settings: Settings, stack: AsyncExitStack) -> Providers:
     """Return the configured providers; a simulator on `stack` stands for what is not configured."""
     simulated: dict[str, str] = {}
+    panel = None
     if settings.simulates_speech or settings.simulates_agent:
         arguments = [
             f"--profile={settings.simulator_profile}",
@@ -74,6 +77,7 @@ async def find_providers(settings: Settings, stack: AsyncExitStack) -> Providers
         if settings.simulator_script:
             arguments.append(f"--script={settings.simulator_script}")
         simulated = (await stack.enter_async_context(SimulatorProcess(arguments))).urls
+        panel = await stack.enter_async_context(ControlPanel(simulated["control_url"]))
     agent_url = settings.agent_webhook_url or simulated["agent_webhook_url"]
     if settings.hamsa_api_key is None:
         return Providers(
@@ -83,6 +87,7 @@ async def find_providers(settings: Settings, stack: AsyncExitStack) -> Providers
             http2_prior_knowledge=True,
             agent_url=agent_url,
             simulated_voice=simulated["voice"],
+            simulator=panel,
         )
     return Providers(
         ws_url=settings.hamsa_ws_url,
@@ -90,6 +95,7 @@ async def find_providers(settings: Settings, stack: AsyncExitStack) -> Providers
         key=settings.hamsa_api_key.get_secret_value(),
         http2_prior_knowledge=settings.hamsa_rest_http2 == "prior_knowledge",
         agent_url=agent_url,
+        simulator=panel,
     )
 
 
@@ -131,18 +137,6 @@ def make_transcriber(settings: Settings, pool: ConnectionPool, client: HamsaClie
     return FallbackTranscriber([by_rest, by_socket])
 
 
-def make_listening(settings: Settings) -> OpenListener:
-    """Build what finds utterances in a microphone's stream."""
-    limits = EndpointerLimits(
-        threshold=settings.vad_threshold,
-        min_speech_ms=settings.vad_min_speech_ms,
-        barge_in_min_speech_ms=settings.barge_in_min_speech_ms,
-        silence_ms=settings.vad_silence_ms,
-        max_utterance_ms=settings.max_utterance_s * 1000,
-    )
-    return partial(open_listener, limits=limits, pre_roll_ms=settings.vad_pre_roll_ms)
-
-
 async def make_stages(
     settings: Settings, providers: Providers, pool: ConnectionPool, stack: AsyncExitStack
 ) -> Stages:
@@ -155,8 +149,10 @@ async def make_stages(
     )
     stack.push_async_callback(client.aclose)
     transcriber = make_transcriber(settings, pool, client)
-    transport = composition.compose(TransportContext(settings, pool, client))
-    stack.push_async_callback(transport.aclose)
+    context = TransportContext(settings, pool, client)
+    transport, choices = composition.compose(context), composition.compose_choices(context)
+    for each in (transport, *choices.values()):
+        stack.push_async_callback(each.aclose)
     agent_client = await stack.enter_async_context(
         make_client(connect_timeout_s=settings.agent_connect_timeout_s)
     )
@@ -171,6 +167,17 @@ async def make_stages(
         open_listener=make_listening(settings),
         stt_early=settings.stt_early,
         log_transcripts=settings.log_transcripts,
+        transports=choices,
+    )
+
+
+def make_workbench(settings: Settings, providers: Providers) -> workbench.Workbench:
+    """Build what the page's workbench stands on."""
+    return workbench.Workbench(
+        providers.simulator,
+        simulates_speech=settings.simulates_speech,
+        simulates_agent=settings.simulates_agent,
+        listens_on_loopback=settings.host in LOOPBACK,
     )
 
 
@@ -184,6 +191,7 @@ def create_app(settings: Settings, address: str = "") -> FastAPI:
         voice=Voice(settings.tts_speaker, settings.tts_dialect),
         format=AudioFormat("pcm_s16le", settings.tts_sample_rate),
         language=settings.language,
+        transport=settings.tts_transport,
     )
 
     @asynccontextmanager
@@ -194,6 +202,7 @@ def create_app(settings: Settings, address: str = "") -> FastAPI:
             await pool.start()
             stack.push_async_callback(pool.aclose)
             stages = await make_stages(settings, providers, pool, stack)
+            app.state.workbench = make_workbench(settings, providers)
             app.state.metrics = Metrics(pool.counts, TALLY)
             app.state.endpoint = VoiceEndpoint(
                 stages, style, max_utterance_bytes=settings.max_utterance_bytes
@@ -205,7 +214,12 @@ def create_app(settings: Settings, address: str = "") -> FastAPI:
             yield
 
     app = FastAPI(title="Nabra", lifespan=lifespan, openapi_url=None)
-    app.include_router(health.router)
+    for router in (
+        health.router,
+        workbench.make_router(),
+        page.make_router(page.read_assets()),
+    ):
+        app.include_router(router)
 
     @app.get("/metrics")
     async def metrics(request: Request) -> Response:
@@ -237,28 +251,6 @@ def describe(settings: Settings, providers: Providers) -> str:
             f"TTS    {provider} by {settings.tts_transport}{voice}, {settings.tts_sample_rate} Hz",
         )
     )
-
-
-def listen(host: str, port: int) -> socket.socket:
-    """Bind the port. Raises `OSError` when that cannot be."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((host, port))
-        listener.listen(2048)
-    except OSError:
-        listener.close()
-        raise
-    return listener
-
-
-def address_of(listener: socket.socket) -> str:
-    """Return where to point a browser; a listener on all interfaces is found at localhost."""
-    host, port = listener.getsockname()[:2]
-    if host in ("0.0.0.0", "::"):
-        host = "localhost"
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def serve() -> None:

@@ -157,6 +157,8 @@ class Settings(BaseSettings):
     name of an installed plug-in."""
     tts_fallback: Literal["websocket", "rest", "none"] | None = None
     """The way taken when that one fails; by default the other of the two."""
+    allow_client_transport: bool = False
+    """Whether a client may choose another way for its session, to compare them."""
     tts_lookahead: Annotated[int, Field(ge=0, le=5)] = 1
     """Sentences made ahead of the one that is heard, so that a repair is not heard either."""
     first_chunk_min_chars: Annotated[int, Field(ge=0, le=200)] = 25

@@ -38,6 +38,9 @@ class Configuration:
         """Tell whether the microphone's stream is heard in another way than by `other`."""
         return (self.turn_detection, self.input) != (other.turn_detection, other.input)
 
+    transports: tuple[str, ...] = ()
+    """Ways of speaking that a client may choose; none where it may not."""
+
     def changed(self, message: ConfigureMessage) -> "Configuration":
         """Return what a client asks for. Raises `UnsupportedConfigurationError`."""
         output = message.output or OutputChoice()
@@ -47,6 +50,7 @@ class Configuration:
                 voice=_voice(message.voice or VoiceChoice(), self.style.voice),
                 format=_output_format(output, self.style.format),
                 language=message.language or self.style.language,
+                transport=self._transport(message.transport),
             ),
             framing=output.framing or self.framing,
             input=_input_format(message.input or InputChoice(), self.input),
@@ -54,11 +58,25 @@ class Configuration:
             or message.input is not None
             or message.turn_detection == "server_vad",
             turn_detection=message.turn_detection or self.turn_detection,
+            transports=self.transports,
         )
+
+    def _transport(self, choice: str | None) -> str:
+        if choice in (None, self.style.transport):
+            return self.style.transport
+        if choice not in self.transports:
+            allowed = ", ".join(self.transports) or "none, this gateway chooses"
+            raise errors.UnsupportedConfigurationError(f"transport: allowed: {allowed}")
+        return choice
 
     def _formats(self) -> dict[str, Any]:
         output = {**_described(self.style.format), "framing": self.framing}
-        return {"output": output, "input": _described(self.input)}
+        return {
+            "output": output,
+            "input": _described(self.input),
+            "transport": self.style.transport,
+            "transports": self.transports,
+        }
 
     def session_message(self, session_id: str) -> dict[str, Any]:
         """Build the greeting."""

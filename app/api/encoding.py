@@ -77,11 +77,11 @@ def _metrics(metrics: TurnMetrics) -> dict[str, Any]:
         "first_audio_ms": _ms(metrics.first_audio_ms),
         "agent_done_ms": _ms(metrics.agent_done_ms),
         "total_ms": _ms(metrics.total_ms),
-        "sentences": [_sentence(sentence) for sentence in metrics.sentences],
+        "sentences": [_sentence(each, metrics.started_at) for each in metrics.sentences],
     }
 
 
-def _sentence(sentence: SentenceMetrics) -> dict[str, Any]:
+def _sentence(sentence: SentenceMetrics, zero: float) -> dict[str, Any]:
     heard = sentence.heard
     return {
         "index": sentence.index,
@@ -92,16 +92,17 @@ def _sentence(sentence: SentenceMetrics) -> dict[str, Any]:
         "ttfb_ms": _ms(sentence.ttfb_ms),
         "audio_ms": _ms(sentence.audio_ms),
         "faults": sentence.faults,
-        "attempt_log": [_attempt(attempt) for attempt in sentence.attempts],
+        "attempt_log": [_attempt(attempt, zero) for attempt in sentence.attempts],
     }
 
 
-def _attempt(attempt: Attempt) -> dict[str, Any]:
+def _attempt(attempt: Attempt, zero: float) -> dict[str, Any]:
     return {
         "transport": attempt.transport,
         "connection": attempt.connection,
         "fault": attempt.fault,
         "heard": attempt.proved,
+        "started_ms": _ms((attempt.started_at - zero) * 1000),
         "ttfb_ms": _ms(attempt.ttfb_ms),
         "total_ms": _ms(attempt.total_ms),
     }

@@ -66,6 +66,7 @@ class ConfigureMessage(_Message):
     output: OutputChoice | None = None
     input: InputChoice | None = None
     turn_detection: TurnDetection | None = None
+    transport: Annotated[str, Field(max_length=64)] | None = None
 
 
 class AudioEndMessage(_Message):

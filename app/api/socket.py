@@ -44,7 +44,7 @@ class VoiceEndpoint:
             await websocket.send_denial_response(JSONResponse(refusal, status_code=400))
             return
         await websocket.accept()
-        configuration = Configuration(self._style)
+        configuration = Configuration(self._style, transports=tuple(self._stages.transports))
         outbox = Outbox(websocket, configuration)
         try:
             async with Session(session_id, self._stages, self._style, outbox.emit) as session:

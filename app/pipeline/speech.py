@@ -23,6 +23,8 @@ class SpeechStyle:
     voice: Voice
     format: AudioFormat
     language: Language
+    transport: str = ""
+    """The way chosen by name, where that may be chosen."""
 
 
 class Sentence:

@@ -38,6 +38,8 @@ class SentenceMetrics:
 class TurnMetrics:
     """The latencies of one turn; None for what did not happen."""
 
+    started_at: float = 0.0
+    """The moment that all count from, on the loop's clock in seconds."""
     endpointing_ms: float | None = None
     """Silence that was waited for, to know that the utterance was over."""
     stt_ms: float | None = None
@@ -53,7 +55,7 @@ class Timeline:
     """Takes the times of one turn. `now` is the loop's clock in seconds."""
 
     def __init__(self, started_at: float) -> None:
-        self.metrics = TurnMetrics()
+        self.metrics = TurnMetrics(started_at)
         self._started_at = started_at
         self._reported: tuple[float, float] | None = None
 

@@ -1,8 +1,8 @@
 """One turn: speech to text, the agent, sentences, text to speech, all streaming."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
 
 import structlog
 
@@ -46,6 +46,8 @@ class Stages:
     """Whether speech to text begins at a pause that may turn out not to be the end."""
     log_transcripts: bool = False
     """Whether a turn's log line may hold what was said."""
+    transports: Mapping[str, TTSTransport] = field(default_factory=dict)
+    """Those that a client may choose instead, by name."""
 
     async def warm_up(self) -> None:
         """Open what the first turn would otherwise wait for."""
@@ -147,7 +149,7 @@ class Turn:
         sentences: asyncio.Queue[str | None] = asyncio.Queue(MAX_WAITING_SENTENCES)
         speech = Speech(
             self.number,
-            self._stages.transport,
+            self._stages.transports.get(self._style.transport, self._stages.transport),
             self._style,
             self.timeline,
             self._emit,

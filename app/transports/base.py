@@ -55,6 +55,8 @@ class Attempt:
     """
 
     transport: str
+    started_at: float = 0.0
+    """When it began, on the loop's clock in seconds."""
     connection: Literal["new", "reused"] | None = None
     ttfb_ms: float | None = None
     """Request sent to first audio byte."""
@@ -113,9 +115,8 @@ class SpeechRequest:
         An attempt for which nothing could be leased was none, and leaves no record.
         """
         outcome = "abandoned"
-        attempt = Attempt(transport)
+        attempt = Attempt(transport, started_at=_now())
         self.attempts.append(attempt)
-        started_at = _now()
         try:
             yield attempt
             outcome = "none"
@@ -126,7 +127,7 @@ class SpeechRequest:
             outcome = attempt.fault = error.code
             raise
         finally:
-            attempt.total_ms = (_now() - started_at) * 1000
+            attempt.total_ms = (_now() - attempt.started_at) * 1000
             if attempt in self.attempts:
                 TALLY.attempts[transport, outcome] += 1
                 attempt.log(len(self.text))

@@ -9,6 +9,9 @@ from app.transports.policy import Policy
 from app.transports.registry import TransportContext
 from app.transports.resilient import ResilientTransport
 
+BY_NAME = ("websocket", "rest", "auto")
+"""What a client may choose between."""
+
 OTHER = {"websocket": "rest", "rest": "websocket"}
 
 PATIENCE_S = 0.25
@@ -51,6 +54,28 @@ def compose(context: TransportContext) -> ResilientTransport:
         ]
     transports = [registry.find(name)(its_context) for name, its_context in ways]
     return ResilientTransport(transports, policy_of(context.settings))
+
+
+def compose_choices(context: TransportContext) -> dict[str, ResilientTransport]:
+    """Build what a client may choose, by name; nothing unless it may.
+
+    They share the pool, and differ in which way goes first.
+    """
+    settings = context.settings
+    if not settings.allow_client_transport:
+        return {}
+    fallback = "none" if settings.tts_fallback == "none" else None
+    return {
+        name: compose(
+            replace(
+                context,
+                settings=settings.model_copy(
+                    update={"tts_transport": name, "tts_fallback": fallback}
+                ),
+            )
+        )
+        for name in BY_NAME
+    }
 
 
 def policy_of(settings: Settings) -> Policy:

@@ -1,0 +1,375 @@
+import { Connection } from "./connection.js";
+import { Microphone } from "./microphone.js";
+import { decode, fromBase64, toBase64 } from "./pcm.js";
+import { NabraProblem } from "./problem.js";
+import { Speaker } from "./speaker.js";
+
+export { NabraProblem };
+
+const MICROPHONE = { encoding: "pcm_s16le", sample_rate: 16000 };
+const FRAMING = { output: { framing: "binary" } }; // a third less to carry than base64
+
+/** Time between two reports of what was heard; the server cuts an interrupted answer by them. */
+const REPORT_MS = 250;
+
+/** What the network may be behind by, 4 s of microphone; beyond it frames are dropped. */
+const MAX_BEHIND_BYTES = 128 * 1024;
+
+/**
+ * @typedef {object} Options what `configure` takes, as docs/protocol.md has it
+ * @property {"ar" | "en"} [language]
+ * @property {{encoding?: "pcm_s16le" | "mulaw", sample_rate?: number,
+ *   framing?: "base64" | "binary"}} [output] default framing here: `binary`
+ * @property {"none" | "server_vad"} [turn_detection]
+ * @property {{speaker?: string, dialect?: string}} [voice]
+ * @property {string} [transport] where the gateway lets clients choose
+ */
+
+/**
+ * A conversation with a Nabra gateway: connects, listens, plays, and stops when interrupted.
+ *
+ *     const nabra = new Nabra();
+ *     nabra.addEventListener("transcription", ({ detail }) => show(detail.text));
+ *     await nabra.connect();
+ *     button.onpointerdown = () => nabra.startMicrophone();
+ *     button.onpointerup = () => nabra.stopMicrophone();
+ *
+ * Every event of the server is a CustomEvent of its `type`, whose `detail` is the message; all of
+ * them, in their order, come as "message" too. Besides there are
+ *
+ * - "state" `{state, reason, retryInMs}`
+ * - "level" `{input, output}`, 0 to 1, some 20 times a second while there is something
+ * - "playing" `{turn, index, playedMs}`: this sentence begins to sound now
+ * - "idle" `{turn, playedMs}`: all of the turn has been played, or dropped
+ * - "problem" `{code, message, recoverable}`: of what happens by itself. What goes wrong in a
+ *   method is thrown by it instead, as a `NabraProblem`, which has the same fields.
+ *
+ * After a loss it connects again, with the same session id and configuration, for as long as it
+ * takes. Turns are counted anew by each connection. What the microphone hears meanwhile is dropped,
+ * and so is what was streamed but not yet ended.
+ */
+export class Nabra extends EventTarget {
+  /** Keeps the agent's memory; a page that stores it may go on with the conversation later. */
+  sessionId;
+  /** How loud the microphone and the answer are, 0 to 1. */
+  level = 0;
+  outputLevel = 0;
+  #connection;
+  #speaker = new Speaker();
+  #microphone = new Microphone();
+  #options;
+  #changes = [];
+  #serial = 0;
+  #connections = 0;
+  #turn = 0;
+  #silenced = 0;
+  #audio = null;
+  #played = null;
+  #reported = { turn: 0, playedMs: 0 };
+  #reports = true;
+  #lockTold = 0;
+  #streamed = 0;
+
+  /**
+   * @param {object} [how]
+   * @param {string | URL} [how.url] the endpoint without the id; default: /ws/agent/ of this origin
+   * @param {string} [how.sessionId] default: a new one
+   * @param {Options} [how.options]
+   */
+  constructor({ url = "/ws/agent/", sessionId = randomId(), options = {} } = {}) {
+    super();
+    this.sessionId = sessionId;
+    this.#options = merged(FRAMING, options);
+    this.#connection = new Connection(endpoint(url, sessionId));
+    this.#on(this.#connection, "state", (detail) => this.#changed(detail));
+    this.#on(this.#connection, "problem", (problem) => this.#problem(problem));
+    this.#on(this.#connection, "message", (data) => this.#receive(data));
+    this.#on(this.#speaker, "playing", (now) => this.#emit("playing", now));
+    this.#on(this.#speaker, "tick", (now) => this.#ticked(now));
+    this.#on(this.#speaker, "idle", (now) => this.#finished(now));
+    this.#on(this.#speaker, "locked", () => this.#problem(new NabraProblem("audio-locked")));
+    this.#on(this.#microphone, "frame", (frame) => this.#stream(frame));
+    this.#on(this.#microphone, "lost", (problem) => this.#problem(problem));
+  }
+
+  /** @returns {"closed" | "connecting" | "open" | "waiting"} */
+  get state() {
+    return this.#connection.state;
+  }
+
+  /** Whether the microphone is on, or about to be. */
+  get listening() {
+    return this.#microphone.isOn;
+  }
+
+  /** What is played, to listen in to; null before `unlock`. @returns {AudioNode | null} */
+  get output() {
+    return this.#speaker.output;
+  }
+
+  /** Connect; resolves when the server has greeted. Rejects only when it refuses, or by `close`. */
+  connect() {
+    this.#speaker.wake();
+    return this.#connection.open();
+  }
+
+  /** End it all: connection, microphone and sound. `connect` begins anew. */
+  close() {
+    this.#microphone.stop();
+    this.#silence();
+    this.#connection.close();
+    this.#speaker.rest();
+  }
+
+  /**
+   * Change what was configured, now and for all connections to come.
+   *
+   * @param {Options} changes what is left out stays as it is
+   * @returns {Promise<object>} the server's `configured`; rejects with its `error`, and then all
+   *   stays as it was
+   */
+  configure(changes) {
+    return new Promise((resolve, reject) => {
+      const change = { id: `configure-${++this.#serial}`, changes, resolve, reject };
+      this.#changes.push(change);
+      this.#request(change);
+    });
+  }
+
+  /** Let the page sound. Call it in a user's gesture, or the browser will not have it. */
+  async unlock() {
+    await this.#speaker.unlock();
+  }
+
+  /**
+   * Listen, and stream what is heard. The first time the user is asked; call it in a gesture.
+   *
+   * With `turn_detection: "server_vad"` the server finds where an utterance begins and ends; else
+   * `stopMicrophone` ends it.
+   */
+  async startMicrophone() {
+    this.#streamed = 0;
+    await this.#microphone.start(async () => {
+      await this.#speaker.unlock();
+      return this.#speaker.context;
+    });
+  }
+
+  /**
+   * Turn the microphone off.
+   *
+   * @param {{send?: boolean}} [how] `send`: what was streamed is an utterance to be answered
+   */
+  async stopMicrophone({ send = true } = {}) {
+    if (!this.listening) return;
+    await this.#microphone.stop();
+    this.level = 0;
+    this.#emitLevel();
+    if (send && this.#streamed > 0) this.#send({ type: "audio_end" });
+  }
+
+  /** Say it by text; tells whether there was a connection to send it by. */
+  say(text) {
+    return this.#begin({ type: "text", text });
+  }
+
+  /** Say it by a recording: WAV, WebM, Ogg, MP3 or M4A. @param {Blob | BufferSource} recording */
+  async sendRecording(recording) {
+    const bytes = new Uint8Array(await new Response(recording).arrayBuffer());
+    return this.#begin({ type: "audio", audio_base64: toBase64(bytes) });
+  }
+
+  /** Stop the answer: its sound at once, its making as soon as the server is told. */
+  interrupt() {
+    this.#silence();
+    return this.#send({ type: "interrupt" });
+  }
+
+  // what goes out
+
+  #begin(message) {
+    if (this.state !== "open") return false;
+    this.#silence();
+    return this.#send(message);
+  }
+
+  #send(message) {
+    return this.#connection.send(JSON.stringify(message));
+  }
+
+  #request({ id, changes }) {
+    this.#send({ type: "configure", id, ...changes });
+  }
+
+  #stream({ audio, level }) {
+    this.level = level;
+    this.#emitLevel();
+    const sent = this.#connection.send(audio, { maxBuffered: MAX_BEHIND_BYTES });
+    if (sent) this.#streamed += audio.byteLength;
+  }
+
+  #report(now) {
+    if (!this.#reports || now.connection !== this.#connections) return;
+    const { turn, playedMs } = now;
+    if (turn === this.#reported.turn && playedMs === this.#reported.playedMs) return;
+    this.#reported = { turn, playedMs };
+    this.#send({ type: "playback", id: "playback", turn, played_ms: Math.round(playedMs) });
+  }
+
+  // what comes in
+
+  #changed(detail) {
+    if (detail.state === "open") {
+      this.#connections++;
+      this.#turn = this.#silenced = this.#lockTold = 0;
+      this.#reported = { turn: 0, playedMs: 0 };
+      this.#audio = null;
+      // The input by itself: the microphone works even where the rest is refused.
+      this.#changes.unshift(
+        { id: "configure-input", changes: { input: MICROPHONE } },
+        { id: "configure-options", changes: this.#options },
+      );
+      this.#changes.forEach((change) => this.#request(change));
+    } else if (detail.state !== "connecting") {
+      this.#speaker.end(); // what has come is played; more of it will not come
+      this.#changes = this.#changes.filter((change) => change.resolve);
+    }
+    this.#emit("state", detail);
+  }
+
+  #receive(data) {
+    if (typeof data !== "string") {
+      this.#play(new Uint8Array(data));
+      return;
+    }
+    const message = JSON.parse(data);
+    if (message.type === "error" && message.in_reply_to === "playback") {
+      this.#reports = false; // an older server, which does without
+      return;
+    }
+    if (message.turn > this.#turn) {
+      this.#turn = message.turn;
+      this.#speaker.flush(); // an old turn's sound does not reach into this one
+    }
+    this.#follow(message);
+    this.#emit("message", message);
+    this.#emit(message.type, message);
+  }
+
+  #follow(message) {
+    switch (message.type) {
+      case "configured":
+        this.#settle(this.#changes.shift(), message);
+        break;
+      case "error":
+        this.#refuse(message);
+        break;
+      case "tts_start": {
+        const { turn, encoding, sample_rate: rate } = message;
+        this.#audio = { turn, index: 0, encoding, rate };
+        break;
+      }
+      case "sentence":
+        this.#audio = { ...this.#audio, index: message.index };
+        break;
+      case "tts_chunk":
+        this.#play(fromBase64(message.audio_base64));
+        break;
+      case "interrupted":
+        this.#silenced = message.turn;
+        this.#speaker.flush();
+        break;
+      case "done":
+        this.#speaker.end();
+        break;
+    }
+  }
+
+  #settle(change, configured) {
+    this.#options = merged(this.#options, change.resolve ? change.changes : {});
+    change.resolve?.(configured);
+  }
+
+  #refuse(error) {
+    const at = this.#changes.findIndex((change) => change.id === error.in_reply_to);
+    if (at >= 0) this.#changes.splice(at, 1)[0].reject?.(error);
+  }
+
+  #play(bytes) {
+    if (this.#audio === null || this.#audio.turn <= this.#silenced || bytes.length === 0) return;
+    const { turn, index, rate, encoding } = this.#audio;
+    if (this.#speaker.isOpen) {
+      const of = { connection: this.#connections, turn, index, rate };
+      this.#speaker.play(decode(bytes, encoding), of);
+    } else if (this.#lockTold !== turn) {
+      this.#lockTold = turn;
+      this.#problem(new NabraProblem("audio-locked", "unlock() has not been called"));
+    }
+  }
+
+  #silence() {
+    this.#silenced = this.#turn;
+    if (this.#played) this.#report(this.#played); // before what ends the turn
+    this.#speaker.flush();
+  }
+
+  // what is heard
+
+  #ticked(now) {
+    this.outputLevel = now.level;
+    this.#played = now.turn === undefined ? null : now;
+    const { turn, playedMs } = this.#reported;
+    if (this.#played && (now.turn !== turn || now.playedMs - playedMs >= REPORT_MS)) {
+      this.#report(now);
+    }
+    this.#emitLevel();
+  }
+
+  #finished(now) {
+    this.#played = null;
+    this.outputLevel = 0;
+    this.#report(now);
+    this.#emitLevel();
+    this.#emit("idle", now);
+  }
+
+  #emitLevel() {
+    this.#emit("level", { input: this.level, output: this.outputLevel });
+  }
+
+  #problem({ code, message, recoverable }) {
+    this.#emit("problem", { code, message, recoverable });
+  }
+
+  #emit(type, detail) {
+    this.dispatchEvent(new CustomEvent(type, { detail }));
+  }
+
+  #on(target, type, handle) {
+    target.addEventListener(type, ({ detail }) => handle(detail));
+  }
+}
+
+/** What was configured, with changes to the fields of each part. */
+function merged(options, changes) {
+  const result = { ...options };
+  for (const [name, value] of Object.entries(changes)) {
+    const isPart = value !== null && typeof value === "object";
+    result[name] = isPart ? { ...options[name], ...value } : value;
+  }
+  return result;
+}
+
+/** The endpoint of one session, on a socket; a query, with a token perhaps, stays. */
+function endpoint(url, sessionId) {
+  const whole = new URL(url, globalThis.location?.href);
+  whole.protocol = whole.protocol.replace("http", "ws");
+  whole.pathname = `${whole.pathname.replace(/\/*$/, "")}/${encodeURIComponent(sessionId)}/`;
+  return whole;
+}
+
+/** `crypto.randomUUID` is missing where there is no HTTPS, and there one may still type. */
+function randomId() {
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+}

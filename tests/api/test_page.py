@@ -1,0 +1,97 @@
+"""What the gateway serves to browsers, and under which policy."""
+
+import re
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx
+import pytest
+from starlette.applications import Starlette
+
+from app.api import page
+
+ASSETS = page.read_assets()
+LARGEST_FIRST_LOAD = 100_000
+
+
+@pytest.fixture
+async def browser() -> AsyncIterator[httpx.AsyncClient]:
+    transport = httpx.ASGITransport(Starlette(routes=page.make_router(ASSETS).routes))
+    async with httpx.AsyncClient(transport=transport, base_url="http://here") as client:
+        yield client
+
+
+def path_of(name: str) -> str:
+    return "/" if name == "index.html" else f"/{name}"
+
+
+@pytest.mark.parametrize("name", ASSETS)
+async def test_every_file_comes_as_what_it_is_and_under_the_policy(
+    browser: httpx.AsyncClient, name: str
+) -> None:
+    answer = await browser.get(path_of(name))
+    assert answer.status_code == 200
+    assert answer.content == (page.WEB / name).read_bytes()
+    kind = {"html": "text/html", "js": "text/javascript", "css": "text/css", "svg": "image/svg+xml"}
+    assert answer.headers["content-type"].startswith(kind[name.rpartition(".")[2]])
+    policy = answer.headers["content-security-policy"]
+    assert policy.startswith("default-src 'none'; script-src 'self'; style-src 'self';")
+    assert "unsafe" not in policy
+    assert "frame-ancestors 'none'" in policy
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert "microphone=(self)" in answer.headers["permissions-policy"]
+
+
+async def test_a_browser_that_has_a_file_is_told_so_and_nothing_more(
+    browser: httpx.AsyncClient,
+) -> None:
+    first = await browser.get("/")
+    assert first.headers["cache-control"] == "no-cache"
+    again = await browser.get("/", headers={"If-None-Match": f'"other", W/{first.headers["etag"]}'})
+    assert (again.status_code, again.content) == (304, b"")
+    assert again.headers["content-security-policy"] == first.headers["content-security-policy"]
+    assert (await browser.get("/", headers={"If-None-Match": '"other"'})).status_code == 200
+
+
+def test_a_changed_file_has_another_tag(tmp_path: Path) -> None:
+    (tmp_path / "a.js").write_text("1")
+    before = page.read_assets(tmp_path)["a.js"].etag
+    (tmp_path / "a.js").write_text("2")
+    assert page.read_assets(tmp_path)["a.js"].etag != before
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/../settings.py", "/%2e%2e/settings.py", "/..%2fsettings.py", "/page/../../main.py",
+     "/page", "/index.html/", "//etc/passwd", "/nothing.js"],
+)  # fmt: skip
+async def test_nothing_else_can_be_asked_for(browser: httpx.AsyncClient, path: str) -> None:
+    assert (await browser.get(path)).status_code == 404
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH"])
+async def test_files_are_only_read(browser: httpx.AsyncClient, method: str) -> None:
+    assert (await browser.request(method, "/")).status_code == 405
+
+
+def test_all_that_the_page_names_is_there() -> None:
+    """Modules, styles and icons are files of ours, and none is fetched from elsewhere."""
+    named = set()
+    for name, asset in ASSETS.items():
+        folder = (page.WEB / name).parent
+        text = asset.body.decode()
+        for target in re.findall(r'(?:from|import|src=|href=)\s*\(?"([^"#]+)"', text):
+            assert "//" not in target, f"{name} names {target}"
+            named.add((folder / target.lstrip("/")).resolve().relative_to(page.WEB).as_posix())
+    assert named
+    assert named <= ASSETS.keys()
+
+
+def test_the_page_needs_no_exception_from_its_policy() -> None:
+    html = ASSETS["index.html"].body.decode()
+    assert not re.findall(r"\s(?:style|on[a-z]+)=", html)
+    assert not re.findall(r"<style|<script(?![^>]*src=)", html)
+
+
+def test_the_first_load_is_small() -> None:
+    assert sum(len(asset.body) for asset in ASSETS.values()) < LARGEST_FIRST_LOAD
