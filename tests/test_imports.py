@@ -108,6 +108,7 @@ def test_only_main_and_what_composes_strategies_see_the_settings() -> None:
     assert seeing == {
         "app.main",
         "app.agent.registry",
+        "app.listening.registry",
         "app.transports.registry",
         "app.transports.composition",
     }
