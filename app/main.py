@@ -24,9 +24,10 @@ from app.hamsa.http import HamsaClient
 from app.hamsa.lease import PoolLimits
 from app.hamsa.pool import ConnectionPool
 from app.hamsa.slots import Slots
-from app.listener import address_of, listen
+from app.listening.registry import make_listening
 from app.pipeline.speech import SpeechStyle
 from app.pipeline.turn import Stages
+from app.port import address_of, listen
 from app.settings import Settings, load
 from app.simulator.child import SimulatorProcess
 from app.simulator.panel import ControlPanel
@@ -163,6 +164,8 @@ async def make_stages(
         max_utterance_s=settings.max_utterance_s,
         lookahead=settings.tts_lookahead,
         first_chunk_min_chars=settings.first_chunk_min_chars,
+        open_listener=make_listening(settings),
+        stt_early=settings.stt_early,
         log_transcripts=settings.log_transcripts,
         transports=choices,
     )

@@ -189,6 +189,21 @@ class Settings(BaseSettings):
     max_utterance_s: Seconds = 120.0
     """Longest recording accepted."""
 
+    vad_threshold: Annotated[float, Field(ge=0.1, le=0.95)] = 0.5
+    """Probability from which the model's verdict is speech; Silero's own default."""
+    vad_min_speech_ms: Annotated[int, Field(ge=32, le=2000)] = 160
+    """Shortest speech that begins a turn; «لا» has twice that."""
+    vad_silence_ms: Annotated[int, Field(ge=100, le=5000)] = 500
+    """Pause that ends a turn; what OpenAI's Realtime API has. Less cuts people short, more keeps
+    them waiting."""
+    vad_pre_roll_ms: Annotated[int, Field(ge=0, le=2000)] = 300
+    """Audio before the first syllable that is kept, as weak consonants are no speech to a model."""
+    barge_in_min_speech_ms: Annotated[int, Field(ge=32, le=5000)] = 400
+    """Speech that interrupts an answer; «اه» has half of it."""
+    stt_early: bool = False
+    """Whether speech-to-text begins at a pause of 200 ms, to be thrown away if the caller goes on.
+    It saves 300 ms a turn, and is paid for twice where people pause."""
+
     simulator_profile: Literal["fast", "instant", "seed"] = "fast"
     """Timing of the embedded simulator; `seed` is as slow as the real provider was measured."""
     simulator_voice: Literal["auto", "espeak", "hum"] = "auto"

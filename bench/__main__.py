@@ -3,15 +3,27 @@
 import asyncio
 import sys
 
-from bench import barge_in, first_audio, hold_back, rotten, splitter, storm, truncation
+from bench import (
+    barge_in,
+    first_audio,
+    first_clause,
+    hold_back,
+    listening,
+    rotten,
+    splitter,
+    storm,
+    truncation,
+)
 
 SCENARIOS = {
     "first_audio": first_audio.run,
+    "first_clause": first_clause.run,
     "hold_back": hold_back.run,
     "storm": storm.run,
     "truncation": truncation.run,
     "rotten": rotten.run,
     "barge_in": barge_in.run,
+    "listening": listening.run,
     "splitter": splitter.run,
 }
 

@@ -8,7 +8,7 @@ import pytest
 APP = Path(__file__).parent.parent / "app"
 
 BOTTOM = {"app.errors", "app.audio", "app.spoken"}
-BASES = {"app.stt.base", "app.agent.base", "app.transports.base"}
+BASES = {"app.stt.base", "app.agent.base", "app.transports.base", "app.listening.base"}
 
 ALLOWED = {
     "app.errors": set(),
@@ -16,11 +16,14 @@ ALLOWED = {
     "app.audio": {"app.errors"},
     "app.settings": {"app.errors", "app.transports.base"},
     "app.logs": set(),
-    "app.listener": set(),
+    "app.port": set(),
     "app.hamsa": BOTTOM,
     "app.stt.base": {"app.audio", "app.errors", "app.transports.base"},
     "app.agent.base": {"app.errors"},
     "app.transports.base": {"app.audio", "app.errors"},
+    "app.listening.base": {"app.audio"},
+    "app.listening": {"app.audio"},
+    "app.listening.registry": {"app.listening", "app.settings"},
     "app.stt": BOTTOM | BASES | {"app.hamsa"},
     "app.agent": BOTTOM | BASES,
     "app.agent.registry": BOTTOM | BASES | {"app.agent", "app.settings"},
@@ -105,6 +108,7 @@ def test_only_main_and_what_composes_strategies_see_the_settings() -> None:
     assert seeing == {
         "app.main",
         "app.agent.registry",
+        "app.listening.registry",
         "app.transports.registry",
         "app.transports.composition",
     }

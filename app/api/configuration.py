@@ -4,14 +4,19 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from app import errors
-from app.api.protocol import ConfigureMessage, Framing, InputChoice, OutputChoice, VoiceChoice
+from app.api.protocol import (
+    ConfigureMessage,
+    Framing,
+    InputChoice,
+    OutputChoice,
+    TurnDetection,
+    VoiceChoice,
+)
 from app.audio import PCM16_16K, AudioFormat
 from app.pipeline.speech import SpeechStyle
 from app.transports.base import Voice
 
 PROTOCOL_VERSION = 1
-
-TURN_DETECTION = "none"
 
 MULAW_RATE_HZ = 8000
 """The only rate of mu-law that the telephone network and the provider know."""
@@ -26,6 +31,13 @@ class Configuration:
     input: AudioFormat = PCM16_16K
     streams: bool = False
     """Whether the client has said that it streams its microphone."""
+    turn_detection: TurnDetection = "none"
+    """Who says where an utterance ends: the client, or the gateway."""
+
+    def listens_otherwise(self, other: "Configuration") -> bool:
+        """Tell whether the microphone's stream is heard in another way than by `other`."""
+        return (self.turn_detection, self.input) != (other.turn_detection, other.input)
+
     transports: tuple[str, ...] = ()
     """Ways of speaking that a client may choose; none where it may not."""
 
@@ -42,7 +54,10 @@ class Configuration:
             ),
             framing=output.framing or self.framing,
             input=_input_format(message.input or InputChoice(), self.input),
-            streams=self.streams or message.input is not None,
+            streams=self.streams
+            or message.input is not None
+            or message.turn_detection == "server_vad",
+            turn_detection=message.turn_detection or self.turn_detection,
             transports=self.transports,
         )
 
@@ -78,7 +93,7 @@ class Configuration:
         return {
             "type": "configured",
             **self._formats(),
-            "turn_detection": TURN_DETECTION,
+            "turn_detection": self.turn_detection,
             "voice": {"speaker": voice.speaker, "dialect": voice.dialect},
             "language": self.style.language,
         }

@@ -38,6 +38,10 @@ def _body(event: events.Event, language: Language) -> dict[str, Any]:
             return {"type": "token", "content": text}
         case events.Status(code):
             return {"type": "status", "message": status_text(code, language), "code": code}
+        case events.UserStarted(start_ms):
+            return {"type": "speech_started", "audio_start_ms": round(start_ms)}
+        case events.UserStopped(end_ms, reason):
+            return {"type": "speech_stopped", "audio_end_ms": round(end_ms), "reason": reason}
         case events.Transcribed(_, text):
             return {"type": "transcription", "text": text}
         case events.Answered(_, text):
@@ -66,6 +70,7 @@ def _body(event: events.Event, language: Language) -> dict[str, Any]:
 
 def _metrics(metrics: TurnMetrics) -> dict[str, Any]:
     return {
+        "endpointing_ms": _ms(metrics.endpointing_ms),
         "stt_ms": _ms(metrics.stt_ms),
         "agent_first_token_ms": _ms(metrics.agent_first_token_ms),
         "first_sentence_ms": _ms(metrics.first_sentence_ms),

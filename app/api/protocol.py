@@ -12,6 +12,7 @@ from app.audio import Encoding
 from app.transports.base import Dialect, Language
 
 Framing = Literal["base64", "binary"]
+TurnDetection = Literal["none", "server_vad"]
 
 
 class _Message(BaseModel):
@@ -64,7 +65,7 @@ class ConfigureMessage(_Message):
     language: Language | None = None
     output: OutputChoice | None = None
     input: InputChoice | None = None
-    turn_detection: Literal["none"] | None = None
+    turn_detection: TurnDetection | None = None
     transport: Annotated[str, Field(max_length=64)] | None = None
 
 
@@ -80,6 +81,14 @@ class InterruptMessage(_Message):
     type: Literal["interrupt"]
 
 
+class PlaybackMessage(_Message):
+    """How much of a turn has been heard."""
+
+    type: Literal["playback"]
+    turn: Annotated[int, Field(ge=1)]
+    played_ms: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
 class PingMessage(_Message):
     """Answered by `pong` with the same id."""
 
@@ -87,10 +96,16 @@ class PingMessage(_Message):
 
 
 ClientMessage = (
-    AudioMessage | AudioEndMessage | TextMessage | ConfigureMessage | InterruptMessage | PingMessage
+    AudioMessage
+    | AudioEndMessage
+    | TextMessage
+    | ConfigureMessage
+    | InterruptMessage
+    | PlaybackMessage
+    | PingMessage
 )
 
-_TYPES = frozenset(("audio", "audio_end", "text", "configure", "interrupt", "ping"))
+_TYPES = frozenset(("audio", "audio_end", "text", "configure", "interrupt", "playback", "ping"))
 _ADAPTER: TypeAdapter[ClientMessage] = TypeAdapter(
     Annotated[ClientMessage, Field(discriminator="type")]
 )

@@ -17,9 +17,10 @@ from app.api.configuration import Configuration
 from app.api.encoding import encode, error_message
 from app.api.microphone import Microphone
 from app.pipeline import events
+from app.pipeline.said import Recording
 from app.pipeline.session import Session
 from app.pipeline.speech import SpeechStyle
-from app.pipeline.turn import Recording, Stages
+from app.pipeline.turn import Stages
 
 log = structlog.get_logger(__name__)
 
@@ -80,7 +81,7 @@ class Conversation:
             frame = message.get("text")
             try:
                 if frame is None:
-                    self._hear(message["bytes"])
+                    await self._hear(message["bytes"])
                 else:
                     await self._handle(protocol.decode(frame))
             except errors.BadInputError as error:
@@ -89,11 +90,32 @@ class Conversation:
                     reply["in_reply_to"] = id
                 await self._outbox.send(reply)
 
-    def _hear(self, data: bytes) -> None:
+    async def _hear(self, data: bytes) -> None:
         configuration = self._outbox.configuration
         if not configuration.streams:
             raise errors.UnexpectedBinaryError("configure the input first")
-        self._microphone.hear(data, configuration.input)
+        if configuration.turn_detection == "server_vad":
+            await self._session.hear(data)
+        else:
+            self._microphone.hear(data, configuration.input)
+
+    async def _end_utterance(self) -> None:
+        if self._outbox.configuration.turn_detection == "server_vad":
+            if not await self._session.end_utterance():
+                raise errors.EmptyAudioError("no speech has begun")
+        elif (utterance := self._microphone.utterance()) is not None:
+            await self._session.begin(Recording(utterance))
+
+    async def _configure(self, message: protocol.ConfigureMessage) -> None:
+        configuration = self._outbox.configuration.changed(message)
+        if configuration.listens_otherwise(self._outbox.configuration):
+            if configuration.turn_detection == "server_vad":
+                await self._session.listen(configuration.input)
+            else:
+                self._session.stop_listening()
+        self._outbox.configuration = configuration
+        self._session.style = configuration.style
+        await self._outbox.send(configuration.configured_message())
 
     async def _handle(self, message: protocol.ClientMessage) -> None:
         match message:
@@ -103,17 +125,15 @@ class Conversation:
                 )
                 await self._session.begin(Recording(data))
             case protocol.AudioEndMessage():
-                if (utterance := self._microphone.utterance()) is not None:
-                    await self._session.begin(Recording(utterance))
+                await self._end_utterance()
             case protocol.TextMessage():
                 if not (text := message.text.strip()):
                     raise errors.EmptyTextError("there is nothing in it")
                 await self._session.begin(text)
             case protocol.ConfigureMessage():
-                configuration = self._outbox.configuration.changed(message)
-                self._outbox.configuration = configuration
-                self._session.style = configuration.style
-                await self._outbox.send(configuration.configured_message())
+                await self._configure(message)
+            case protocol.PlaybackMessage():
+                self._session.report_playback(message.turn, message.played_ms)
             case protocol.InterruptMessage():
                 await self._session.interrupt("client")
             case protocol.PingMessage():

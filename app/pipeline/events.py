@@ -9,9 +9,11 @@ from typing import Literal
 
 from app.audio import AudioFormat
 from app.errors import NabraError
+from app.listening.base import EndReason
 from app.pipeline.timeline import TurnMetrics
 
 StatusCode = Literal["connected", "transcribing", "thinking", "speaking"]
+InterruptReason = Literal["barge_in", "client"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +22,23 @@ class Status:
 
     code: StatusCode
     turn: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class UserStarted:
+    """The user began to speak, at `start_ms` of the microphone's stream."""
+
+    start_ms: float
+    turn: None = None
+
+
+@dataclass(frozen=True, slots=True)
+class UserStopped:
+    """The user's utterance is over; speech ended at `end_ms` of the microphone's stream."""
+
+    end_ms: float
+    reason: EndReason
+    turn: None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +95,7 @@ class Interrupted:
     """The turn is over before its end; `heard_text` of it was heard, in `played_ms` of audio."""
 
     turn: int
-    reason: Literal["barge_in", "client"]
+    reason: InterruptReason
     heard_text: str
     played_ms: int
 
@@ -100,6 +119,8 @@ class Failed:
 
 Event = (
     Status
+    | UserStarted
+    | UserStopped
     | Transcribed
     | Token
     | Answered

@@ -59,9 +59,10 @@ class SentenceSplitter:
     """Releases a chunk as soon as its end is certain.
 
     Chunks are sentences, joined while they are short. The first one of an answer may be a clause,
-    so that speech begins early. The text is taken character by character, and each is looked at
-    once, or again in what is left over by a cut: however it is sliced into pieces, the chunks are
-    the same.
+    so that speech begins early; the rest of its sentence then need not be longer either, so that
+    it is there when the clause has been heard. The text is taken character by character, and each
+    is looked at once, or again in what is left over by a cut: however it is sliced into pieces,
+    the chunks are the same.
     """
 
     def __init__(
@@ -77,6 +78,8 @@ class SentenceSplitter:
         self._max_chars = max_chars
         self._long_chars = min(LONG_CHARS, max_chars)
         self._is_first = True
+        self._goes_on = False
+        """Whether the chunk goes on with a sentence whose first clause was the first chunk."""
         self._opens_line = True
         self._item = 0
         """Number of the list item that was begun last; 0: there is no list."""
@@ -98,6 +101,8 @@ class SentenceSplitter:
         self._clause: int | None = None
         """Where the chunk is cut, unless its sentence ends soon."""
         self._clause_rank = 0
+        self._at_clause = False
+        """Whether the chunk was cut there, within its sentence."""
 
     def feed(self, piece: str) -> list[str]:
         """Take the next piece; return the chunks that it completes."""
@@ -112,6 +117,7 @@ class SentenceSplitter:
             chunks.append("".join(self._chars).strip())
         self._begin()
         self._is_first = self._opens_line = True
+        self._goes_on = False
         self._item = 0
         return chunks
 
@@ -121,6 +127,7 @@ class SentenceSplitter:
             if end is not None:
                 chunk, rest = "".join(self._chars[:end]), "".join(self._chars[end:])
                 chunks.append(chunk.rstrip())
+                self._goes_on = self._is_first and self._at_clause
                 self._is_first = False
                 self._opens_line = False
                 self._begin()
@@ -212,7 +219,11 @@ class SentenceSplitter:
 
     def _suffices(self, length: int) -> bool:
         """Tell whether a text of whole sentences is long enough to be spoken by itself."""
-        least = self._first_chars if self._is_first and self._first_chars else self._min_chars
+        least = self._min_chars
+        if self._first_chars and self._is_first:
+            least = self._first_chars
+        elif self._goes_on:  # joined to the next sentence it would come after a silence
+            least = min(self._first_chars, self._min_chars)
         return self._speakable and length >= least
 
     def _resolve(self, *, whole: bool) -> int | None:
@@ -225,9 +236,9 @@ class SentenceSplitter:
 
     def _note_clause(self, at: int, *, rank: int) -> None:
         """Keep a place to cut: the first chunk's first clause, else the last before it is long."""
-        if not self._suffices(at):
-            return
         hurried = self._is_first and self._first_chars > 0
+        if not self._suffices(at) or not (hurried or at >= self._min_chars):
+            return
         settled = hurried or at > self._long_chars
         if self._clause is None or rank > self._clause_rank:
             self._clause, self._clause_rank = at, rank
@@ -245,4 +256,5 @@ class SentenceSplitter:
         if item_number(rest.split(maxsplit=1)[0]) is not None:
             # «هو: 3. …»: at the beginning of a chunk the number would pass for an item's marker
             self._clause = None
+        self._at_clause = self._clause is not None
         return self._clause

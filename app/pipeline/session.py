@@ -2,11 +2,15 @@
 
 import asyncio
 from types import TracebackType
-from typing import Literal, Self
+from typing import Self
 
+from app.audio import AudioFormat
+from app.errors import UnsupportedConfigurationError
 from app.pipeline import events
+from app.pipeline.ears import Ears
+from app.pipeline.said import Said
 from app.pipeline.speech import SpeechStyle
-from app.pipeline.turn import Recording, Stages, Turn
+from app.pipeline.turn import Stages, Turn
 
 
 class Session:
@@ -24,6 +28,8 @@ class Session:
         self._count = 0
         self._turn: Turn | None = None
         self._task: asyncio.Task[None] | None = None
+        self._ears: Ears | None = None
+        self._reports_playback = False
         self._cut_at: str | None = None
         """What was heard of an interrupted answer, until the agent is asked again."""
         self._warming: asyncio.Task[None]
@@ -40,43 +46,99 @@ class Session:
         traceback: TracebackType | None,
     ) -> None:
         self._cancel()
+        self.stop_listening()
         self._warming.cancel()
         # What ended the body is no failure of a turn: in an exception group nobody would know it.
         await self._turns.__aexit__(None, None, None)
 
-    async def begin(self, said: Recording | str) -> None:
+    @property
+    def is_answering(self) -> bool:
+        """Whether a turn runs, or the client still plays what the last one said."""
+        return self._turn is not None and (self._is_running or self._is_played(self._turn))
+
+    async def begin(self, said: Said) -> Turn:
         """Begin a turn; one that still runs is interrupted: the user spoke over it."""
         await self.interrupt("barge_in")
         self._count += 1
         cut_at, self._cut_at = self._cut_at, None
-        self._turn = Turn(self._count, self.id, self._stages, self.style, self._emit, cut_at=cut_at)
-        self._task = self._turns.create_task(self._turn.run(said), name=f"turn-{self._count}")
+        turn = Turn(
+            self._count, self.id, self._stages, self.style, self._emit, said=said, cut_at=cut_at
+        )
+        self._turn = turn
+        self._task = self._turns.create_task(turn.run(), name=f"turn-{self._count}")
+        return turn
 
-    async def interrupt(self, reason: Literal["barge_in", "client"]) -> None:
-        """Stop the current turn; harmless when there is none.
+    async def interrupt(self, reason: events.InterruptReason) -> Turn | None:
+        """Stop the current turn, and return it; harmless when there is none.
 
         `Interrupted` goes out before the turn's resources are given back, and nothing of the turn
-        follows it.
+        follows it. A turn that is over is interrupted too, while it is still heard.
         """
         turn = self._turn
         if turn is None:
-            return
-        was_running = self._cancel()
+            return None
+        is_heard = self._is_running or self._is_played(turn)
+        self._cancel()
         if not turn.asked:
             self._cut_at = turn.cut_at  # the agent has not been told yet
-        if not was_running:
-            return
+        if not is_heard:
+            return None
         played_ms = turn.timeline.played_ms(asyncio.get_running_loop().time())
         heard = turn.timeline.heard_text(played_ms)
         if turn.asked:
             self._cut_at = heard
         await self._emit(events.Interrupted(turn.number, reason, heard, round(played_ms)))
+        return turn
 
-    def _cancel(self) -> bool:
-        """Cancel the current turn and let nothing more of it out; tell whether one was running."""
+    def report_playback(self, turn: int, played_ms: float) -> None:
+        """Take the client's word for what it has played of a turn; of an old one it is ignored."""
+        self._reports_playback = True
+        if self._turn is not None and self._turn.number == turn:
+            self._turn.timeline.report(played_ms, asyncio.get_running_loop().time())
+
+    async def listen(self, format: AudioFormat) -> None:
+        """Find the utterances in what `hear` is given from now on.
+
+        Raises `UnsupportedConfigurationError` where there is no listener.
+        """
+        if self._stages.open_listener is None:
+            raise UnsupportedConfigurationError("turn_detection: this gateway cannot listen")
+        listener = await self._stages.open_listener(format)
+        self.stop_listening()
+        self._ears = Ears(
+            listener, format, self, stages=self._stages, emit=self._emit, tasks=self._turns
+        )
+
+    def stop_listening(self) -> None:
+        """Forget what was heard, but for what is a turn already."""
+        if self._ears is not None:
+            self._ears.close()
+            self._ears = None
+
+    async def hear(self, data: bytes) -> None:
+        """Take audio of the microphone that is listened to; without `listen` it is dropped."""
+        if self._ears is not None:
+            await self._ears.hear(data, self.style.language)
+
+    async def end_utterance(self) -> bool:
+        """End the utterance that is heard; tell whether there was one."""
+        return self._ears is not None and await self._ears.finish()
+
+    @property
+    def _is_running(self) -> bool:
+        return self._task is not None and not self._task.done()
+
+    def _is_played(self, turn: Turn) -> bool:
+        """Tell whether a client that surely plays what it gets has not yet played it all.
+
+        Others may only read along: to them a turn that is over is over.
+        """
+        is_live = self._reports_playback or self._ears is not None
+        return is_live and turn.timeline.is_audible(asyncio.get_running_loop().time())
+
+    def _cancel(self) -> None:
+        """Cancel the current turn and let nothing more of it out."""
         turn, task, self._turn, self._task = self._turn, self._task, None, None
-        if turn is None or task is None or task.done():
-            return False
-        turn.silence()
-        task.cancel()
-        return True
+        if turn is not None and task is not None and not task.done():
+            turn.silence()
+            task.cancel()

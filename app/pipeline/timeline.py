@@ -40,6 +40,8 @@ class TurnMetrics:
 
     started_at: float = 0.0
     """The moment that all count from, on the loop's clock in seconds."""
+    endpointing_ms: float | None = None
+    """Silence that was waited for, to know that the utterance was over."""
     stt_ms: float | None = None
     agent_first_token_ms: float | None = None
     first_sentence_ms: float | None = None
@@ -55,6 +57,7 @@ class Timeline:
     def __init__(self, started_at: float) -> None:
         self.metrics = TurnMetrics(started_at)
         self._started_at = started_at
+        self._reported: tuple[float, float] | None = None
 
     def since_start_ms(self, now: float) -> float:
         """Return how long ago the user's utterance ended."""
@@ -66,11 +69,25 @@ class Timeline:
         self.metrics.sentences.append(sentence)
         return sentence
 
+    def report(self, played_ms: float, now: float) -> None:
+        """Take the client's word for what was heard."""
+        self._reported = (played_ms, now)
+
     def played_ms(self, now: float) -> float:
-        """Estimate what was heard by a player that began with the first audio and never waited."""
+        """Return what was heard: the client's last report, if it sends any.
+
+        Else estimate what a player played that began with the first audio and never waited.
+        """
+        if self._reported is not None:
+            return min(self._sent_ms, self._reported[0])
         if self.metrics.first_audio_ms is None:
             return 0.0
         return min(self._sent_ms, self.since_start_ms(now) - self.metrics.first_audio_ms)
+
+    def is_audible(self, now: float) -> bool:
+        """Tell whether the client still has audio to play, if it has played on since its report."""
+        reported_at = self._reported[1] if self._reported is not None else now
+        return self.lead_ms(now) > (now - reported_at) * 1000
 
     @property
     def _sent_ms(self) -> float:

@@ -9,7 +9,9 @@ import structlog
 from app.agent.base import Agent, AgentRequest
 from app.audio import PCM16_16K, decode_utterance
 from app.errors import AgentError, InternalError, NabraError, NoSpeechError
+from app.listening.base import OpenListener
 from app.pipeline import events
+from app.pipeline.said import Recording, Said, Spoken
 from app.pipeline.sentences import FIRST_CHARS, SentenceSplitter
 from app.pipeline.speech import Speech, SpeechStyle
 from app.pipeline.spoken_form import spoken_form
@@ -38,6 +40,10 @@ class Stages:
     """Sentences that are made ahead of the one that is played."""
     first_chunk_min_chars: int = FIRST_CHARS
     """Shortest clause that an answer's speech begins with; 0: only a whole sentence."""
+    open_listener: OpenListener | None = None
+    """Opens a listener for clients that leave turn detection to the gateway."""
+    stt_early: bool = False
+    """Whether speech to text begins at a pause that may turn out not to be the end."""
     log_transcripts: bool = False
     """Whether a turn's log line may hold what was said."""
     transports: Mapping[str, TTSTransport] = field(default_factory=dict)
@@ -47,13 +53,6 @@ class Stages:
         """Open what the first turn would otherwise wait for."""
         await self.transcriber.warm_up()
         await self.transport.warm_up()
-
-
-@dataclass(frozen=True, slots=True)
-class Recording:
-    """A whole utterance as the client recorded it, in any container."""
-
-    data: bytes
 
 
 class Turn:
@@ -67,6 +66,7 @@ class Turn:
         style: SpeechStyle,
         emit: events.Emit,
         *,
+        said: Said,
         cut_at: str | None = None,
     ) -> None:
         self.number = number
@@ -74,33 +74,37 @@ class Turn:
         """What was heard of the answer that this turn's user spoke over; None if there was none."""
         self.asked = False
         """Whether the agent was asked, and so told of that."""
-        self.timeline = Timeline(asyncio.get_running_loop().time())
+        self.timeline = Timeline(asyncio.get_running_loop().time() - _silence_s(said))
         self.over = False
         self._session_id = session_id
         self._stages = stages
         self._style = style
         self._emit_event = emit
         self._agent_error: AgentError | None = None
+        self._said = said
         self._words: dict[str, str] = {}
         """What was said, for the log, if it may hold that."""
 
     def silence(self) -> None:
-        """Let no event of this turn leave any more."""
+        """Let no event of this turn leave any more, and give up what others do for it."""
         self.over = True
+        if isinstance(self._said, Spoken) and self._said.early is not None:
+            self._said.early.discard()
 
-    async def run(self, said: Recording | str) -> None:
+    async def run(self) -> None:
         """Answer what was said. Failures are told to the client; the turn ends in `TurnDone`."""
         outcome = "interrupted"
         try:
-            outcome = await self._answer(said)
+            outcome = await self._answer()
             self.timeline.metrics.total_ms = self._now_ms()
             await self._emit(events.TurnDone(self.number, self.timeline.metrics))
         finally:
             self._log(outcome)
 
-    async def _answer(self, said: Recording | str) -> str:
+    async def _answer(self) -> str:
         """Take what was said through the stages; return how that ended."""
         try:
+            said = self._said
             text = said if isinstance(said, str) else await self._transcribe(said)
             self._keep("heard", text)
             await self._reply(text)
@@ -115,18 +119,29 @@ class Turn:
             return InternalError.code
         return "done"
 
-    async def _transcribe(self, recording: Recording) -> str:
+    async def _transcribe(self, said: Recording | Spoken) -> str:
         await self._emit(events.Status("transcribing", self.number))
-        pcm = await asyncio.to_thread(
-            decode_utterance, recording.data, max_s=self._stages.max_utterance_s
-        )
-        utterance = Utterance(pcm, PCM16_16K, self._style.language)
-        text = await self._stages.transcriber.transcribe(utterance)
+        text = await self._early_transcript(said)
+        if text is None:
+            utterance = Utterance(await self._pcm(said), PCM16_16K, self._style.language)
+            text = await self._stages.transcriber.transcribe(utterance)
         self.timeline.metrics.stt_ms = self._now_ms()
         if not text:
             raise NoSpeechError("the transcript is empty")
         await self._emit(events.Transcribed(self.number, text))
         return text
+
+    async def _early_transcript(self, said: Recording | Spoken) -> str | None:
+        if isinstance(said, Recording):
+            return None
+        self.timeline.metrics.endpointing_ms = said.silence_s * 1000
+        return await said.early.text() if said.early is not None else None
+
+    async def _pcm(self, said: Recording | Spoken) -> bytes:
+        if isinstance(said, Spoken):
+            return said.pcm
+        max_s = self._stages.max_utterance_s
+        return await asyncio.to_thread(decode_utterance, said.data, max_s=max_s)
 
     async def _reply(self, text: str) -> None:
         """Let the agent write, and speak each sentence as soon as it is written."""
@@ -202,6 +217,7 @@ class Turn:
             session=self._session_id,
             turn=self.number,
             outcome=outcome,
+            endpointing_ms=_rounded(metrics.endpointing_ms),
             stt_ms=_rounded(metrics.stt_ms),
             agent_first_token_ms=_rounded(metrics.agent_first_token_ms),
             first_sentence_ms=_rounded(metrics.first_sentence_ms),
@@ -217,6 +233,10 @@ class Turn:
 
 def _rounded(ms: float | None) -> int | None:
     return None if ms is None else round(ms)
+
+
+def _silence_s(said: Said) -> float:
+    return said.silence_s if isinstance(said, Spoken) else 0.0
 
 
 async def _until_none(queue: asyncio.Queue[str | None]) -> AsyncIterator[str]:

@@ -45,6 +45,9 @@ class SimulatorConfig(BaseModel):
     script: tuple[str, ...] | None = Field(default=None, min_length=1)
     """What callers say, a line a turn, over and over; None is the built-in conversation."""
 
+    answers: dict[str, str] = Field(default_factory=dict)
+    """What the agent answers to these lines; to all others it has answers of its own."""
+
     faults: dict[FaultName, FaultSpec] = Field(default_factory=dict)
     throttle: Throttle | None = None
     provider_message: str = "aborted"

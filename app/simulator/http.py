@@ -5,7 +5,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 from weakref import WeakSet
 
-from app.simulator import control, webhook
+from app.simulator import completions, control, webhook
 from app.simulator.exchange import ClientGoneError, Exchange, Message, Receive, Send
 from app.simulator.rest import RESTChannel
 from app.simulator.websocket import ELSEWHERE
@@ -21,13 +21,15 @@ class HTTPApp:
         self._stats = world.ledger.stats
         self._connections: WeakSet[object] = WeakSet()
         self._running: set[asyncio.Task[None]] = set()
-        rest, agent, panel = RESTChannel(world), webhook.Webhook(world), control.Control(world)
+        rest, panel = RESTChannel(world), control.Control(world)
+        agent, model = webhook.Webhook(world), completions.ChatCompletions(world)
         self._routes: dict[tuple[str, str], Handler] = {
             ("POST", "/v1/realtime/tts-stream"): rest.speak,
             ("POST", "/v1/realtime/stt"): rest.listen,
             ("POST", ELSEWHERE): rest.elsewhere,
             ("GET", ELSEWHERE): rest.elsewhere,
             ("POST", webhook.PATH): agent.answer,
+            ("POST", completions.PATH): model.answer,
             ("GET", control.PATH): panel.show,
             ("PATCH", control.PATH): panel.change,
             ("DELETE", f"{control.PATH}/faults"): panel.clear_faults,

@@ -31,6 +31,8 @@ class Record:
     """Audio or body bytes sent."""
     aborted: bool = False
     """Whether the client was gone before the end."""
+    messages: list[dict[str, str]] = field(default_factory=list)
+    """The conversation that a model was told."""
 
     def sent(self, n_bytes: int) -> None:
         """Count what was just sent."""

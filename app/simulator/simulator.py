@@ -14,7 +14,7 @@ from hypercorn.config import Config as HypercornConfig
 from websockets.asyncio.server import serve as serve_websocket
 
 from app.audio import PCM16_16K, AudioFormat
-from app.simulator import control, webhook, websocket
+from app.simulator import completions, control, webhook, websocket
 from app.simulator.config import SimulatorConfig
 from app.simulator.http import HTTPApp
 from app.simulator.ledger import Record, Stats
@@ -42,6 +42,8 @@ class Urls:
     hamsa_rest_url: str
     """Scheme, host and port."""
     agent_webhook_url: str
+    agent_completions_url: str
+    """The same agent, as a model behind OpenAI's API."""
     control_url: str
 
 
@@ -109,6 +111,7 @@ class Simulator:
                 hamsa_ws_url=f"ws://{_HOST}:{ws}{websocket.PATH}",
                 hamsa_rest_url=f"http://{_HOST}:{http}",
                 agent_webhook_url=f"http://{_HOST}:{http}{webhook.PATH}",
+                agent_completions_url=f"http://{_HOST}:{http}{completions.PATH}",
                 control_url=f"http://{_HOST}:{http}{control.PATH}",
             )
             self._stack = stack.pop_all()

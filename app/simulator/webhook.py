@@ -5,7 +5,6 @@ import asyncio
 from app.simulator.agent import AgentStep, line, plan_answer
 from app.simulator.exchange import JSON, Exchange
 from app.simulator.ledger import Record
-from app.simulator.script import answer_to
 from app.simulator.world import Clock, World
 
 PATH = "/webhook/agent"
@@ -31,7 +30,7 @@ class Webhook:
                 await not_registered(exchange)
                 return
             slow_s = self._world.config.agent_slow_ms / 1000
-            steps = plan_answer(answer_to(text), self._world.timing, record.faults, slow_s)
+            steps = plan_answer(self._world.answer(text), self._world.timing, record.faults, slow_s)
             if self._world.config.agent_mode == "stream":
                 await self._stream(exchange, clock, steps, record)
             else:

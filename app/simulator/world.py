@@ -9,7 +9,7 @@ from app.simulator.config import SimulatorConfig
 from app.simulator.faults import Channel, FaultBook, FaultName, Operation, with_truncation
 from app.simulator.ledger import Ledger, Record
 from app.simulator.profiles import Timing
-from app.simulator.script import Script
+from app.simulator.script import Script, answer_to
 from app.simulator.throttle import OpeningWindow
 from app.simulator.tts import Delays, Step, TTSRequest, plan
 from app.simulator.voice import Voice, choose
@@ -91,6 +91,10 @@ class World:
         """Hear the next line of the script; silence has no words and uses up no line."""
         record.text = self.script.next_line() if speech else ""
         return record.text
+
+    def answer(self, text: str) -> str:
+        """Give the agent's whole answer to what a caller said."""
+        return self.config.answers.get(text.strip()) or answer_to(text)
 
     def _rearm(self, name: FaultName) -> None:
         spec = self.config.faults.get(name)

@@ -28,6 +28,9 @@ CHUNKS: dict[str, list[str]] = {
         "أهلاً بك في خدمة عملاء ناقل، تفضل.",
         "أهلاً بك في خدمة عملاء ناقل، تفضل. ¦كيف يمكنني أن أخدمك في هذا المساء الجميل؟",
         "نعم، لحظة، سأبحث عنها لك الآن، ¦وأعود إليك بعد دقيقة واحدة بالضبط.",
+        # the rest of its sentence need not be long either, or there would be silence before it
+        "أعتذر منك كثيراً عن هذا التأخير، ¦وأتفهم انزعاجك من الانتظار. ¦السبب ضغط في مركز الفرز.",
+        "شحنتك وصلت إلى فرع العليا أمس، ¦وهي بانتظارك. تفضل بزيارتنا متى شئت. ¦نعم. تم. شكراً لك.",
         # only the first one
         f"{LONG}. ¦وصلت شحنتك إلى فرع العليا، ويمكنك استلامها اليوم، أو غداً إن أحببت.",
     ],
@@ -52,7 +55,7 @@ CHUNKS: dict[str, list[str]] = {
         "الطلب باسم شركة النور ش.م.م. وقد سُجّل في ١٢ محرم ١٤٤٦ هـ. ¦هل من شيء آخر؟",
         "سلمناها إلى د. منى ود. ريم في مستشفى الملك فهد. ¦تم",
         "Your parcel was handed to Mr. J. R. Smith at the desk. ¦Anything else?",
-        "We do not ship liquids, e.g. perfume, ¦to the U.S. without a permit. Anything else?",
+        "We do not ship liquids, e.g. perfume, ¦to the U.S. without a permit. ¦Anything else?",
         "The driver tried vs. the plan and called Dr. Lee before noon. ¦She was out.",
     ],
     "addresses": [
@@ -108,7 +111,7 @@ CHUNKS: dict[str, list[str]] = {
     "English in Arabic": [
         "خدمة Same Day متاحة في الرياض فقط. ¦Would you like to book it now for tomorrow? نعم",
         "حالة الشحنة Out for Delivery منذ الصباح. ¦The driver is Mr. Ali. He will call you. تم",
-        "Your parcel is out for delivery, ¦and the driver will call you before he arrives. Bye.",
+        "Your parcel is out for delivery, ¦and the driver will call you before he arrives. ¦Bye.",
     ],
     "marks, emoji, Markdown": [
         "\u200fشحنتك رقم NQL-55 في الطريق إليك.\u200f ¦\u200fستصل غداً.",

@@ -170,12 +170,15 @@ def test_joined_the_chunks_are_the_text_and_no_word_that_fits_is_cut(
 
 
 @settings(max_examples=300, deadline=None)
-@given(TEXTS)
-def test_only_the_first_and_the_last_chunk_are_short(text: str) -> None:
-    chunks = split(text, first_chars=FIRST_CHARS)
-    assert all(len(chunk) >= FIRST_CHARS for chunk in chunks[:1] if len(chunks) > 1)
-    assert all(len(chunk) >= MIN_CHARS for chunk in chunks[1:-1])
-    if len(chunks) == 2 and re.search(r"[،,:–]$", chunks[0]) and "\n" not in text:
+@given(TEXTS, FIRST)
+def test_only_the_first_sentence_and_the_last_chunk_are_short(text: str, first: int) -> None:
+    chunks = split(text, first_chars=first)
+    least = [first or MIN_CHARS, MIN_CHARS]
+    if first and re.search(r"[،,:;؛–—]\W*$", chunks[0] if chunks else ""):
+        least[1] = FIRST_CHARS  # it may go on with the sentence of the first
+    for at, chunk in enumerate(chunks[:-1]):
+        assert len(chunk) >= (least[at] if at < 2 else MIN_CHARS)
+    if first and len(chunks) == 2 and re.search(r"[،,:–]$", chunks[0]) and "\n" not in text:
         assert len(chunks[1]) >= REST_CHARS
 
 

@@ -7,9 +7,10 @@ import structlog
 
 from app import errors
 from app.pipeline import events
+from app.pipeline.said import Recording
 from app.pipeline.session import Session
 from app.pipeline.timeline import Timeline
-from app.pipeline.turn import Recording, Stages
+from app.pipeline.turn import Stages
 from app.stt.base import Utterance
 from app.transports.base import LateAudio
 from tests.gateway import ARABIC_WAV

@@ -23,8 +23,8 @@ def start(*arguments: str) -> tuple[subprocess.Popen[bytes], dict[str, str]]:
 def test_it_announces_itself_and_ends_with_its_parent():
     process, announced = start("--exit-with-parent", "--fault=drop=0.5", "--throttle=4/20:refused")
     with process:
-        keys = ["hamsa_ws_url", "hamsa_rest_url", "agent_webhook_url", "control_url"]
-        assert list(announced) == [*keys, "voice", "profile", "seed"]
+        keys = ["hamsa_ws_url", "hamsa_rest_url", "agent_webhook_url", "agent_completions_url"]
+        assert list(announced) == [*keys, "control_url", "voice", "profile", "seed"]
         assert (announced["voice"], announced["profile"], announced["seed"]) == ("hum", "fast", 0)
         with urllib.request.urlopen(announced["control_url"], timeout=10) as answer:
             config = json.load(answer)["config"]

@@ -1,0 +1,1 @@
+"""Listening: where in a stream of audio somebody speaks."""

@@ -1,0 +1,102 @@
+"""VoiceListener: finds the utterances in a microphone's stream, and cuts them out whole."""
+
+import asyncio
+
+from app.audio import PCM16_16K, AudioFormat, Converter
+from app.listening.base import (
+    EndReason,
+    Listener,
+    Mark,
+    SpeechBegan,
+    SpeechEnded,
+    SpeechPaused,
+    SpeechResumed,
+)
+from app.listening.endpointer import Border, Endpointer, EndpointerLimits
+from app.listening.vad import WINDOW_BYTES, WINDOW_MS, VoiceDetector, load_gate, load_model
+
+TAIL_MS = 200
+"""Silence that an utterance keeps at its end; the weak end of a word is in it."""
+
+_BYTES_PER_MS = PCM16_16K.bytes_per_second // 1000
+
+
+class VoiceListener(Listener):
+    """Hears one stream in `format`. Utterances begin `pre_roll_ms` before their first syllable."""
+
+    def __init__(
+        self,
+        format: AudioFormat,
+        detector: VoiceDetector,
+        limits: EndpointerLimits,
+        *,
+        pre_roll_ms: float,
+    ) -> None:
+        self._converter = Converter(format, PCM16_16K)
+        self._detector = detector
+        self._endpointer = Endpointer(limits, WINDOW_MS)
+        self._pre_roll_ms = pre_roll_ms
+        self._unheard = bytearray()
+        self._audio = bytearray()
+        """What may yet be part of an utterance."""
+        self._audio_from_ms = 0.0
+
+    def hear(self, data: bytes, *, during_answer: bool) -> list[Mark]:
+        """Take what a microphone sent, and return what it means."""
+        marks: list[Mark] = []
+        self._unheard += self._converter.feed(data)
+        while len(self._unheard) >= WINDOW_BYTES:
+            window = bytes(self._unheard[:WINDOW_BYTES])
+            del self._unheard[:WINDOW_BYTES]
+            self._audio += window
+            for probability in self._detector.feed(window, keep_open=self._endpointer.is_active):
+                border = self._endpointer.feed(probability, during_answer=during_answer)
+                if border is not None:
+                    marks.append(self._mark(border))
+            self._forget()
+        return marks
+
+    def finish(self) -> SpeechEnded | None:
+        """End the utterance here; None when nobody speaks."""
+        return self._ended("client") if self._endpointer.finish() else None
+
+    def _mark(self, border: Border) -> Mark:
+        match border:
+            case Border.BEGAN:
+                return SpeechBegan(self._endpointer.start_ms)
+            case Border.PAUSED:
+                return SpeechPaused(self._utterance())
+            case Border.RESUMED:
+                return SpeechResumed()
+            case Border.ENDED:
+                return self._ended("silence")
+            case Border.CUT:
+                return self._ended("limit")
+
+    def _ended(self, reason: EndReason) -> SpeechEnded:
+        heard = self._endpointer
+        return SpeechEnded(heard.end_ms, self._utterance(), heard.now_ms - heard.end_ms, reason)
+
+    def _utterance(self) -> bytes:
+        start = self._offset(self._endpointer.start_ms - self._pre_roll_ms)
+        return bytes(self._audio[start : self._offset(self._endpointer.end_ms + TAIL_MS)])
+
+    def _forget(self) -> None:
+        """Drop what can be part of no utterance any more."""
+        drop = self._offset(self._endpointer.keep_from_ms - self._pre_roll_ms)
+        if drop:
+            del self._audio[:drop]
+            self._audio_from_ms += drop / _BYTES_PER_MS
+
+    def _offset(self, at_ms: float) -> int:
+        """Return where in the kept audio a moment of the stream is."""
+        return max(0, round(at_ms - self._audio_from_ms) * _BYTES_PER_MS)
+
+
+async def open_listener(
+    format: AudioFormat, limits: EndpointerLimits, *, pre_roll_ms: float
+) -> VoiceListener:
+    """Open a listener; the first of a process loads the model."""
+    model = await asyncio.to_thread(load_model)
+    detector = VoiceDetector(model, load_gate())
+    return VoiceListener(format, detector, limits, pre_roll_ms=pre_roll_ms)

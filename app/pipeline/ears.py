@@ -1,0 +1,112 @@
+"""Makes turns of what a listener hears: barge-in, early transcripts, and halves that are one."""
+
+import asyncio
+from typing import Protocol
+
+from app.audio import PCM16_16K, AudioFormat
+from app.listening.base import (
+    Listener,
+    Mark,
+    SpeechBegan,
+    SpeechEnded,
+    SpeechPaused,
+    SpeechResumed,
+)
+from app.pipeline import events
+from app.pipeline.said import EarlyTranscript, Spoken
+from app.pipeline.turn import Stages, Turn
+from app.stt.base import Utterance
+from app.transports.base import Language
+
+PIECE_MS = 200
+"""Audio that is listened to at a time: under 1 ms of computing, then others have their turn."""
+
+
+class Floor(Protocol):
+    """The conversation that is listened to: who has the floor, and taking it."""
+
+    @property
+    def is_answering(self) -> bool:
+        """Whether an answer is made or heard."""
+
+    async def interrupt(self, reason: events.InterruptReason) -> Turn | None:
+        """Stop the answer; return its turn."""
+
+    async def begin(self, said: Spoken) -> Turn:
+        """Begin a turn."""
+
+
+class Ears:
+    """Hears one stream in `format`; `tasks` owns what is asked for early."""
+
+    def __init__(
+        self,
+        listener: Listener,
+        format: AudioFormat,
+        floor: Floor,
+        *,
+        stages: Stages,
+        emit: events.Emit,
+        tasks: asyncio.TaskGroup,
+    ) -> None:
+        self._listener = listener
+        self._piece_bytes = format.bytes_per_second * PIECE_MS // 1000
+        self._floor = floor
+        self._stages = stages
+        self._emit = emit
+        self._tasks = tasks
+        self._early: EarlyTranscript | None = None
+        self._last: tuple[Turn, bytes] | None = None
+        self._first_half = b""
+        """An utterance that went on after its turn had begun, before the agent was asked."""
+
+    async def hear(self, data: bytes, language: Language) -> None:
+        """Take what the microphone sent, and act on what it means."""
+        for start in range(0, len(data), self._piece_bytes):
+            if start:
+                await asyncio.sleep(0)
+            piece = data[start : start + self._piece_bytes]
+            for mark in self._listener.hear(piece, during_answer=self._floor.is_answering):
+                await self._act_on(mark, language)
+
+    async def finish(self) -> bool:
+        """End the utterance here; tell whether there was one."""
+        ended = self._listener.finish()
+        if ended is not None:
+            await self._end(ended)
+        return ended is not None
+
+    def close(self) -> None:
+        """Give up what was asked for early."""
+        if self._early is not None:
+            self._early.discard()
+            self._early = None
+
+    async def _act_on(self, mark: Mark, language: Language) -> None:
+        match mark:
+            case SpeechBegan(start_ms):
+                await self._begin(start_ms)
+            case SpeechPaused(pcm):
+                if self._stages.stt_early:
+                    utterance = Utterance(self._first_half + pcm, PCM16_16K, language)
+                    self._early = EarlyTranscript(self._stages.transcriber, utterance, self._tasks)
+            case SpeechResumed():
+                self.close()
+            case SpeechEnded():
+                await self._end(mark)
+
+    async def _begin(self, start_ms: float) -> None:
+        interrupted = await self._floor.interrupt("barge_in")
+        self._first_half = b""
+        if self._last is not None and interrupted is self._last[0] and not interrupted.asked:
+            self._first_half = self._last[1]
+        await self._emit(events.UserStarted(start_ms))
+
+    async def _end(self, ended: SpeechEnded) -> None:
+        await self._emit(events.UserStopped(ended.end_ms, ended.reason))
+        if ended.reason != "silence":
+            self.close()  # there was more speech
+        early, self._early = self._early, None
+        pcm = self._first_half + ended.pcm
+        turn = await self._floor.begin(Spoken(pcm, ended.silence_ms / 1000, early))
+        self._last = (turn, pcm)

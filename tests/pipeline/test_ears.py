@@ -1,0 +1,351 @@
+"""What becomes of what a listener hears: turns, interruptions, early transcripts."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import pytest
+
+from app.audio import PCM16_16K, AudioFormat
+from app.errors import ProviderTimeoutError, UnsupportedConfigurationError
+from app.listening.base import (
+    Listener,
+    Mark,
+    SpeechBegan,
+    SpeechEnded,
+    SpeechPaused,
+    SpeechResumed,
+)
+from app.pipeline import events
+from app.pipeline.session import Session
+from app.pipeline.turn import Stages
+from app.stt.base import Utterance
+from tests.pipeline.fakes import STYLE, FakeAgent, FakeTranscriber, Recorder
+from tests.transports.fakes import FakeTransport, Step
+
+ANSWER = "أهلاً وسهلاً بك في خدمة العملاء لشركة ناقل إكسبرس في الرياض."
+SECOND_OF_AUDIO: list[Step] = [b"\x01\x00" * 16_000]
+
+BEGIN, PAUSE, RESUME, END, LIMIT = b"B.", b"P.", b"R.", b"E.", b"L."
+
+
+@dataclass
+class ScriptedListener(Listener):
+    """Takes the first byte of what it hears for its mark, and all of it for the utterance."""
+
+    during_answer: list[bool] = field(default_factory=list)
+    said: bytes = b""
+
+    def hear(self, data: bytes, *, during_answer: bool) -> list[Mark]:
+        self.during_answer.append(during_answer)
+        self.said = data if data == BEGIN else self.said + data
+        mark: dict[bytes, Mark] = {
+            BEGIN: SpeechBegan(100),
+            PAUSE: SpeechPaused(self.said),
+            RESUME: SpeechResumed(),
+            END: SpeechEnded(900, self.said, 500, "silence"),
+            LIMIT: SpeechEnded(900, self.said, 0, "limit"),
+        }
+        return [mark[data]] if data in mark else []
+
+    def finish(self) -> SpeechEnded | None:
+        said, self.said = self.said, b""
+        return SpeechEnded(700, said, 0, "client") if said else None
+
+
+@dataclass
+class SlowTranscriber(FakeTranscriber):
+    """Hears when it is let, and knows which of its requests were given up."""
+
+    goes_on: asyncio.Event = field(default_factory=asyncio.Event)
+    abandoned: list[bytes] = field(default_factory=list)
+
+    async def transcribe(self, utterance: Utterance) -> str:
+        self.heard.append(utterance)
+        try:
+            await self.goes_on.wait()
+        except asyncio.CancelledError:
+            self.abandoned.append(utterance.pcm)
+            raise
+        return await super().transcribe(utterance)
+
+    async def until_asked(self, times: int) -> None:
+        while len(self.heard) < times:
+            await asyncio.sleep(0)
+
+
+@dataclass
+class Scene:
+    """A session that listens."""
+
+    session: Session
+    listener: ScriptedListener
+    recorder: Recorder
+    agent: FakeAgent
+    transcriber: FakeTranscriber
+
+    async def hear(self, *pieces: bytes) -> None:
+        for piece in pieces:
+            await self.session.hear(piece)
+
+    @property
+    def pcm(self) -> list[bytes]:
+        return [utterance.pcm for utterance in self.transcriber.heard]
+
+
+class listening:  # noqa: N801 - reads as the context that it is
+    """Open a session that listens with a scripted listener."""
+
+    def __init__(
+        self,
+        agent: FakeAgent,
+        transport: FakeTransport | None = None,
+        transcriber: FakeTranscriber | None = None,
+        *,
+        early: bool = False,
+    ) -> None:
+        self.recorder = Recorder()
+        self.agent = agent
+        self.transcriber = transcriber or FakeTranscriber()
+        self.listener = ScriptedListener()
+        stages = Stages(
+            self.transcriber,
+            agent,
+            transport or FakeTransport([[*SECOND_OF_AUDIO]] * 4),
+            max_utterance_s=120,
+            open_listener=self._open,
+            stt_early=early,
+        )
+        self.session = Session("s", stages, STYLE, self.recorder.emit)
+
+    async def _open(self, format: AudioFormat) -> Listener:
+        return self.listener
+
+    async def __aenter__(self) -> Scene:
+        await self.session.__aenter__()
+        await self.session.listen(PCM16_16K)
+        return Scene(self.session, self.listener, self.recorder, self.agent, self.transcriber)
+
+    async def __aexit__(self, *error: object) -> None:
+        await self.session.__aexit__(None, None, None)
+
+
+async def test_an_utterance_becomes_a_turn() -> None:
+    async with listening(FakeAgent([ANSWER])) as scene:
+        await scene.hear(BEGIN, b"xx", END)
+        await scene.recorder.until(events.TurnDone)
+    assert scene.recorder.kinds[:4] == ["UserStarted", "UserStopped", "Status", "Transcribed"]
+    assert scene.pcm == [b"B.xxE."]
+    metrics = scene.recorder.of(events.TurnDone)[0].metrics
+    assert metrics.endpointing_ms == 500
+    assert metrics.stt_ms is not None
+    assert metrics.stt_ms >= 500, "latencies count from the end of speech, not of the silence"
+
+
+async def test_speech_during_an_answer_interrupts_it_before_anything_else() -> None:
+    async with listening(FakeAgent([f"{ANSWER} ", asyncio.Event()])) as scene:
+        await scene.session.begin("مرحبا")
+        await scene.recorder.until(events.AudioChunk)
+        await scene.hear(BEGIN)
+        assert scene.recorder.kinds[-2:] == ["Interrupted", "UserStarted"]
+        await asyncio.sleep(0)
+        await scene.hear(b"xx", END)
+        while len(scene.agent.asked) < 2:
+            await asyncio.sleep(0)
+        after = scene.recorder.kinds[scene.recorder.kinds.index("Interrupted") :]
+    assert after[:3] == ["Interrupted", "UserStarted", "UserStopped"]
+    assert scene.agent.asked[1].interrupted
+    assert scene.listener.during_answer[0] is True
+
+
+async def test_an_answer_that_is_still_heard_is_interrupted_though_its_turn_is_over() -> None:
+    async with listening(FakeAgent([ANSWER])) as scene:
+        await scene.session.begin("مرحبا")
+        await scene.recorder.until(events.TurnDone)  # a second of audio, sent at once
+        scene.session.report_playback(1, 500)
+        await scene.hear(BEGIN, END)
+        while len(scene.agent.asked) < 2:
+            await asyncio.sleep(0)
+    (interrupted,) = scene.recorder.of(events.Interrupted)
+    assert (interrupted.turn, interrupted.played_ms) == (1, 500)
+    words = ANSWER.split()
+    assert interrupted.heard_text == " ".join(words[: round(len(words) / 2)])
+    assert scene.agent.asked[1].heard == interrupted.heard_text
+
+
+async def test_an_answer_that_was_played_to_its_end_is_not_interrupted() -> None:
+    async with listening(FakeAgent([ANSWER])) as scene:
+        await scene.session.begin("مرحبا")
+        await scene.recorder.until(events.TurnDone)
+        scene.session.report_playback(1, 1000)
+        await scene.hear(BEGIN, END)
+        while len(scene.agent.asked) < 2:
+            await asyncio.sleep(0)
+    assert not scene.recorder.of(events.Interrupted)
+    assert scene.agent.asked[1].interrupted is False
+    assert scene.listener.during_answer == [False, False]
+
+
+async def test_reports_on_an_old_turn_are_ignored() -> None:
+    async with listening(FakeAgent([ANSWER])) as scene:
+        await scene.session.begin("مرحبا")
+        await scene.recorder.until(events.TurnDone)
+        scene.session.report_playback(7, 1000)
+        assert scene.session.is_answering
+
+
+async def test_an_utterance_that_goes_on_before_the_agent_was_asked_is_one() -> None:
+    """Somebody who takes breath for too long is not answered by halves."""
+    transcriber = SlowTranscriber()
+    async with listening(FakeAgent([ANSWER]), transcriber=transcriber) as scene:
+        await scene.hear(BEGIN, b"11", END)
+        await transcriber.until_asked(1)
+        await scene.hear(BEGIN, b"22", END)
+        transcriber.goes_on.set()
+        await scene.recorder.until(events.TurnDone)
+    assert scene.transcriber.heard[-1].pcm == b"B.11E.B.22E."
+    assert len(scene.agent.asked) == 1
+    assert scene.agent.asked[0].interrupted is False
+    assert len(scene.recorder.of(events.Interrupted)) == 1
+
+
+async def test_an_utterance_after_the_agent_was_asked_is_another() -> None:
+    async with listening(FakeAgent([asyncio.Event()])) as scene:
+        await scene.hear(BEGIN, b"11", END)
+        while not scene.agent.asked:
+            await asyncio.sleep(0)
+        await scene.hear(BEGIN, b"22", END)
+        while len(scene.agent.asked) < 2:
+            await asyncio.sleep(0)
+    assert scene.pcm == [b"B.11E.", b"B.22E."]
+    assert scene.agent.asked[1].interrupted
+
+
+async def test_a_typed_turn_is_not_joined_to_what_is_said_next() -> None:
+    transcriber = SlowTranscriber()
+    async with listening(FakeAgent([ANSWER]), transcriber=transcriber) as scene:
+        transcriber.goes_on.set()
+        await scene.hear(BEGIN, b"11", END)
+        await scene.recorder.until(events.TurnDone)
+        await scene.session.begin("مرحبا")
+        await scene.hear(BEGIN, b"22", END)
+        while len(scene.pcm) < 3:
+            await asyncio.sleep(0)
+    assert scene.pcm[-1] == b"B.22E."
+
+
+async def test_an_early_transcript_is_used_when_the_pause_was_the_end() -> None:
+    transcriber = SlowTranscriber()
+    async with listening(FakeAgent([ANSWER]), transcriber=transcriber, early=True) as scene:
+        await scene.hear(BEGIN, b"xx", PAUSE)
+        await transcriber.until_asked(1)
+        await scene.hear(END)
+        transcriber.goes_on.set()
+        await scene.recorder.until(events.TurnDone)
+    assert {utterance.pcm for utterance in transcriber.heard} == {b"B.xxP."}
+    assert scene.recorder.of(events.Transcribed)[0].text == transcriber.answer
+
+
+async def test_an_early_transcript_is_given_up_when_the_pause_was_none() -> None:
+    transcriber = SlowTranscriber()
+    async with listening(FakeAgent([ANSWER]), transcriber=transcriber, early=True) as scene:
+        await scene.hear(BEGIN, b"xx", PAUSE)
+        await transcriber.until_asked(1)
+        await scene.hear(RESUME, b"yy", PAUSE)
+        transcriber.goes_on.set()
+        await scene.hear(END)
+        await scene.recorder.until(events.TurnDone)
+    assert transcriber.abandoned == [b"B.xxP."]
+    assert transcriber.heard[-1].pcm == b"B.xxP.R.yyP."
+
+
+async def test_without_early_transcripts_nobody_asks_at_a_pause() -> None:
+    async with listening(FakeAgent([ANSWER])) as scene:
+        await scene.hear(BEGIN, b"xx", PAUSE)
+        await asyncio.sleep(0)
+        assert scene.pcm == []
+
+
+async def test_an_early_transcript_that_fails_is_asked_for_again() -> None:
+    transcriber = FakeTranscriber(ProviderTimeoutError("late"))
+    async with listening(FakeAgent([ANSWER]), transcriber=transcriber, early=True) as scene:
+        await scene.hear(BEGIN, b"xx", PAUSE)
+        while not transcriber.heard:
+            await asyncio.sleep(0)
+        transcriber.answer = "أين شحنتي؟"
+        await scene.hear(END)
+        await scene.recorder.until(events.TurnDone)
+    assert scene.pcm == [b"B.xxP.", b"B.xxP.E."]
+    assert not scene.recorder.of(events.Failed)
+
+
+@pytest.mark.parametrize("ending", ["leaves", "speaks on", "stops listening"])
+async def test_an_early_transcript_dies_with_what_it_was_for(ending: str) -> None:
+    transcriber = SlowTranscriber()
+    async with listening(FakeAgent([ANSWER]), transcriber=transcriber, early=True) as scene:
+        await scene.hear(BEGIN, b"xx", PAUSE)
+        await transcriber.until_asked(1)
+        if ending == "speaks on":
+            await scene.hear(END, BEGIN)
+        elif ending == "stops listening":
+            scene.session.stop_listening()
+        if ending != "leaves":
+            while not transcriber.abandoned:
+                await asyncio.sleep(0)
+    assert transcriber.abandoned == [b"B.xxP."]
+
+
+async def test_an_early_transcript_of_a_turn_that_has_begun_outlives_the_listening() -> None:
+    transcriber = SlowTranscriber()
+    async with listening(FakeAgent([ANSWER]), transcriber=transcriber, early=True) as scene:
+        await scene.hear(BEGIN, b"xx", PAUSE)
+        await transcriber.until_asked(1)
+        await scene.hear(END)
+        scene.session.stop_listening()
+        transcriber.goes_on.set()
+        await scene.recorder.until(events.TurnDone)
+    assert scene.recorder.of(events.Transcribed)
+
+
+async def test_speech_without_end_is_cut_and_told() -> None:
+    transcriber = SlowTranscriber()
+    async with listening(FakeAgent([ANSWER]), transcriber=transcriber, early=True) as scene:
+        transcriber.goes_on.set()
+        await scene.hear(BEGIN, b"xx", PAUSE, b"yy", LIMIT)
+        await scene.recorder.until(events.TurnDone)
+    assert scene.recorder.of(events.UserStopped)[0].reason == "limit"
+    assert transcriber.heard[-1].pcm == b"B.xxP.yyL.", "no early transcript of a part of it"
+
+
+async def test_the_client_may_end_the_utterance() -> None:
+    async with listening(FakeAgent([ANSWER])) as scene:
+        assert await scene.session.end_utterance() is False
+        await scene.hear(BEGIN, b"xx")
+        assert await scene.session.end_utterance() is True
+        await scene.recorder.until(events.TurnDone)
+    assert scene.recorder.of(events.UserStopped)[0].reason == "client"
+
+
+async def test_much_audio_at_once_is_heard_in_pieces() -> None:
+    """Ten minutes in one frame must not hold up the other sessions."""
+    async with listening(FakeAgent([ANSWER])) as scene:
+        ran: Sequence[int] = []
+
+        async def other() -> None:
+            while True:
+                ran.append(len(scene.listener.during_answer))  # type: ignore[attr-defined]
+                await asyncio.sleep(0)
+
+        task = asyncio.create_task(other())
+        await scene.session.hear(bytes(PCM16_16K.bytes_per_second))
+        task.cancel()
+    assert len(scene.listener.during_answer) == 5
+    assert len(ran) >= 4
+
+
+async def test_a_gateway_without_a_listener_says_so() -> None:
+    recorder = Recorder()
+    stages = Stages(FakeTranscriber(), FakeAgent([]), FakeTransport([]), max_utterance_s=120)
+    async with Session("s", stages, STYLE, recorder.emit) as session:
+        with pytest.raises(UnsupportedConfigurationError):
+            await session.listen(PCM16_16K)

@@ -1,0 +1,158 @@
+"""No silence within an answer, on a clock that jumps; all is as slow as it was measured."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import pytest
+
+from app.agent.base import Agent, AgentRequest
+from app.audio import PCM16_16K
+from app.pipeline import events
+from app.pipeline.sentences import FIRST_CHARS, MIN_CHARS
+from app.pipeline.session import Session
+from app.pipeline.turn import Stages
+from app.simulator.agent import pieces
+from app.simulator.script import answer_to, built_in_lines
+from app.transports.base import AudioStream, SpeechRequest, TTSTransport
+from tests import virtual_time
+from tests.pipeline.fakes import STYLE, FakeTranscriber
+from tests.pipeline.sentence_corpus import CHUNKS
+
+FIRST_WORD_S = 1.0
+WORD_S = 0.11  # an answer of four sentences, some 50 words, took 6.4 s
+FIRST_AUDIO_S = 0.44
+TIMES_REALTIME = 3
+CHAR_S = 0.1
+
+ANSWERS = [
+    *(answer_to(line) for line in built_in_lines()),
+    *(text.replace("¦", "") for text in CHUNKS["the first clause"]),
+    "أهلاً وسهلاً بك في خدمة العملاء. شحنتك وصلت إلى مدينة الرياض صباح اليوم. هل من شيء آخر؟",
+    "للأسف لا نستطيع التسليم خارج المدينة حالياً، لكن يمكنك استلامها من أقرب فرع لك خلال يومين.",
+]
+
+
+class PacedAgent(Agent):
+    """Writes a word at a time."""
+
+    name = "paced"
+
+    def __init__(self, answer: str) -> None:
+        self._answer = answer
+
+    @asynccontextmanager
+    async def answer(self, request: AgentRequest) -> AsyncIterator[AsyncIterator[str]]:
+        yield self._write()
+
+    async def _write(self) -> AsyncIterator[str]:
+        await asyncio.sleep(FIRST_WORD_S)
+        for piece in pieces(self._answer):
+            if piece:  # now and then a model sends one without text, which takes its time too
+                yield piece
+            await asyncio.sleep(WORD_S)
+
+
+@dataclass
+class PacedStream(AudioStream):
+    """Audio that comes faster than it plays."""
+
+    text: str
+    format = PCM16_16K
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for _ in filter(str.isalnum, self.text):
+            yield bytes(round(CHAR_S * 32_000))
+            await asyncio.sleep(CHAR_S / TIMES_REALTIME)
+
+
+class PacedTransport(TTSTransport):
+    """Answers as the provider does: a socket has one request in flight."""
+
+    name = "paced"
+
+    def __init__(self, sockets: int) -> None:
+        self._sockets = asyncio.Semaphore(sockets)
+
+    @asynccontextmanager
+    async def synthesize(self, request: SpeechRequest) -> AsyncIterator[AudioStream]:
+        async with self._sockets:
+            await asyncio.sleep(FIRST_AUDIO_S)
+            yield PacedStream(request.text)
+
+
+@dataclass
+class Player:
+    """Plays in real time from the first audio on."""
+
+    gaps_s: list[float] = field(default_factory=list)
+    """Silence before each sentence after the first."""
+    texts: list[str] = field(default_factory=list)
+    first_audio_s: float = 0.0
+    done: asyncio.Event = field(default_factory=asyncio.Event)
+    _runs_dry_at: float = 0.0
+    _begins: bool = False
+
+    async def emit(self, event: events.Event) -> None:
+        now = asyncio.get_running_loop().time()
+        if isinstance(event, events.SentenceStarted):
+            self.texts.append(event.text)
+            self._begins = True
+        elif isinstance(event, events.AudioChunk):
+            if self._begins and len(self.texts) > 1:
+                self.gaps_s.append(max(0.0, now - self._runs_dry_at))
+            elif self._begins:
+                self.first_audio_s = now
+            self._begins = False
+            self._runs_dry_at = max(now, self._runs_dry_at) + len(event.data) / 32_000
+        elif isinstance(event, events.TurnDone):
+            self.done.set()
+
+
+async def listen(answer: str, *, sockets: int, first_chars: int) -> Player:
+    player = Player()
+    stages = Stages(
+        FakeTranscriber(),
+        PacedAgent(answer),
+        PacedTransport(sockets),
+        max_utterance_s=120,
+        lookahead=1,
+        first_chunk_min_chars=first_chars,
+    )
+    async with Session("s", stages, STYLE, player.emit) as session:
+        await session.begin("أين شحنتي؟")
+        await player.done.wait()
+    return player
+
+
+@pytest.mark.parametrize("sockets", [1, 2])
+@pytest.mark.parametrize("first_chars", [0, FIRST_CHARS])
+@pytest.mark.parametrize("answer", ANSWERS, ids=[answer[:24] for answer in ANSWERS])
+def test_a_player_never_runs_dry_between_two_sentences(
+    answer: str, first_chars: int, sockets: int
+) -> None:
+    player = virtual_time.run(listen(answer, sockets=sockets, first_chars=first_chars))
+    assert " ".join(player.texts) == answer
+    assert player.gaps_s == [0.0] * (len(player.texts) - 1)
+
+
+def test_some_of_the_answers_begin_with_a_clause_and_a_short_rest() -> None:
+    rests = []
+    for answer in ANSWERS:
+        texts = virtual_time.run(listen(answer, sockets=2, first_chars=FIRST_CHARS)).texts
+        if texts[0][-1] in "،؛:–" and len(texts) > 2:
+            rests.append(len(texts[1]))
+    assert min(rests) < MIN_CHARS
+    assert len(rests) >= 4
+
+
+def test_the_first_clause_is_heard_a_fifth_earlier_than_its_sentence() -> None:
+    """From the request to the agent on; where an answer begins with a clause."""
+    for answer in (answer_to(line) for line in built_in_lines()):
+        clause, whole = (
+            virtual_time.run(listen(answer, sockets=2, first_chars=first_chars))
+            for first_chars in (FIRST_CHARS, 0)
+        )
+        if clause.texts[0] != whole.texts[0]:
+            assert clause.first_audio_s < 0.8 * whole.first_audio_s
