@@ -44,7 +44,7 @@ export class Answer {
     return this.element.querySelector(".speaking");
   }
 
-  /** Grey what was not heard. */
+  /** Grey what was not heard; tell whether there is any. */
   cut(heardText) {
     let left = bare(heardText).length;
     this.#heardEnd = 0;
@@ -56,6 +56,7 @@ export class Answer {
     }
     this.#speaking = -1;
     this.#render();
+    return this.#text.slice(this.#heardEnd).trim() !== "";
   }
 
   /** The same, from how much audio was played and how long each sentence is. */
@@ -67,7 +68,7 @@ export class Answer {
       heard.push(...all.slice(0, Math.round(all.length * share)));
       playedMs -= lengthsMs[index] ?? 0;
     });
-    this.cut(heard.join(" "));
+    return this.cut(heard.join(" "));
   }
 
   #render() {

@@ -64,25 +64,38 @@ export class Conversation extends EventTarget {
     return this.#pending !== null && this.#pending.endedAt === null;
   }
 
+  /** Whether the user waits for the gateway to take up what was said. */
+  get isWaiting() {
+    return this.#pending !== null && this.#pending.endedAt !== null;
+  }
+
   /** Show what the user says, before the gateway knows: null while it is spoken. */
   expect(said) {
     this.#pending ??= this.#add(said);
     if (said !== null) this.#pending.hear(said);
     this.#follows = true;
     this.#follow();
+    this.#tell("change");
   }
 
   /** The user has finished: from here on the time counts. */
   finishSpeaking() {
-    if (this.#pending !== null) this.#pending.endedAt = performance.now();
+    if (this.#pending === null) return;
+    this.#pending.endedAt = performance.now();
+    this.#tell("change");
   }
 
   /** What was to be said is not said. */
   withdraw() {
     if (this.#pending === null) return;
-    this.#pending.element.remove();
-    this.#turns = this.#turns.filter((view) => view !== this.#pending);
+    this.#remove(this.#pending);
     this.#pending = null;
+    this.#tell("change");
+  }
+
+  #remove(view) {
+    view.element.remove();
+    this.#turns = this.#turns.filter((each) => each !== view);
   }
 
   #add(said) {
@@ -135,9 +148,8 @@ export class Conversation extends EventTarget {
   #play({ turn, index }) {
     const view = this.#byNumber.get(turn);
     if (view === undefined || view.answer.isCut) return;
-    if (view.heardMs === null && view.endedAt !== null) {
-      const behindMs = (this.#nabra.output?.context.outputLatency ?? 0) * 1000;
-      view.heardMs = performance.now() - view.endedAt + behindMs;
+    if (view.heardAt === null) {
+      view.heardAt = performance.now() + (this.#nabra.output?.context.outputLatency ?? 0) * 1000;
       if (view.metrics !== null) this.#over(view);
     }
     this.#sounding = view;
@@ -154,8 +166,7 @@ export class Conversation extends EventTarget {
       // The gateway had sent all before the user broke in, so it had nothing left to interrupt.
       const lengthsMs = view.metrics.sentences.map((sentence) => sentence.audio_ms);
       if (lengthsMs.reduce((sum, ms) => sum + ms, 0) - playedMs > CUT_MS) {
-        view.answer.cutAfter(playedMs, lengthsMs);
-        this.#cut(view);
+        if (view.answer.cutAfter(playedMs, lengthsMs)) this.#cut(view);
       }
     }
     this.#become(this.activity === "speaking" ? null : this.activity);
@@ -164,15 +175,15 @@ export class Conversation extends EventTarget {
 
   #interrupt({ turn, heard_text: heardText }) {
     const view = this.#view(turn);
-    view.answer.cut(heardText);
-    view.forget();
     if (this.#running === view) this.#running = null;
     if (this.#sounding === view) this.#sounding = null;
-    this.#cut(view);
+    if (view.isEmpty) this.#remove(view);
+    else if (view.answer.cut(heardText) || view.metrics === null) this.#cut(view);
     this.#become(null);
   }
 
   #cut(view) {
+    view.forget();
     view.interrupted();
     announce(words("interrupted"));
   }

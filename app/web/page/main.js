@@ -6,7 +6,7 @@ import { Conversation } from "./conversation.js";
 import { find, make } from "./elements.js";
 import { language, toggleLanguage, translate, whenLanguageChanges, words } from "./language.js";
 import { showLevels } from "./meter.js";
-import { notice, settle } from "./notices.js";
+import { isShown, notice, settle } from "./notices.js";
 import { Panel } from "./panel.js";
 import { showConnection, StatusLine } from "./status.js";
 import { Talk } from "./talk.js";
@@ -115,8 +115,15 @@ async function unlock() {
 function tell({ code }) {
   if (code === "closed") return;
   if (code === "audio-locked") notice(code, { action: { label: "turn-sound-on", run: unlock } });
-  else if (OF_THE_CONNECTION.includes(code)) notice(code, { action: { label: "try-again", run: reconnect } });
+  else if (OF_THE_CONNECTION.includes(code)) tellOfConnection(code);
   else notice(code, { detail: "go-on-typing" });
+}
+
+/** The reason that came first is the reason: after it nobody is there to give another. */
+function tellOfConnection(code) {
+  if (code === "connection-lost" && OF_THE_CONNECTION.some(isShown)) return;
+  settle(...OF_THE_CONNECTION);
+  notice(code, { action: { label: "try-again", run: reconnect } });
 }
 
 function reconnect() {

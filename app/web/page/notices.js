@@ -19,6 +19,8 @@ export function notice(code, { action, detail } = {}) {
   if (news) announce(textOf(shown.get(code)));
 }
 
+export const isShown = (code) => shown.has(code);
+
 export function settle(...codes) {
   for (const code of codes) shown.delete(code);
   show();

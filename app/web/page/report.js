@@ -123,9 +123,10 @@ function way({ transport, connection }) {
 
 function table(turn, open) {
   const { metrics } = turn;
-  const { stt_ms: stt, agent_first_token_ms: first, agent_done_ms: done, total_ms: total } = metrics;
+  const { endpointing_ms: pause = null, stt_ms: stt, agent_first_token_ms: first, agent_done_ms: done, total_ms: total } = metrics;
   const rows = [
-    [words("row-stt"), stt === null ? null : 0, stt, ""],
+    [words("row-pause"), pause === null ? null : 0, pause, ""],
+    [words("row-stt"), stt === null ? null : (pause ?? 0), stt, ""],
     [words("agent-thinks"), stt ?? 0, first, ""],
     [words("agent-writes"), first, done, ""],
     ...metrics.sentences.flatMap((sentence) => sentence.attempt_log.map((attempt, at) => [

@@ -24,6 +24,7 @@ export class StatusLine {
     if (state === "opening") return "status-opening";
     if (state === "listening" && !isHandsFree) return "status-listening";
     if (this.#conversation.isListening) return "status-hearing";
+    if (this.#conversation.isWaiting) return "status-sent";
     const { activity } = this.#conversation;
     if (activity !== null) return `status-${activity}`;
     return isHandsFree ? "status-hands-free" : "status-idle";

@@ -8,8 +8,8 @@ export class TurnView {
   number = null;
   /** When the user had finished, by this browser's clock; null while that is not so. */
   endedAt = null;
-  /** From there to the first sound, as it was heard here. */
-  heardMs = null;
+  /** When its first sound was heard, by the same clock. */
+  heardAt = null;
   metrics = null;
   isOver = false;
   answer = new Answer();
@@ -25,6 +25,18 @@ export class TurnView {
     this.element = make("article", { class: "turn" }, this.#said, this.#reply);
     this.#chip.addEventListener("click", () => onselect(this));
     this.hear(said);
+  }
+
+  /** From the end of the user's words to the first sound, as it was heard here. */
+  get heardMs() {
+    if (this.heardAt === null || this.endedAt === null) return null;
+    // Hands-free the end is known after a pause, which the gateway has measured.
+    return this.heardAt - this.endedAt + (this.metrics?.endpointing_ms ?? 0);
+  }
+
+  /** Whether there is nothing to show: the user only paused for breath. */
+  get isEmpty() {
+    return this.said === "" && this.answer.text === "" && this.#mishaps.length === 0;
   }
 
   get said() {

@@ -18,9 +18,10 @@ export function outcomeOf(attempt) {
 
 /** What is drawn: rows of lanes of bars, `{kind, from, to}` in ms. */
 export function rowsOf({ metrics }) {
-  const { stt_ms: stt, agent_first_token_ms: first, agent_done_ms: done } = metrics;
+  const { endpointing_ms: pause = 0, stt_ms: stt, agent_first_token_ms: first, agent_done_ms: done } = metrics;
   const rows = [];
-  if (stt !== null) rows.push({ label: words("row-stt"), lanes: [[{ kind: "wait", from: 0, to: stt }]], at: stt });
+  if (pause) rows.push({ label: words("row-pause"), lanes: [[{ kind: "wait", from: 0, to: pause }]], at: pause });
+  if (stt !== null) rows.push({ label: words("row-stt"), lanes: [[{ kind: "work", from: pause ?? 0, to: stt }]], at: stt });
   const asked = stt ?? 0;
   if (first !== null || done !== null) {
     const end = done ?? metrics.total_ms;
@@ -65,12 +66,14 @@ export function waterfall(turn, width) {
     "aria-label": words("chart"),
   });
   svg.append(...ticks(scale, height));
+  for (const [kind, ms] of Object.entries({ sentence, sent, heard: turn.heardMs })) {
+    svg.append(...marker(kind, ms, scale, height));
+  }
   let top = TOP_PX;
   rows.forEach((row, at) => {
     svg.append(...drawRow(row, scale, top));
     top += heights[at];
   });
-  svg.append(...marker("sentence", sentence, scale, height), ...marker("sent", sent, scale, height), ...marker("heard", turn.heardMs, scale, height));
   return svg;
 }
 

@@ -8,6 +8,7 @@ export const REPORT_WORDS = {
   half: ["نصفها (p50)", "Half (p50)"],
   most: ["معظمها (p95)", "Most (p95)"],
   "turns-counted": ["الأدوار: {count}", "Turns: {count}"],
+  "row-pause": ["سكتة النهاية", "Closing pause"],
   "row-stt": ["السماع", "Hearing"],
   "row-agent": ["الوكيل", "Agent"],
   "row-sentence": ["الجملة {number}", "Sentence {number}"],
