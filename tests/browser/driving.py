@@ -1,13 +1,26 @@
 """The page that has nothing but the library, driven from here."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 from playwright.async_api import Page
+
+from app.settings import Settings
+from tests.gateway import running_gateway
 
 
 def address(endpoint: str, path: str = "") -> str:
     """Where the gateway of an endpoint serves a file."""
     return endpoint.replace("ws:", "http:").replace("/ws/agent/", f"/{path}")
+
+
+@asynccontextmanager
+async def served(page: Page, settings: Settings) -> AsyncIterator[str]:
+    """Run a gateway for a page, which leaves before the gateway does; gives the endpoint."""
+    async with running_gateway(settings) as endpoint:
+        yield endpoint
+        await page.goto("about:blank")
 
 
 async def open_library(page: Page, endpoint: str, **how: Any) -> str:

@@ -12,6 +12,7 @@ from app.audio import resample
 Samples = np.ndarray[Any, np.dtype[np.float32]]
 
 FRAME_S = 0.01
+AUDIBLE = 0.003  # -50 dB; the hum is never so faint
 
 
 @dataclass
@@ -22,13 +23,18 @@ class Heard:
     from_s: float
     samples: Samples
 
-    def loud_s(self, after_s: float = 0, *, threshold: float = 0.003) -> float:
+    def after(self, moment_s: float) -> "Heard":
+        """What came after a moment."""
+        begin = max(0, round((moment_s - self.from_s) * self.rate_hz))
+        return Heard(self.rate_hz, self.from_s + begin / self.rate_hz, self.samples[begin:])
+
+    def loud_s(self) -> float:
         """How long there was sound, in all."""
-        return float(np.count_nonzero(self._levels(after_s) > threshold)) * FRAME_S
+        return float(np.count_nonzero(self._levels() > AUDIBLE)) * FRAME_S
 
     def longest_hole_s(self) -> float:
         """The longest silence with sound on both sides."""
-        loud = np.flatnonzero(self._levels(0) > 0.003)
+        loud = np.flatnonzero(self._levels() > AUDIBLE)
         return float(np.max(np.diff(loud), initial=1) - 1) * FRAME_S
 
     def likeness(self, pcm: bytes, rate_hz: int) -> float:
@@ -42,12 +48,10 @@ class Heard:
         energy = float(np.dot(found, found)) * float(np.dot(wanted, wanted))
         return float(np.dot(found, wanted)) / energy**0.5 if energy else 0.0
 
-    def _levels(self, after_s: float) -> Samples:
-        """The effective level of each frame after a moment."""
-        begin = max(0, int((after_s - self.from_s) * self.rate_hz))
+    def _levels(self) -> Samples:
+        """The effective level of each frame."""
         size = int(FRAME_S * self.rate_hz)
-        rest = self.samples[begin:]
-        frames = rest[: len(rest) // size * size].reshape(-1, size)
+        frames = self.samples[: len(self.samples) // size * size].reshape(-1, size)
         return np.sqrt(np.mean(frames**2, axis=1))
 
 

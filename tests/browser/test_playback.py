@@ -46,6 +46,7 @@ async def test_an_answer_is_heard_whole_and_without_a_hole(
         assert started[1]["playedMs"] == pytest.approx(
             len(simulator.expected_audio(sentences[0])) / 32, abs=1
         )
+        await page.goto("about:blank")  # before the gateway goes
 
     async with asyncio.TaskGroup() as listeners:
         for transport, outputs in BY_TRANSPORT.items():
