@@ -251,7 +251,7 @@ export class Conversation extends EventTarget {
     this.#scrolledAt = performance.now();
     const spoken = this.#sounding?.answer.spokenElement;
     const box = find("conversation");
-    if (spoken) spoken.scrollIntoView({ block: "nearest" });
-    else box.scrollTop = box.scrollHeight;
+    box.scrollTop = box.scrollHeight;
+    spoken?.scrollIntoView({ block: "nearest" });
   }
 }

@@ -11,7 +11,12 @@ import { Panel } from "./panel.js";
 import { showConnection, StatusLine } from "./status.js";
 import { Talk } from "./talk.js";
 
-const SUGGESTIONS = 3;
+/** What the simulated agent has an answer to; it knows Arabic only. */
+const SUGGESTIONS = [
+  "السلام عليكم، أبغى أستعلم عن شحنة.",
+  "رقم البوليصة NQL.123، متى توصل؟",
+  "ممكن تغير العنوان إلى حي الياسمين؟",
+];
 
 const ABOUT = { simulates: { speech: false, agent: false }, workbench: false };
 
@@ -134,8 +139,6 @@ function reconnect() {
 function showSuggestions() {
   const box = find("suggestions");
   box.hidden = !about.simulates.agent || !find("start").hidden;
-  box.replaceChildren(...Array.from({ length: SUGGESTIONS }, (_, at) => {
-    const text = words(`suggestion-${at + 1}`);
-    return make("button", { class: "suggestion", type: "button", onclick: () => say(text) }, text);
-  }));
+  box.replaceChildren(...SUGGESTIONS.map((text) =>
+    make("button", { class: "suggestion", type: "button", lang: "ar", dir: "rtl", onclick: () => say(text) }, text)));
 }

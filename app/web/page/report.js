@@ -105,11 +105,20 @@ function verdict(turn) {
   if (count === 0) return make("p", { class: "verdict" });
   const kind = missing ? "not-whole" : faults ? "whole-repaired" : "all-whole";
   const values = { count: number(count), missing: number(missing), faults: number(faults) };
-  const failed = turn.metrics.sentences.flatMap(({ index, attempt_log: attempts }) =>
-    attempts.filter(({ fault }) => fault !== null).map((attempt) =>
-      make("li", {}, words("fault-in", { number: number(index + 1), transport: way(attempt), fault: faultText(attempt.fault) }))));
-  const list = failed.length ? [make("ul", { "aria-label": words("fault-list") }, ...failed)] : [];
+  const list = faults ? [make("ul", { "aria-label": words("fault-list") }, ...failures(turn).map((text) => make("li", {}, text)))] : [];
   return make("div", { class: `verdict ${kind}` }, make("p", {}, words(kind, values)), ...list);
+}
+
+/** A line for each failure; those that are alike share one. */
+function failures({ metrics }) {
+  const counts = new Map();
+  for (const { index, attempt_log: attempts } of metrics.sentences) {
+    for (const attempt of attempts.filter(({ fault }) => fault !== null)) {
+      const text = words("fault-in", { number: number(index + 1), transport: way(attempt), fault: faultText(attempt.fault) });
+      counts.set(text, (counts.get(text) ?? 0) + 1);
+    }
+  }
+  return Array.from(counts, ([text, count]) => (count > 1 ? `${text} ×${number(count)}` : text));
 }
 
 function faultText(code) {

@@ -121,7 +121,7 @@ function drawBar({ kind, from, to }, scale, y) {
 }
 
 function ticks(scale, height) {
-  const step = niceStep(scale.longestMs / 3);
+  const step = niceStep(scale.longestMs / 4);
   const parts = [];
   for (let ms = 0; ms <= scale.longestMs; ms += step) {
     const x = scale.x(ms);

@@ -35,7 +35,6 @@ export const REPORT_WORDS = {
   "by-websocket": ["بمقبس", "socket"],
   "by-rest": ["بـ REST", "REST"],
   "new-connection": ["اتصال جديد", "new connection"],
-  unspoken: ["لم تُنطق", "not spoken"],
   "all-whole": ["وصلت الجمل كلها كاملة ({count})، من أول محاولة.", "All {count} sentences came whole, at the first attempt."],
   "whole-repaired": ["وصلت الجمل كلها كاملة ({count})؛ المحاولات الفاشلة {faults}، ولم يسمعها أحد.", "All {count} sentences came whole. Failed attempts: {faults}, and nobody heard them."],
   "not-whole": ["الجمل: {count}، وما لم يُنطق منها أو قُطع: {missing}.", "Sentences: {count}. Not spoken, or broken off: {missing}."],

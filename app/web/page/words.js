@@ -15,13 +15,9 @@ export const WORDS = {
   ],
   simulated: [
     "هذه تجربة بلا مفتاح: المحاكي ينطق ويجيب، لكنه لا يسمع حقاً؛ فما «يسمعه» نصٌّ مكتوب مسبقاً.",
-    "This is a trial without a key: a simulator speaks and answers, but cannot hear. What it “hears” comes from a script.",
+    "This is a trial without a key: a simulator answers in Arabic, aloud, but cannot hear. What it “hears” comes from a script.",
   ],
   start: ["ابدأ المحادثة", "Start the conversation"],
-  ready: ["كل شيء جاهز. بماذا تبدأ؟", "All is ready. What will it be?"],
-  "suggestion-1": ["السلام عليكم، أبغى أستعلم عن شحنة.", "Hello, where is my parcel?"],
-  "suggestion-2": ["رقم البوليصة NQL.123، متى توصل؟", "Waybill NQL.123: when will it come?"],
-  "suggestion-3": ["ممكن تغير العنوان إلى حي الياسمين؟", "Can you change the address?"],
 
   "hands-free": ["بلا أزرار", "Hands-free"],
   talk: ["تحدّث", "Talk"],
