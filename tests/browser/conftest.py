@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, ConsoleMessage, Page, Response, async_playwright
+from playwright.async_api import Browser, ConsoleMessage, Page, async_playwright
 
 from app.api import page as page_api
 from app.simulator import Simulator, SimulatorConfig
@@ -67,12 +67,10 @@ class Watch:
         self.complaints: list[str] = []
         self.allowed: Callable[[str], bool] = lambda _: False
         """What a browser says by itself of a server that a test has taken away."""
-        self.loaded: list[Response] = []
 
     def page(self, page: Page) -> None:
         page.on("console", self._console)
         page.on("pageerror", lambda error: self.complaints.append(f"uncaught: {error}"))
-        page.on("response", lambda response: self.loaded.append(response))  # noqa: PLW0108 - it is marked
 
     def _console(self, message: ConsoleMessage) -> None:
         if message.type in ("error", "warning", "assert"):

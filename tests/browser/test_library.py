@@ -14,7 +14,7 @@ from app.simulator import Simulator
 from app.simulator import conversation as simulated
 from tests.gateway import ARABIC_WAV, settings_for
 
-from .driving import converse, served, told, until
+from .driving import converse, open_library, served, told, unlock, until
 from .listening import Heard, floats, listen
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -131,3 +131,75 @@ async def test_a_recording_is_answered(
         )
         await until(page, kind="playing")
     assert transcribed == [ARABIC_WAV[44:]]
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        ("NotAllowedError", "microphone-denied"),
+        ("NotFoundError", "no-microphone"),
+        ("NotReadableError", "microphone-busy"),
+    ],
+)
+async def test_why_there_is_no_microphone(
+    page: Page, simulator: Simulator, error: str, code: str
+) -> None:
+    async with served(page, settings_for(simulator)) as endpoint:
+        await converse(page, endpoint)
+        await page.evaluate(
+            "name => navigator.mediaDevices.getUserMedia ="
+            " () => Promise.reject(new DOMException('', name))",
+            error,
+        )
+        problem = await page.evaluate("nabra.startMicrophone().catch((problem) => problem.code)")
+        assert problem == code
+        assert not await page.evaluate("nabra.listening")
+
+
+async def test_a_device_that_goes_is_replaced(
+    page: Page, simulator: Simulator, microphone_file: Path
+) -> None:
+    """The headset is unplugged: what there is now takes over, or it is told that nothing is."""
+    hear(microphone_file, 20 * SILENCE)
+    async with served(page, settings_for(simulator)) as endpoint:
+        await converse(page, endpoint)
+        await page.evaluate(
+            """() => {
+              const open = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+              globalThis.opened = [];
+              navigator.mediaDevices.getUserMedia = async (wanted) => {
+                const stream = await open(wanted);
+                opened.push(stream.getAudioTracks()[0]);
+                return stream;
+              };
+            }"""
+        )
+        await page.evaluate("nabra.startMicrophone()")
+        await page.evaluate("opened[0].dispatchEvent(new Event('ended'))")
+        await page.wait_for_timeout(500)
+        assert await page.evaluate("opened.map((track) => track.readyState)") == ["ended", "live"]
+        assert await page.evaluate("nabra.listening")
+        await page.evaluate(
+            "() => { navigator.mediaDevices.getUserMedia ="
+            " () => Promise.reject(new DOMException('', 'NotFoundError')) }"
+        )
+        await page.evaluate("opened[1].dispatchEvent(new Event('ended'))")
+        await until(page, kind="problem", code="no-microphone")
+        assert not await page.evaluate("nabra.listening")
+
+
+async def test_without_a_gesture_it_says_that_it_may_not_sound(
+    page: Page, simulator: Simulator
+) -> None:
+    """The conversation goes on in writing, and by sound from the gesture on."""
+    async with served(page, settings_for(simulator)) as endpoint:
+        await open_library(page, endpoint)
+        await page.evaluate("nabra.connect()")
+        await page.evaluate("nabra.say('مرحبا')")
+        problem = await until(page, kind="problem")
+        assert (problem["code"], problem["recoverable"]) == ("audio-locked", True)
+        await until(page, kind="message", type="done")
+        assert len(await told(page, kind="problem")) == 1
+        await unlock(page)
+        await page.evaluate("nabra.say('مرحبا')")
+        await until(page, kind="playing", turn=2)
