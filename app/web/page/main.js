@@ -22,7 +22,11 @@ const ABOUT = { simulates: { speech: false, agent: false }, workbench: false };
 
 /** Without these one may type all the same. */
 const OF_THE_MICROPHONE = ["no-microphone", "microphone-denied", "microphone-busy", "no-hands-free"];
+const OF_THE_BROWSER = ["insecure-context", "unsupported-browser"];
 const OF_THE_CONNECTION = ["connection-lost", "server-draining", "too-busy", "refused"];
+
+/** Whether this browser has let us know that it will never sound here. */
+let isMute = false;
 
 const nabra = new Nabra({ options: { language: language() } });
 whenLanguageChanges(() => {
@@ -109,6 +113,7 @@ function interrupt() {
 
 /** Let the page sound; where that cannot be, say so, and go on in writing. */
 async function unlock() {
+  if (isMute) return;
   try {
     await nabra.unlock();
     settle("audio-locked");
@@ -118,7 +123,8 @@ async function unlock() {
 }
 
 function tell({ code }) {
-  if (code === "closed") return;
+  if (code === "closed" || (code === "audio-locked" && isMute)) return;
+  isMute ||= OF_THE_BROWSER.includes(code);
   if (code === "audio-locked") notice(code, { action: { label: "turn-sound-on", run: unlock } });
   else if (OF_THE_CONNECTION.includes(code)) tellOfConnection(code);
   else notice(code, { detail: "go-on-typing" });
