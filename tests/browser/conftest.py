@@ -18,6 +18,7 @@ from app.simulator import Simulator, SimulatorConfig
 HERE = Path(__file__).parent
 ANSWER = "أهلاً بك في ناقل إكسبرس. شحنتك في الطريق إليك الآن. تصل غداً."
 """Short, because it is played in real time, and yet of two requests to the provider."""
+BRIEF_ANSWER = "أهلاً وسهلاً بك، طلبك يصل غداً."
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 MISSING = "NO CHROMIUM WAS FOUND: THE BROWSER TESTS DID NOT RUN (apt-get install chromium)"
@@ -140,10 +141,24 @@ async def simulator() -> AsyncIterator[Simulator]:
 @in_one_loop
 async def agent() -> AsyncIterator[str]:
     """An agent that always answers `ANSWER`; gives its URL."""
+    async with answering(ANSWER) as url:
+        yield url
+
+
+@in_one_loop
+async def brief() -> AsyncIterator[dict[str, Any]]:
+    """Settings for an answer as short as can be, and yet of two requests to the provider."""
+    async with answering(BRIEF_ANSWER) as url:
+        yield {"agent_webhook_url": url, "first_chunk_min_chars": 10}
+
+
+@asynccontextmanager
+async def answering(text: str) -> AsyncIterator[str]:
+    """Run an agent that knows but one answer; gives its URL."""
+    body = text.encode()
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
-        body = ANSWER.encode()
         writer.write(
             b"HTTP/1.1 200 OK\r\ncontent-type: text/plain; charset=utf-8\r\n"
             b"connection: close\r\ncontent-length: %d\r\n\r\n%b" % (len(body), body)

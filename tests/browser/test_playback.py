@@ -23,7 +23,7 @@ BY_TRANSPORT: dict[str, list[dict[str, Any]]] = {
 
 
 async def test_an_answer_is_heard_whole_and_without_a_hole(
-    new_page: NewPage, simulator: Simulator, agent: str
+    new_page: NewPage, simulator: Simulator, brief: dict[str, Any]
 ) -> None:
     """What reaches the loudspeaker is what the provider made, in every framing and format."""
 
@@ -50,7 +50,7 @@ async def test_an_answer_is_heard_whole_and_without_a_hole(
 
     async with asyncio.TaskGroup() as listeners:
         for transport, outputs in BY_TRANSPORT.items():
-            listeners.create_task(_each(transport, outputs, listen_to, simulator, agent))
+            listeners.create_task(_each(transport, outputs, listen_to, simulator, brief))
 
 
 async def _each(
@@ -58,8 +58,8 @@ async def _each(
     outputs: list[dict[str, Any]],
     listen_to: Callable[[str, dict[str, Any]], Awaitable[None]],
     simulator: Simulator,
-    agent: str,
+    brief: dict[str, Any],
 ) -> None:
-    settings = settings_for(simulator, tts_transport=transport, agent_webhook_url=agent)
+    settings = settings_for(simulator, tts_transport=transport, **brief)
     async with running_gateway(settings) as endpoint:
         await asyncio.gather(*(listen_to(endpoint, output) for output in outputs))
