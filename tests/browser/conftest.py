@@ -1,8 +1,6 @@
 """A real browser: Debian's Chromium, its microphone fed from a file, its console watched."""
 
 import asyncio
-import os
-import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -15,23 +13,15 @@ from playwright.async_api import Browser, ConsoleMessage, Page, async_playwright
 from app.api import page as page_api
 from app.simulator import Simulator, SimulatorConfig
 
+from . import chromium
+
 HERE = Path(__file__).parent
 ANSWER = "أهلاً بك في ناقل إكسبرس. شحنتك في الطريق إليك الآن. تصل غداً."
 """Short, because it is played in real time, and yet of two requests to the provider."""
 BRIEF_ANSWER = "أهلاً وسهلاً بك، طلبك يصل غداً."
 
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
-MISSING = "NO CHROMIUM WAS FOUND: THE BROWSER TESTS DID NOT RUN (apt-get install chromium)"
-REQUIRED = os.environ.get("NABRA_REQUIRE_BROWSER") == "1"
 in_one_loop = pytest_asyncio.fixture(loop_scope="session")
 """There is one browser for all tests, and so one loop."""
-EXECUTABLE = next(filter(None, map(shutil.which, NAMES)), None)
-
-
-def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """Say it where nobody overlooks it."""
-    if EXECUTABLE is None:
-        terminalreporter.write_line(MISSING, red=True, bold=True)
 
 
 @pytest.fixture(scope="session")
@@ -42,15 +32,14 @@ def microphone_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def browser(microphone_file: Path) -> AsyncIterator[Browser]:
-    if EXECUTABLE is None:
-        if REQUIRED:
-            pytest.fail(MISSING)
-        pytest.skip(MISSING)
+    if chromium.EXECUTABLE is None:
+        (pytest.fail if chromium.IS_REQUIRED else pytest.skip)(chromium.MISSING)
     async with async_playwright() as playwright:
         running = await playwright.chromium.launch(
-            executable_path=EXECUTABLE,
+            executable_path=chromium.EXECUTABLE,
             args=[
                 "--no-sandbox",
+                "--disable-dev-shm-usage",  # containers have little of it
                 "--use-fake-device-for-media-stream",
                 "--use-fake-ui-for-media-stream",
                 f"--use-file-for-fake-audio-capture={microphone_file}%noloop",

@@ -204,7 +204,7 @@ async def test_answers_are_whole_though_the_provider_truncates(
         assert heard.longest_hole_s() == 0
         [done] = of_type(events, "done")
         faults = [sentence["faults"] for sentence in done["metrics"]["sentences"]]
-        assert ["incomplete-audio"] in faults
+        assert any("incomplete-audio" in each for each in faults)
 
 
 async def test_the_page_recovers_from_a_restart(
