@@ -53,7 +53,7 @@ whenLanguageChanges(() => {
 
 find("language").addEventListener("click", () => {
   toggleLanguage();
-  if (nabra.state !== "closed") nabra.configure({ language: language() }).catch(() => {});
+  nabra.configure({ language: language() }).catch(() => {}); // it speaks as it did
 });
 
 find("start").addEventListener("click", async () => {

@@ -69,7 +69,7 @@ export class Report {
       onclick: () => this.select(this.#turns[at + by]),
     }, icon("next"));
     const title = words("turn-number", { number: number(at + 1) });
-    return make("div", { class: "heading" }, make("h3", { dir: "auto" }, make("b", {}, title), turn.said ? `: ${turn.said}` : ""), step(-1, "earlier"), step(1, "later"));
+    return make("div", { class: "heading" }, make("h3", {}, make("b", {}, title), ...(turn.said ? [": ", make("bdi", {}, turn.said)] : [])), step(-1, "earlier"), step(1, "later"));
   }
 }
 

@@ -166,7 +166,7 @@ export class Talk extends EventTarget {
 
   #show() {
     this.#button.setAttribute("aria-pressed", String(this.state !== "off"));
-    this.#button.setAttribute("aria-label", words(this.state === "off" ? "talk" : "stop-listening"));
+    this.#button.setAttribute("aria-label", words("talk"));
     this.dispatchEvent(new Event("change"));
   }
 }

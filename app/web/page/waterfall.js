@@ -10,6 +10,9 @@ const GAP_PX = 4;
 const ROW_GAP_PX = 13;
 const TOP_PX = 22;
 
+/** A turn that was over in no time is not drawn as if it had taken long. */
+const SHORTEST_MS = 100;
+
 /** Attempts of one kind of outcome look alike, in the chart, in its key and in the table. */
 export function outcomeOf(attempt) {
   if (attempt.fault !== null) return "fault";
@@ -54,7 +57,7 @@ export function waterfall(turn, width) {
   const rows = rowsOf(turn);
   const { first_sentence_ms: sentence, first_audio_ms: sent, total_ms: total } = turn.metrics;
   const ends = rows.map((row) => row.at).filter(Number.isFinite);
-  const scale = new Scale(Math.max(total, turn.heardMs ?? 0, ...ends, 1), width);
+  const scale = new Scale(Math.max(total, turn.heardMs ?? 0, ...ends, SHORTEST_MS), width);
   const heights = rows.map((row) => Math.max(1, row.lanes.length) * (LANE_PX + GAP_PX) + ROW_GAP_PX);
   const height = TOP_PX + heights.reduce((sum, each) => sum + each, 0);
   const svg = draw("svg", {
