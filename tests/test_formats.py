@@ -157,6 +157,17 @@ async def test_an_end_without_audio_is_told(simulator: Simulator) -> None:
         assert (await caller.next())["code"] == "empty-audio"
 
 
+async def test_what_was_streamed_is_forgotten_by_naming_the_input_again(
+    simulator: Simulator,
+) -> None:
+    async with running_gateway(settings_for(simulator)) as url, calling(url) as caller:
+        await configure(caller, input={"sample_rate": 16000})
+        await caller.socket.send(SPEECH)
+        await configure(caller, input={"sample_rate": 16000})
+        await caller.send({"type": "audio_end"})
+        assert (await caller.next())["code"] == "empty-audio"
+
+
 async def test_audio_that_comes_during_an_answer_belongs_to_the_next_utterance(
     simulator: Simulator,
 ) -> None:

@@ -25,13 +25,13 @@ class Microphone:
         """
         if format != self._format:
             self._format = format
-            self._reset()
+            self.forget()
         if self._full:
             return
         self._audio += self._aligner.feed(data)
         too_long = self._format.duration_ms(len(self._audio)) > self._max_s * 1000
         if too_long or len(self._audio) > self._max_bytes:
-            self._reset()
+            self.forget()
             self._full = True
             raise errors.UtteranceTooLongError(
                 f"more than {self._max_bytes} bytes or {self._max_s:g} s"
@@ -43,7 +43,7 @@ class Microphone:
         Raises `EmptyAudioError`.
         """
         audio, full = bytes(self._audio), self._full
-        self._reset()
+        self.forget()
         if full:
             return None
         if not audio:
@@ -51,7 +51,8 @@ class Microphone:
         pcm = decode_mulaw(audio) if self._format.encoding == "mulaw" else audio
         return wav(pcm, AudioFormat("pcm_s16le", self._format.sample_rate_hz))
 
-    def _reset(self) -> None:
+    def forget(self) -> None:
+        """Drop what was heard of an utterance that is not to be one."""
         self._audio = bytearray()
         self._aligner = SampleAligner(self._format.bytes_per_sample)
         self._full = False

@@ -1,5 +1,6 @@
 """The page at `/` and the files it is made of, under a policy that lets nothing else in."""
 
+import gzip
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
@@ -38,6 +39,7 @@ HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     # Asked for each time and answered by a 304: the page and its modules never disagree.
     "Cache-Control": "no-cache",
+    "Vary": "Accept-Encoding",
 }
 
 
@@ -46,22 +48,28 @@ class Asset:
     """One file, as it was when the process started."""
 
     body: bytes
+    packed: bytes
     media_type: str
     etag: str
+    """Weak: it stands for both forms of the body."""
 
     @classmethod
     def read(cls, path: Path) -> "Asset":
         """Read it into memory."""
         body = path.read_bytes()
         digest = blake2b(body, digest_size=12).hexdigest()
-        return cls(body, MEDIA_TYPES[path.suffix], f'"{digest}"')
+        packed = gzip.compress(body, mtime=0)
+        return cls(body, packed, MEDIA_TYPES[path.suffix], f'W/"{digest}"')
 
     def answer(self, request: Request) -> Response:
         """Answer a request, with nothing if the browser has it."""
         headers = {**HEADERS, "ETag": self.etag}
         known = request.headers.get("if-none-match", "")
-        if self.etag in (tag.strip().removeprefix("W/") for tag in known.split(",")):
+        if self.etag in (tag.strip() for tag in known.split(",")):
             return Response(status_code=304, headers=headers)
+        if "gzip" in request.headers.get("accept-encoding", ""):
+            headers["Content-Encoding"] = "gzip"
+            return Response(self.packed, headers=headers, media_type=self.media_type)
         return Response(self.body, headers=headers, media_type=self.media_type)
 
 

@@ -113,6 +113,8 @@ class Conversation:
                 await self._session.listen(configuration.input)
             else:
                 self._session.stop_listening()
+        if message.input is not None:
+            self._microphone.forget()
         self._outbox.configuration = configuration
         self._session.style = configuration.style
         await self._outbox.send(configuration.configured_message())

@@ -8,7 +8,7 @@ const STABLE_MS = 5000;
 
 /** Silence after which the server is asked whether it is there; and how long it may take to say. */
 const HEARTBEAT_MS = 20000;
-const PONG_MS = 5000;
+const PONG_MS = 3000;
 const PROBE_MS = 4000;
 
 const BY_CLOSE_CODE = {

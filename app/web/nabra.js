@@ -158,14 +158,17 @@ export class Nabra extends EventTarget {
   /**
    * Turn the microphone off.
    *
-   * @param {{send?: boolean}} [how] `send`: what was streamed is an utterance to be answered
+   * @param {{send?: boolean}} [how] `send`: what was streamed is an utterance to be answered;
+   *   else it is forgotten
    */
   async stopMicrophone({ send = true } = {}) {
     if (!this.listening) return;
     await this.#microphone.stop();
     this.level = 0;
     this.#emitLevel();
-    if (send && this.#streamed > 0) this.#send({ type: "audio_end" });
+    if (this.#streamed === 0) return;
+    if (send) this.#send({ type: "audio_end" });
+    else this.configure({ input: MICROPHONE }).catch(() => {}); // the server forgets by that
   }
 
   /** Say it by text; tells whether there was a connection to send it by. */

@@ -93,11 +93,12 @@ class Playback extends AudioWorkletProcessor {
     if (this.#holding) return this.#faded();
     const chunk = this.#queue[0];
     if (this.#offset === 0) this.#enter(chunk);
-    const sample = chunk.samples[this.#offset++];
+    const stepMs = 1000 / this.#rate;
+    this.#playedMs += stepMs;
+    this.#gain = Math.min(1, this.#gain + stepMs / RAMP_MS);
+    const sample = (this.#last = chunk.samples[this.#offset++] * this.#gain);
     if (this.#offset === chunk.samples.length) this.#leave(chunk);
-    this.#playedMs += 1000 / this.#rate;
-    this.#gain = Math.min(1, this.#gain + 1000 / this.#rate / RAMP_MS);
-    return (this.#last = sample * this.#gain);
+    return sample;
   };
 
   #enter(chunk) {

@@ -13,6 +13,9 @@ from app.api import page
 ASSETS = page.read_assets()
 LARGEST_FIRST_LOAD = 100_000
 
+NAMES_AT_ONCE = r'(?:from |^import |src=|href=)"([^"#]+)"'
+NAMES = r'(?:from |^import |import\(|src=|href=)"([^"#]+)"'
+
 
 @pytest.fixture
 async def browser() -> AsyncIterator[httpx.AsyncClient]:
@@ -47,10 +50,20 @@ async def test_a_browser_that_has_a_file_is_told_so_and_nothing_more(
 ) -> None:
     first = await browser.get("/")
     assert first.headers["cache-control"] == "no-cache"
-    again = await browser.get("/", headers={"If-None-Match": f'"other", W/{first.headers["etag"]}'})
+    again = await browser.get("/", headers={"If-None-Match": f'"other", {first.headers["etag"]}'})
     assert (again.status_code, again.content) == (304, b"")
     assert again.headers["content-security-policy"] == first.headers["content-security-policy"]
     assert (await browser.get("/", headers={"If-None-Match": '"other"'})).status_code == 200
+
+
+async def test_files_are_packed_for_those_who_can_unpack(browser: httpx.AsyncClient) -> None:
+    packed = await browser.get("/", headers={"Accept-Encoding": "gzip"})
+    plain = await browser.get("/", headers={"Accept-Encoding": "identity"})
+    assert packed.headers["content-encoding"] == "gzip"
+    assert "content-encoding" not in plain.headers
+    assert int(packed.headers["content-length"]) < int(plain.headers["content-length"])
+    assert packed.content == plain.content
+    assert packed.headers["vary"] == "Accept-Encoding"
 
 
 def test_a_changed_file_has_another_tag(tmp_path: Path) -> None:
@@ -77,10 +90,10 @@ async def test_files_are_only_read(browser: httpx.AsyncClient, method: str) -> N
 def test_all_that_the_page_names_is_there() -> None:
     """Modules, styles and icons are files of ours, and none is fetched from elsewhere."""
     named = set()
-    for name, asset in ASSETS.items():
+    for name in ASSETS:
         folder = (page.WEB / name).parent
-        text = asset.body.decode()
-        for target in re.findall(r'(?:from|import|src=|href=)\s*\(?"([^"#]+)"', text):
+        found = re.findall(NAMES, text(name), re.MULTILINE)
+        for target in found:
             assert "//" not in target, f"{name} names {target}"
             named.add((folder / target.lstrip("/")).resolve().relative_to(page.WEB).as_posix())
     assert named
@@ -88,10 +101,24 @@ def test_all_that_the_page_names_is_there() -> None:
 
 
 def test_the_page_needs_no_exception_from_its_policy() -> None:
-    html = ASSETS["index.html"].body.decode()
+    html = text("index.html")
     assert not re.findall(r"\s(?:style|on[a-z]+)=", html)
     assert not re.findall(r"<style|<script(?![^>]*src=)", html)
 
 
 def test_the_first_load_is_small() -> None:
-    assert sum(len(asset.body) for asset in ASSETS.values()) < LARGEST_FIRST_LOAD
+    """The page, all that it names, and the modules that these import, before anyone begins."""
+    waiting, loaded = ["index.html"], set[str]()
+    while waiting:
+        if (name := waiting.pop()) in loaded:
+            continue
+        loaded.add(name)
+        folder = (page.WEB / name).parent
+        named = re.findall(NAMES_AT_ONCE, text(name), re.MULTILINE)
+        waiting += [(folder / each).resolve().relative_to(page.WEB).as_posix() for each in named]
+    assert "page/conversation.js" in loaded
+    assert sum(len(ASSETS[name].body) for name in loaded) < LARGEST_FIRST_LOAD
+
+
+def text(name: str) -> str:
+    return ASSETS[name].body.decode()

@@ -1,0 +1,183 @@
+/** The workbench: break the simulated provider, and hear that the gateway does not care. */
+
+import { find, make } from "./elements.js";
+import { learn, number, seconds, whenLanguageChanges, words } from "./language.js";
+import { wholeness } from "./statistics.js";
+import { BENCH_WORDS } from "./words-bench.js";
+
+learn(BENCH_WORDS);
+
+const SPEECH = ["truncated", "drop", "stall", "late_frames", "rate_limited", "unavailable", "provider_error"];
+const AGENT = ["agent_cut", "agent_slow", "agent_error", "agent_empty"];
+
+const SHARES = { never: 0, tenth: 0.1, third: 0.34, often: 0.5, always: 1 };
+
+const THROTTLE = { limit: 4, window_s: 20 };
+
+const PROFILES = ["instant", "fast", "seed"];
+
+/** What can be set of the timing: the longest, and the steps. */
+const TIMES = {
+  stt_ms: [5000, 50],
+  agent_first_token_ms: [5000, 50],
+  first_audio_ms: [2000, 20],
+  realtime_factor: [20, 1],
+};
+
+/** How long a slider may rest before it is sent. */
+const SETTLE_MS = 150;
+
+export class Workbench {
+  #root = find("workbench");
+  #about;
+  #nabra;
+  #turns;
+  #state = null;
+  #session = { transport: "", transports: [] };
+  #problem = null;
+  #timer;
+
+  /** @param {() => TurnView[]} turns those that are over */
+  constructor(nabra, about, turns) {
+    this.#nabra = nabra;
+    this.#about = about;
+    this.#turns = turns;
+    for (const type of ["session", "configured"]) {
+      nabra.addEventListener(type, ({ detail }) => this.#choices(detail));
+    }
+    if (about.workbench) this.refresh();
+    whenLanguageChanges(() => this.#show());
+  }
+
+  /** Ask how things stand: faults have struck meanwhile. */
+  async refresh() {
+    if (this.#about.workbench) await this.#ask();
+  }
+
+  async #ask(change) {
+    this.#problem = null;
+    try {
+      const response = await fetch("/workbench", change && {
+        method: "PATCH",
+        headers: { "Content-Type": "application/json" },
+        body: JSON.stringify(change),
+      });
+      const answer = await response.json();
+      if (response.ok) this.#state = answer;
+      else this.#problem = ["bench-refused", { message: answer.message }];
+    } catch {
+      this.#problem = ["bench-gone"];
+    }
+    this.#show();
+  }
+
+  #choices({ transport, transports }) {
+    if (transports === undefined) return; // a gateway that is older than this page
+    this.#session = { transport, transports };
+    this.#show();
+  }
+
+  #show() {
+    const parts = this.#transports();
+    find("tab-workbench").hidden = !this.#about.workbench && parts.length === 0;
+    if (this.#about.workbench && this.#state !== null) parts.unshift(...this.#simulator());
+    if (this.#problem !== null) parts.unshift(make("p", { class: "notice", role: "alert" }, words(...this.#problem)));
+    const focused = document.activeElement?.id;
+    this.#root.replaceChildren(...parts);
+    if (focused) find(focused)?.focus();
+  }
+
+  #simulator() {
+    const { simulates } = this.#about;
+    return [
+      make("p", { class: "aside" }, words("bench-text")),
+      this.#score(),
+      ...(simulates.speech ? [group("faults-speech", ...SPEECH.map((name) => this.#fault(name)), this.#throttle())] : []),
+      ...(simulates.agent ? [group("faults-agent", ...AGENT.map((name) => this.#fault(name)))] : []),
+      make("button", { id: "mend", class: "small", type: "button", onclick: () => this.#mend() }, words("bench-mend")),
+      group("timing", this.#profiles(), ...Object.keys(TIMES).map((name) => this.#time(name))),
+    ];
+  }
+
+  #score() {
+    const struck = Object.values(this.#state.stats.faults).reduce((sum, count) => sum + count, 0);
+    const { count, missing } = wholeness(this.#turns());
+    const values = { struck, heard: count, whole: count - missing };
+    for (const name of Object.keys(values)) values[name] = number(values[name]);
+    return make("p", { class: "verdict", id: "score" }, words("bench-score", values));
+  }
+
+  #fault(name) {
+    const id = `fault-${name}`;
+    const share = this.#state.config.faults[name]?.probability ?? 0;
+    const known = Object.values(SHARES).includes(share);
+    const option = (label, value) => make("option", { value, selected: value === share }, label);
+    const options = Object.entries(SHARES).map(([label, value]) => option(words(label), value));
+    if (!known) options.push(option(words("other-share", { percent: number(share * 100) }), share));
+    const select = make("select", {
+      id,
+      class: share > 0 ? "on" : "",
+      onchange: ({ target }) => this.#ask({ faults: { [name]: Number(target.value) || null } }),
+    }, ...options);
+    return make("div", { class: "line" }, make("label", { for: id }, words(`sim-${name}`)), select);
+  }
+
+  #throttle() {
+    const input = make("input", {
+      id: "throttle",
+      type: "checkbox",
+      role: "switch",
+      checked: this.#state.config.throttle !== null,
+      onchange: ({ target }) => this.#ask({ throttle: target.checked ? THROTTLE : null }),
+    });
+    return make("label", { class: "switch line" }, make("span", {}, words("sim-throttle")), input, make("span", { class: "track" }));
+  }
+
+  #mend() {
+    const faults = Object.fromEntries(Object.keys(this.#state.config.faults).map((name) => [name, null]));
+    this.#ask({ faults, throttle: null });
+  }
+
+  #profiles() {
+    const { profile, timing } = this.#state.config;
+    const own = Object.fromEntries(Object.keys(timing).map((name) => [name, null]));
+    return choice("profile", PROFILES, profile, (name) => this.#ask({ profile: name, timing: own }));
+  }
+
+  #time(name) {
+    const id = `time-${name}`;
+    const [max, step] = TIMES[name];
+    const shown = (value) => (name === "realtime_factor" ? words("times", { value: number(value) }) : seconds(value));
+    const output = make("output", { for: id }, shown(this.#state.timing[name]));
+    const input = make("input", { id, type: "range", min: 0, max, step, value: this.#state.timing[name] });
+    input.addEventListener("input", () => {
+      output.value = shown(input.value);
+      input.setAttribute("aria-valuetext", output.value);
+      clearTimeout(this.#timer);
+      this.#timer = setTimeout(() => this.#ask({ timing: { [name]: Number(input.value) } }), SETTLE_MS);
+    });
+    return make("div", { class: "line" }, make("label", { for: id }, words(`time-${name}`)), input, output);
+  }
+
+  #transports() {
+    const { transport, transports } = this.#session;
+    if (transports.length === 0) return [];
+    return [group("bench-transport", choice("transport", transports, transport, (name) => {
+      this.#nabra.configure({ transport: name }).catch(({ message }) => {
+        this.#problem = ["bench-refused", { message }];
+        this.#show();
+      });
+    }))];
+  }
+}
+
+function group(title, ...children) {
+  return make("fieldset", {}, make("legend", {}, words(title)), ...children);
+}
+
+/** One of a few, all in sight. */
+function choice(kind, names, chosen, onchoose) {
+  return make("div", { class: "choice" }, ...names.map((name) => make("label", {},
+    make("input", { id: `${kind}-${name}`, type: "radio", name: kind, value: name, checked: name === chosen, onchange: () => onchoose(name) }),
+    make("span", {}, words(`${kind}-${name}`)))));
+}

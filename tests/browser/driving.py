@@ -1,0 +1,59 @@
+"""The page that has nothing but the library, driven from here."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from playwright.async_api import Page
+
+from app.settings import Settings
+from tests.gateway import running_gateway
+
+
+def address(endpoint: str, path: str = "") -> str:
+    """Where the gateway of an endpoint serves a file."""
+    return endpoint.replace("ws:", "http:").replace("/ws/agent/", f"/{path}")
+
+
+@asynccontextmanager
+async def served(page: Page, settings: Settings) -> AsyncIterator[str]:
+    """Run a gateway for a page, which leaves before the gateway does; gives the endpoint."""
+    async with running_gateway(settings) as endpoint:
+        yield endpoint
+        await page.goto("about:blank")
+
+
+async def open_library(page: Page, endpoint: str, **how: Any) -> str:
+    """Load the page, and make a client; gives its session id."""
+    await page.goto(address(endpoint, "library.html"))
+    session_id: str = await page.evaluate("how => start(how)", how)
+    return session_id
+
+
+async def unlock(page: Page) -> None:
+    """Click, which lets the page sound, and hear that it can be listened to."""
+    await page.click("button")
+    await page.evaluate("unlocked")
+    await page.evaluate("heard.ready")
+
+
+async def converse(page: Page, endpoint: str, **how: Any) -> str:
+    """Load the page, let it sound, and connect."""
+    session_id = await open_library(page, endpoint, **how)
+    await unlock(page)
+    await page.evaluate("nabra.connect()")
+    return session_id
+
+
+async def until(page: Page, from_: int = 0, **wanted: Any) -> dict[str, Any]:
+    """Wait for the first thing told, from that one on, that has these fields."""
+    found: dict[str, Any] = await page.evaluate(
+        "([wanted, from]) => until(wanted, from)", [wanted, from_]
+    )
+    return found
+
+
+async def told(page: Page, **wanted: Any) -> list[dict[str, Any]]:
+    """Everything told so far that has these fields."""
+    everything: list[dict[str, Any]] = await page.evaluate("told")
+    return [one for one in everything if wanted.items() <= one.items()]

@@ -1,0 +1,133 @@
+"""The client library in a conversation: speaking, interrupting, losing the server, problems."""
+
+import base64
+import io
+import wave
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.async_api import Page
+
+from app.audio import PCM16_16K, wav
+from app.simulator import Simulator
+from app.simulator import conversation as simulated
+from tests.gateway import ARABIC_WAV, settings_for
+
+from .driving import converse, served, told, until
+from .listening import Heard, floats, listen
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+SPEECH = ARABIC_WAV[44 : 44 + 2 * 24000]
+"""A second and a half of it."""
+SILENCE = bytes(2 * 16000)
+
+
+def hear(microphone: Path, pcm: bytes) -> None:
+    """Let the microphone hear this from when it is opened next."""
+    microphone.write_bytes(wav(pcm, PCM16_16K))
+
+
+async def test_an_interruption_is_silent_in_50_ms_and_reports_what_was_played(
+    page: Page, simulator: Simulator
+) -> None:
+    async with served(page, settings_for(simulator)) as endpoint:
+        await converse(page, endpoint)
+        await page.evaluate("nabra.say('مرحبا')")
+        await until(page, kind="playing")
+        await page.wait_for_timeout(400)
+        now_s = await page.evaluate("(nabra.interrupt(), heard.now())")
+        idle = await until(page, kind="idle")
+        await page.wait_for_timeout(300)
+        heard = await listen(page)
+        assert 300 < idle["playedMs"] < 1500
+        assert heard.loud_s() == pytest.approx(idle["playedMs"] / 1000, abs=0.05)
+        assert heard.after(now_s + 0.05).loud_s() == 0
+
+
+async def test_what_is_said_over_an_answer_silences_it(page: Page, simulator: Simulator) -> None:
+    """The sound of the old turn does not reach into the new one."""
+    async with served(page, settings_for(simulator)) as endpoint:
+        await converse(page, endpoint)
+        await page.evaluate("nabra.say('مرحبا')")
+        await until(page, kind="playing", turn=1)
+        now_s = await page.evaluate("(nabra.say('وعليكم السلام'), heard.now())")
+        await until(page, kind="playing", turn=2)
+        begun_s = await page.evaluate("heard.now()")
+        await page.wait_for_timeout(500)
+        heard = await listen(page)
+        [first] = await told(page, kind="message", type="sentence", turn=2, index=0)
+        spoken = simulator.expected_audio(first["text"])[: int(0.3 * 32000)]
+        after = Heard(
+            heard.rate_hz, now_s, heard.samples[int((now_s - heard.from_s) * heard.rate_hz) :]
+        )
+        assert after.likeness(spoken, 16000) > 0.99
+        assert begun_s - now_s < 1.5
+        assert {one["turn"] for one in await told(page, kind="idle")} == {1}
+
+
+@pytest.fixture
+def transcribed(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
+    """The recordings that reach the provider's speech-to-text, as PCM16."""
+    recordings: list[bytes] = []
+    judge = simulated.is_speech
+
+    def record(payload: Any) -> bool:
+        with wave.open(io.BytesIO(base64.b64decode(payload["audioBase64"]))) as recording:
+            recordings.append(recording.readframes(recording.getnframes()))
+        return judge(payload)
+
+    monkeypatch.setattr(simulated, "is_speech", record)
+    return recordings
+
+
+async def test_the_microphone_is_heard_by_the_provider(
+    page: Page, simulator: Simulator, microphone_file: Path, transcribed: list[bytes]
+) -> None:
+    """Hold, speak, release: what was said comes through, and not what was called off before."""
+    hear(microphone_file, SILENCE + SPEECH + 3 * SILENCE)
+    async with served(page, settings_for(simulator)) as endpoint:
+        await converse(page, endpoint)
+        await page.evaluate("nabra.startMicrophone()")
+        assert await page.evaluate("nabra.listening")
+        await page.wait_for_timeout(500)
+        await page.evaluate("nabra.stopMicrophone({ send: false })")
+        await page.evaluate("nabra.startMicrophone()")
+        await page.wait_for_timeout(2600)
+        await page.evaluate("nabra.stopMicrophone()")
+        await until(page, kind="message", type="transcription")
+        await until(page, kind="playing")
+        assert max(one["input"] for one in await told(page, kind="level")) > 0.05
+    [recording] = transcribed
+    assert len(recording) / 32000 == pytest.approx(2.6, abs=0.5)
+    # not the same to the last bit: the browser takes away noise and echo, and evens the level
+    assert Heard(16000, 0, floats(recording)).likeness(SPEECH, 16000) > 0.6
+
+
+async def test_a_tap_that_is_too_short_to_listen_sends_nothing(
+    page: Page, simulator: Simulator, microphone_file: Path
+) -> None:
+    hear(microphone_file, SILENCE)
+    async with served(page, settings_for(simulator)) as endpoint:
+        await converse(page, endpoint)
+        await page.evaluate(
+            "Promise.all([nabra.startMicrophone(), nabra.stopMicrophone({ send: true })])"
+        )
+        assert not await page.evaluate("nabra.listening")
+        await page.evaluate("nabra.say('مرحبا')")
+        await until(page, kind="message", type="status", code="thinking")
+        assert await told(page, kind="message", type="error") == []
+
+
+async def test_a_recording_is_answered(
+    page: Page, simulator: Simulator, transcribed: list[bytes]
+) -> None:
+    async with served(page, settings_for(simulator)) as endpoint:
+        await converse(page, endpoint)
+        await page.evaluate(
+            "text => nabra.sendRecording(Uint8Array.from(atob(text), (c) => c.charCodeAt(0)))",
+            base64.b64encode(ARABIC_WAV).decode(),
+        )
+        await until(page, kind="playing")
+    assert transcribed == [ARABIC_WAV[44:]]
