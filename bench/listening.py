@@ -3,13 +3,15 @@
 import asyncio
 import json
 import time
+from collections.abc import Sequence
 
 from websockets.asyncio.client import ClientConnection
 
 from app.audio import PCM16_16K
 from app.listening.endpointer import EndpointerLimits
 from app.listening.listener import open_listener
-from bench.harness import Event, caller, gateway, show
+from bench.harness import Event, caller, gateway
+from bench.results import Cell, Result, Table
 from tests.voices import Scene, noise
 
 FRAME_S = 0.02
@@ -50,9 +52,9 @@ async def events_while(
     return events
 
 
-async def borders(url: str, snr_db: float | None) -> list[tuple[object, ...]]:
+async def borders(url: str, snr_db: float | None) -> list[Sequence[Cell]]:
     """Speak three lines and cough between; compare where the gateway heard them."""
-    rows: list[tuple[object, ...]] = []
+    rows: list[Sequence[Cell]] = []
     for line in LINES:
         scene = Scene().pause(500).cough(200).pause(700).speak(line).pause(900)
         scene = scene if snr_db is None else scene.noisy(snr_db)
@@ -67,7 +69,7 @@ async def borders(url: str, snr_db: float | None) -> list[tuple[object, ...]]:
     return rows
 
 
-async def interruption(url: str) -> tuple[object, ...]:
+async def interruption(url: str) -> Sequence[Cell]:
     """Speak over an answer; take the time between speech and silence."""
     scene = Scene().pause(300).speak(OBJECTION).pause(900)
     async with caller(url) as socket:
@@ -104,29 +106,41 @@ async def longest_call_ms(audio: bytes) -> float:
     return sorted(took)[len(took) * 99 // 100] * 1000
 
 
-async def run() -> None:
+async def run() -> Result:
     """Three lines in quiet and in noise, five interruptions, and the cost of a minute."""
     async with gateway(SIMULATOR_PROFILE="fast") as url:
         rows = await borders(url, None) + await borders(url, 20)
         stops = [await interruption(url) for _ in range(5)]
-    show(
-        "Hands-free at real-time pace, a cough before each line",
-        ("room", "utterances", "begin, ms off", "end, ms off"),
-        rows,
-    )
-    show(
-        "Speaking over an answer",
-        ("speech to speech_started ms", "last byte of the answer after speech_started ms"),
-        stops,
-    )
-    speech = Scene().speak(*LINES * 6).pcm()
     sounds = {
         "silence": bytes(60 * PCM16_16K.bytes_per_second),
         "a quiet room": noise(60_000, deviation=30),
-        "speech": speech,
+        "speech": Scene().speak(*LINES * 6).pcm(),
     }
-    show(
-        "CPU of listening, ms per second of audio",
-        ("sound", "CPU ms", "p99 of a 20 ms frame, ms"),
-        [(name, await cost(audio), await longest_call_ms(audio)) for name, audio in sounds.items()],
+    costs = [
+        (name, await cost(audio), await longest_call_ms(audio)) for name, audio in sounds.items()
+    ]
+    return Result(
+        "listening",
+        [
+            Table(
+                "Borders of utterances at real-time pace",
+                ("room", "utterances", "begin, ms off", "end, ms off"),
+                rows,
+                "A cough of 200 ms before each line is no utterance.",
+            ),
+            Table(
+                "Speaking over an answer",
+                (
+                    "speech to speech_started ms",
+                    "last byte of the answer after speech_started ms",
+                ),
+                stops,
+                "BARGE_IN_MIN_SPEECH_MS is 400.",
+            ),
+            Table(
+                "CPU of listening, ms per second of audio",
+                ("sound", "CPU ms", "p99 of a 20 ms frame ms"),
+                costs,
+            ),
+        ],
     )

@@ -26,7 +26,8 @@ class WebSocketTransport(TTSTransport):
     `first_audio_timeout_s` bounds the wait for the first audio, `stall_timeout_s` each silence
     after it, `linger_s` the wait for audio that comes after the end. `patience_s` bounds the wait
     for a socket; without it the pool's own limit does. Unless it `may_open`, a request takes a
-    socket that is there, or none. A sentence that is made ahead waits for one, and opens none.
+    socket that is there, or none. A sentence that is made ahead waits for one, and opens none; so
+    that it need not wait, `warm_connections` are opened ahead of need.
 
     The more attempts have failed, the better is a socket that comes late: the patience grows
     with each of them, and after `FAILURES_TO_OPEN_A_SOCKET` one may be opened.
@@ -43,10 +44,12 @@ class WebSocketTransport(TTSTransport):
         linger_s: float,
         patience_s: float | None = None,
         may_open: bool = True,
+        warm_connections: int = 1,
     ) -> None:
         self._pool = pool
         self._patience_s = patience_s if patience_s is not None else pool.lease_timeout_s
         self._may_open = may_open
+        self._warm_connections = warm_connections
         self._first_audio_timeout_s = first_audio_timeout_s
         self._stall_timeout_s = stall_timeout_s
         self._linger_s = linger_s
@@ -70,8 +73,8 @@ class WebSocketTransport(TTSTransport):
                     yield stream
 
     async def warm_up(self) -> None:
-        """Have a socket opened."""
-        self._pool.warm_up()
+        """Have sockets opened."""
+        self._pool.warm_up(self._warm_connections)
 
     async def _ask(
         self, connection: Connection, request: SpeechRequest, stream: AnswerStream
