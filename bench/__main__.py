@@ -1,31 +1,28 @@
 """Run all scenarios, or those that are named: `python -m bench [name …]`."""
 
 import asyncio
+import importlib
+import inspect
 import sys
+import time
 
-from bench import (
-    barge_in,
-    first_audio,
-    first_clause,
-    hold_back,
-    listening,
-    rotten,
-    splitter,
-    storm,
-    truncation,
+from bench.results import Circumstances, Result, Scenario, write
+
+SCENARIOS = (
+    "first_audio",
+    "first_clause",
+    "hold_back",
+    "storm",
+    "truncation",
+    "rotten",
+    "barge_in",
+    "listening",
+    "splitter",
 )
+"""Each is a module of this package with a function `run` that returns a `Result`."""
 
-SCENARIOS = {
-    "first_audio": first_audio.run,
-    "first_clause": first_clause.run,
-    "hold_back": hold_back.run,
-    "storm": storm.run,
-    "truncation": truncation.run,
-    "rotten": rotten.run,
-    "barge_in": barge_in.run,
-    "listening": listening.run,
-    "splitter": splitter.run,
-}
+LIMIT_S = 300
+"""A guard against a scenario that hangs; the longest takes half of it."""
 
 
 def main(names: list[str]) -> None:
@@ -34,7 +31,20 @@ def main(names: list[str]) -> None:
     if unknown:
         sys.exit(f"no scenario is called {', '.join(unknown)}; there are: {', '.join(SCENARIOS)}")
     for name in names or SCENARIOS:
-        asyncio.run(SCENARIOS[name]())
+        scenario: Scenario = importlib.import_module(f"bench.{name}").run
+        circumstances = Circumstances.of(name)
+        started_at = time.monotonic()
+        result = asyncio.run(_outcome(scenario))
+        result.print()
+        write(result, circumstances)
+        print(f"{name}: {time.monotonic() - started_at:.0f} s\n", flush=True)
 
 
-main(sys.argv[1:])
+async def _outcome(scenario: Scenario) -> Result:
+    async with asyncio.timeout(LIMIT_S):
+        outcome = scenario()
+        return await outcome if inspect.isawaitable(outcome) else outcome
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

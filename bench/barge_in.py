@@ -1,24 +1,30 @@
 """A caller who interrupts again and again: how many sockets that costs."""
 
+import asyncio
 import json
 
 from app.simulator import Simulator, SimulatorConfig
-from bench.harness import caller, gateway, settings_for, show, take_turn
+from bench.harness import caller, gateway, settings_for, take_turn
+from bench.results import Cell, Result, Table
 
 INTERRUPTIONS = 100
 
 
-async def run() -> None:
+async def run() -> Result:
     """100 interruptions in a row, each amid the first audio of an answer."""
-    rows = [await _interrupt(transport) for transport in ("websocket", "auto", "rest")]
-    show(
-        f"Barge-in: {INTERRUPTIONS} interruptions in a row, one session",
+    transports = ("websocket", "auto", "rest")
+    rows = await asyncio.gather(*(_interrupt(transport) for transport in transports))
+    table = Table(
+        f"{INTERRUPTIONS} interruptions in a row, one session",
         ("transport", "interrupted", "sockets opened", "HTTP connections", "last answer"),
         rows,
+        "The caller speaks again as soon as the first audio of an answer is there. An abandoned "
+        "socket drains and serves on.",
     )
+    return Result("barge_in", [table])
 
 
-async def _interrupt(transport: str) -> tuple[object, ...]:
+async def _interrupt(transport: str) -> tuple[Cell, ...]:
     config = SimulatorConfig(profile="fast", voice="hum")
     async with (
         Simulator(config) as simulator,

@@ -1,47 +1,114 @@
-"""First audio beside the earliest moment that the providers' own timing allows."""
+"""First and last audio beside the earliest moments that the providers' own timing allows."""
 
-from app.pipeline.sentences import SentenceSplitter
-from app.simulator.agent import plan_answer
-from app.simulator.profiles import PROFILES, Timing
-from bench.harness import TimedTurn, caller, gateway, show, spoken, take_turn
+import asyncio
+from collections.abc import Sequence
 
-TURNS = 3
+from app.settings import Settings
+from app.simulator.child import SimulatorProcess
+from app.simulator.profiles import PROFILES
+from bench.earliest import Earliest, earliest
+from bench.harness import TimedTurn, caller, gateway, percentile, settings_for, spoken, take_turn
+from bench.listener import Heard
+from bench.results import Cell, Plot, Result, Series, Table
+
+WARMING = {"type": "text", "text": "مرحبا"}
+TURNS = 4
+TIMING = PROFILES["seed"]
+LOOKAHEAD: int = Settings.model_fields["tts_lookahead"].default
+FIRST_CHARS: int = Settings.model_fields["first_chunk_min_chars"].default
+AT_ONCE = 4
+"""Rows that are measured at the same time; nearly all of it is waiting."""
 
 
-def earliest_s(turn: TimedTurn, timing: Timing) -> float:
-    """Add up what nobody can save: STT, the agent up to the first sentence's end, first audio."""
-    answer = turn.first("agent_response")[1]["text"]
-    splitter = SentenceSplitter(first_chars=0)
-    sentence = [*splitter.feed(answer), *splitter.flush()][0]
-    written = ""
-    for step in plan_answer(answer, timing, (), 0.0):
-        written += step.content or ""
-        if written.strip().startswith(sentence):
-            return (timing.stt_ms + timing.first_audio_ms) / 1000 + step.at_s
-    raise LookupError("the first sentence is not in the answer")
-
-
-async def run() -> None:
-    """Three spoken turns by each transport, with the timing measured at the real providers."""
-    timing = PROFILES["seed"]
-    rows: list[tuple[object, ...]] = []
-    for transport in ("websocket", "rest"):
-        for first_chars in (0, 25):
-            settings = {
-                "TTS_TRANSPORT": transport,
-                "STT_TRANSPORT": transport,
-                "SIMULATOR_PROFILE": "seed",
-                "FIRST_CHUNK_MIN_CHARS": str(first_chars),
-            }
-            begins_with = "first clause" if first_chars else "first sentence"
-            async with gateway(**settings) as url, caller(url) as socket:
-                await take_turn(socket, {"type": "text", "text": "مرحبا"})  # warms up
-                for number in range(1, TURNS + 1):
-                    turn = await take_turn(socket, spoken())
-                    earliest, first = earliest_s(turn, timing), turn.first("tts_chunk")[0]
-                    rows.append((transport, begins_with, number, earliest, first, first - earliest))
-    show(
-        "First audio, timing of the real providers; earliest: for the first whole sentence",
-        ("TTS and STT by", "speech begins with", "turn", "earliest s", "first audio s", "later s"),
+async def run() -> Result:
+    """Four spoken turns by each transport, with the timing measured at the real providers."""
+    ways = [(way, chars) for way in ("websocket", "rest", "auto") for chars in (FIRST_CHARS, 0)]
+    turnstile = asyncio.Semaphore(AT_ONCE)
+    rows = await asyncio.gather(*(_measure(turnstile, way, chars) for way, chars in ways))
+    table = Table(
+        "Spoken turns of a warm gateway, beside the earliest moments possible",
+        (
+            "STT and TTS by",
+            "speech begins with",
+            "first audio p50 s",
+            "earliest s",
+            "later by p50 ms",
+            "max ms",
+            "last audio p50 s",
+            "earliest s",
+            "later by p50 ms",
+            "max ms",
+            "silence max s",
+        ),
         rows,
+        f"Profile `seed`, {TURNS} turns each after one that warms up; simulator, gateway and "
+        f"caller are three processes. Earliest: STT, the agent's words, each sentence's first "
+        f"audio and its pace as the simulator has them, {1 + LOOKAHEAD} sentences in the making at "
+        f"a time, and nothing else.",
     )
+    names = [f"{way}, {begins}" for way, begins, *_ in rows]
+    plot = Plot(
+        "first",
+        "First audio of a spoken turn",
+        "",
+        "seconds",
+        [
+            Series("earliest", names, [_number(row[3]) for row in rows]),
+            Series("measured", names, [_number(row[2]) for row in rows]),
+        ],
+        kind="bars",
+    )
+    return Result("first_audio", [table], [plot])
+
+
+async def _measure(turnstile: asyncio.Semaphore, way: str, first_chars: int) -> Sequence[Cell]:
+    async with turnstile, SimulatorProcess(["--profile=seed", "--voice=hum"]) as simulator:
+        settings = settings_for(
+            simulator,
+            TTS_TRANSPORT=way,
+            STT_TRANSPORT="websocket" if way == "auto" else way,
+            FIRST_CHUNK_MIN_CHARS=str(first_chars),
+        )
+        async with gateway(**settings) as url, caller(url) as socket:
+            await take_turn(socket, WARMING)
+            turns = [await take_turn(socket, spoken()) for _ in range(TURNS)]
+    heard = [Heard.of(turn) for turn in turns]
+    floors = [floor_of(turn, first_chars, TIMING.stt_ms / 1000) for turn in turns]
+    first_ms, last_ms = lateness_ms(heard, floors)
+    return (
+        way,
+        "first clause" if first_chars else "whole sentence",
+        percentile([each.first_s for each in heard], 0.5),
+        percentile([each.first_s for each in floors], 0.5),
+        round(percentile(first_ms, 0.5)),
+        round(max(first_ms)),
+        percentile([each.last_s for each in heard], 0.5),
+        percentile([each.last_s for each in floors], 0.5),
+        round(percentile(last_ms, 0.5)),
+        round(max(last_ms)),
+        max(each.silence_s for each in heard),
+    )
+
+
+def floor_of(turn: TimedTurn, first_chars: int, asked_at_s: float) -> Earliest:
+    """Compute how early this very answer could have been heard."""
+    answer = turn.first("agent_response")[1]["text"]
+    return earliest(
+        answer, TIMING, first_chars=first_chars, lookahead=LOOKAHEAD, asked_at_s=asked_at_s
+    )
+
+
+def lateness_ms(
+    heard: Sequence[Heard], floors: Sequence[Earliest]
+) -> tuple[list[float], list[float]]:
+    """Return by how much first and last audio came later than they could have."""
+    pairs = list(zip(heard, floors, strict=True))
+    return (
+        [1000 * (turn.first_s - floor.first_s) for turn, floor in pairs],
+        [1000 * (turn.last_s - floor.last_s) for turn, floor in pairs],
+    )
+
+
+def _number(cell: Cell) -> float:
+    assert isinstance(cell, float)
+    return cell

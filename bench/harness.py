@@ -6,31 +6,36 @@ import json
 import math
 import os
 import sys
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import httpx
-from rich.console import Console
-from rich.table import Table
 from websockets.asyncio.client import ClientConnection, connect
 
+from app.pipeline.spoken_form import spoken_form
 from app.simulator import Simulator
+from app.simulator.child import SimulatorProcess
+from app.simulator.hum import Hum
 
-RECORDING = Path(__file__).parent.parent / "tests" / "data" / "arabic.wav"
+ROOT = Path(__file__).parent.parent
+RECORDING = ROOT / "tests" / "data" / "arabic.wav"
+
+SERVE = "from app.main import serve; serve()"
 
 Event = dict[str, Any]
 
 
 @asynccontextmanager
-async def gateway(**settings: str) -> AsyncIterator[str]:
-    """Serve on a free port with these settings; gives the address of the endpoint."""
+async def gateway(code: str = SERVE, **settings: str) -> AsyncIterator[str]:
+    """Run a process that serves on a free port with these settings; gives its endpoint."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-c",
-        "from app.main import serve; serve()",
+        code,
+        cwd=ROOT,
         env={**os.environ, "PORT": "0", "LOG_LEVEL": "warning", **settings},
         stdout=asyncio.subprocess.PIPE,
     )
@@ -48,14 +53,15 @@ async def gateway(**settings: str) -> AsyncIterator[str]:
         await process.wait()
 
 
-def settings_for(simulator: Simulator, **settings: str) -> dict[str, str]:
-    """Return settings that take a simulator of this process for the real providers."""
+def settings_for(simulator: Simulator | SimulatorProcess, **settings: str) -> dict[str, str]:
+    """Return settings that take a simulator, of this process or another, for the real providers."""
+    urls = simulator.urls if isinstance(simulator, SimulatorProcess) else asdict(simulator.urls)
     return {
         "HAMSA_API_KEY": "bench",
-        "HAMSA_WS_URL": simulator.urls.hamsa_ws_url,
-        "HAMSA_REST_URL": simulator.urls.hamsa_rest_url,
+        "HAMSA_WS_URL": urls["hamsa_ws_url"],
+        "HAMSA_REST_URL": urls["hamsa_rest_url"],
         "HAMSA_REST_HTTP2": "prior_knowledge",
-        "AGENT_WEBHOOK_URL": simulator.urls.agent_webhook_url,
+        "AGENT_WEBHOOK_URL": urls["agent_webhook_url"],
         "LOG_LEVEL": "error",
         **settings,
     }
@@ -70,18 +76,33 @@ async def scrape(url: str) -> dict[str, float]:
     return {name: float(value) for name, value in rows}
 
 
+async def stats_of(simulator: SimulatorProcess) -> dict[str, Any]:
+    """Read the totals of a simulator in another process."""
+    async with httpx.AsyncClient(trust_env=False) as client:
+        content = (await client.get(simulator.urls["control_url"])).json()
+    stats: dict[str, Any] = content["stats"]
+    return stats
+
+
 def percentile(values: Sequence[float], share: float) -> float:
     """Return the value that `share` (0 to 1) of the values do not exceed."""
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, math.ceil(share * len(ordered)) - 1)]
 
 
-def show(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Print one table."""
-    table = Table(*columns, title=title, title_justify="left")
-    for row in rows:
-        table.add_row(*(f"{cell:.3f}" if isinstance(cell, float) else str(cell) for cell in row))
-    Console(width=110).print(table)
+class Voice(Protocol):
+    """Knows what a sentence sounds like when it is whole: a simulator, or `Hummed`."""
+
+    def expected_audio(self, text: str) -> bytes:
+        """Return the audio, byte for byte."""
+
+
+class Hummed:
+    """What a simulator of another process hums."""
+
+    def expected_audio(self, text: str) -> bytes:
+        """Return the audio, byte for byte."""
+        return Hum().speak(spoken_form(text))
 
 
 @dataclass
@@ -113,14 +134,20 @@ class TimedTurn:
                 heard[text] += base64.b64decode(event["audio_base64"])
         return heard
 
-    def verdicts(self, simulator: Simulator) -> list[str]:
+    def arrivals(self) -> Iterator[tuple[float, int]]:
+        """Yield when audio came, and how many bytes."""
+        for at, event in self.events:
+            if event["type"] == "tts_chunk":
+                yield at, len(base64.b64decode(event["audio_base64"]))
+
+    def verdicts(self, voice: Voice) -> list[str]:
         """Judge each sentence of the answer: `whole`, `silent`, or `fragment` for anything else."""
         heard = self.audio()
         verdicts = []
         for row in self.first("done")[1]["metrics"]["sentences"]:
             text = self._sentence(row["index"])
             audio = heard.get(text, b"") if text else b""
-            exact = text is not None and audio == simulator.expected_audio(text)
+            exact = text is not None and audio == voice.expected_audio(text)
             verdicts.append("whole" if exact else "fragment" if audio else "silent")
         return verdicts
 

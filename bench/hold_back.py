@@ -15,14 +15,15 @@ from app.transports.base import SpeechRequest, TTSTransport, Voice
 from app.transports.resilient import ResilientTransport
 from app.transports.rest import RestTransport
 from app.transports.websocket import WebSocketTransport
-from bench.harness import percentile, show
+from bench.harness import percentile
+from bench.results import Cell, Result, Table
 
-SENTENCES = 60
+SENTENCES = 40
 TEXT = "أهلاً وسهلاً بك في خدمة العملاء لشركة ناقل إكسبرس في الرياض."
 
 
-async def run() -> None:
-    """60 sentences by each transport, bare and checked in turns."""
+async def run() -> Result:
+    """40 sentences by each transport, bare and checked in turns."""
     logs.configure("error", "console")
     async with SimulatorProcess(["--profile=fast", "--voice=hum"]) as simulator:
         urls = simulator.urls
@@ -40,18 +41,20 @@ async def run() -> None:
                 pool, first_audio_timeout_s=5, stall_timeout_s=5, linger_s=0.3
             )
             rest = RestTransport(client, first_audio_timeout_s=5, stall_timeout_s=5)
-            rows = [await _compare(socket), await _compare(rest)]
+            rows = await asyncio.gather(_compare(socket), _compare(rest))
         finally:
             await client.aclose()
             await pool.aclose()
-    show(
-        "Hold-back and checks: first audio of a warm transport, bare and checked in one run",
+    table = Table(
+        "First audio of a warm transport, bare and checked in one run",
         ("transport", "bare p50 ms", "checked p50 ms", "bare p95", "checked p95", "ratio at p50"),
         rows,
+        f"{SENTENCES} sentences each, profile `fast`: the provider's first audio takes 60 ms.",
     )
+    return Result("hold_back", [table])
 
 
-async def _compare(bare: TTSTransport) -> tuple[object, ...]:
+async def _compare(bare: TTSTransport) -> tuple[Cell, ...]:
     checked = ResilientTransport([bare])
     await _first_audio_ms(bare)
     times: dict[TTSTransport, list[float]] = {bare: [], checked: []}

@@ -3,7 +3,7 @@
 import time
 
 from app.pipeline.sentences import SentenceSplitter
-from bench.harness import show
+from bench.results import Result, Table
 
 PIECE_CHARS = 4
 SIZES = {"100 KB": 100_000, "1 MB": 1_000_000}
@@ -20,18 +20,19 @@ TEXTS = {
 }
 
 
-async def run() -> None:
+def run() -> Result:
     """Feed texts of two sizes in pieces of four characters; the ratio should be about ten."""
     rows = []
     for name, text in TEXTS.items():
         small, large = (_best_s(text, size) for size in SIZES.values())
         verdict = "ok" if large / small <= 15 else "not in proportion"
         rows.append((name, small * 1000, large * 1000, large / small, verdict))
-    show(
+    table = Table(
         f"The splitter, fed {PIECE_CHARS} characters at a time, best of {REPEATS}",
         ("text", *(f"{size} in ms" for size in SIZES), "ratio", "in proportion"),
         rows,
     )
+    return Result("splitter", [table])
 
 
 def _best_s(text: str, size: int) -> float:

@@ -3,18 +3,19 @@
 import asyncio
 
 from app.simulator import Simulator, SimulatorConfig, Throttle
-from bench.harness import TimedTurn, caller, gateway, percentile, settings_for, show, take_turn
+from bench.harness import TimedTurn, caller, gateway, percentile, settings_for, take_turn
+from bench.results import Cell, Result, Table
 
 SESSIONS = 16
 TURNS = 3
 BUDGET = Throttle(limit=4, window_s=20)
 
 
-async def run() -> None:
+async def run() -> Result:
     """16 sessions of 3 turns, all at once; the provider bears 4 sockets in 20 s."""
     rows = [await _storm(transport) for transport in ("websocket", "auto")]
-    show(
-        f"Storm: {SESSIONS} sessions x {TURNS} turns, the provider bears 4 sockets in 20 s",
+    table = Table(
+        f"{SESSIONS} sessions of {TURNS} turns at once; the provider bears 4 sockets in 20 s",
         (
             "transport",
             "sentences",
@@ -25,10 +26,12 @@ async def run() -> None:
             "p95 s",
         ),
         rows,
+        "Profile `fast`. A socket opened beyond what the provider bears would answer 640 bytes.",
     )
+    return Result("storm", [table])
 
 
-async def _storm(transport: str) -> tuple[object, ...]:
+async def _storm(transport: str) -> tuple[Cell, ...]:
     config = SimulatorConfig(profile="fast", voice="hum", throttle=BUDGET)
     async with (
         Simulator(config) as simulator,

@@ -3,8 +3,10 @@
 import asyncio
 
 from app.simulator import Simulator, SimulatorConfig
+from app.simulator.faults import FaultName, FaultSpec
 from app.simulator.profiles import PROFILES, TimingField
-from bench.harness import TimedTurn, caller, gateway, percentile, settings_for, show, take_turn
+from bench.harness import TimedTurn, caller, gateway, percentile, settings_for, take_turn
+from bench.results import Cell, Result, Table
 
 SENTENCES = 500
 CALLERS = 4
@@ -13,10 +15,10 @@ BRISK: dict[TimingField, float] = {"realtime_factor": 80, "agent_token_ms": 1}
 """All but the provider's first audio is quick, so that 3,000 sentences take a minute or two."""
 
 
-async def run() -> None:
+async def run() -> Result:
     """500 sentences with 35 % of all requests truncated, beside the same without faults."""
     first_audio_s = PROFILES["fast"].first_audio_ms / 1000
-    rows: list[tuple[object, ...]] = []
+    rows: list[tuple[Cell, ...]] = []
     for transport in ("websocket", "rest", "auto"):
         clean = await _speak(transport, 0.0)
         faulty = await _speak(transport, SHARE)
@@ -34,8 +36,8 @@ async def run() -> None:
                     added / first_audio_s,
                 )
             )
-    show(
-        "Truncation: first audio is taken from the request of a turn's first sentence",
+    table = Table(
+        f"{SENTENCES} sentences with and without every third answer truncated",
         (
             "transport",
             "truncated",
@@ -47,11 +49,13 @@ async def run() -> None:
             "added at p95 / provider's first audio",
         ),
         rows,
+        "Times are taken from the moment a turn's first sentence is written to its first audio.",
     )
+    return Result("truncation", [table])
 
 
 async def _speak(transport: str, share: float) -> tuple[list[str], list[float]]:
-    faults = {"truncated": share} if share else {}
+    faults: dict[FaultName, FaultSpec] = {"truncated": FaultSpec(probability=share)}
     config = SimulatorConfig(profile="fast", voice="hum", faults=faults, seed=1, timing=BRISK)
     verdicts: list[str] = []
     firsts: list[float] = []

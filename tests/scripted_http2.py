@@ -164,8 +164,11 @@ class Http2Socket(asyncio.Protocol):
                 self.server.take(taken)
             case h2.events.DataReceived(data=data, flow_controlled_length=size) if exchange:
                 exchange.received += data or b""
-                if self.server.gives_window_back:
-                    self.h2.acknowledge_received_data(size or 0, exchange.id)
+                if self.server.gives_window_back and size:
+                    # at once: h2's own bookkeeping waits for ever once a window was made smaller
+                    self.h2.increment_flow_control_window(size)
+                    if event.stream_ended is None:
+                        self.h2.increment_flow_control_window(size, exchange.id)
             case h2.events.StreamEnded() if exchange:
                 exchange.whole = True
             case h2.events.StreamReset(error_code=code) if exchange:

@@ -86,7 +86,7 @@ async def speak(simulator: Simulator, way: str) -> Recorder:
     async with composed(
         simulator,
         **WAYS[way],
-        tts_attempts=4,
+        tts_attempts=6,
         tts_first_audio_timeout_s=0.1,
         tts_stall_timeout_s=0.1,
         hamsa_linger_s=0.2,

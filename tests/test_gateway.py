@@ -100,14 +100,18 @@ async def test_a_client_of_the_original_protocol_has_three_turns(
     assert all(length > 16000 for _, length in heard)
 
 
-async def test_one_socket_serves_all_sentences_and_the_transcripts_of_a_session(
-    simulator: Simulator,
+@pytest.mark.parametrize(("lookahead", "sockets"), [(0, 1), (1, 2)])
+async def test_a_socket_for_each_sentence_in_the_making_serves_a_session_and_its_transcripts(
+    lookahead: int, sockets: int, simulator: Simulator
 ) -> None:
-    async with running_gateway(settings_for(simulator)) as url, calling(url) as caller:
+    settings = settings_for(simulator, tts_lookahead=lookahead)
+    async with running_gateway(settings) as url, calling(url) as caller:
         for _ in range(3):
             await caller.say()
-            await caller.until("done")
-    assert simulator.stats.sockets_opened == 1
+            events = await caller.until("done")
+            heard = {row["transport"] for row in events[-1]["metrics"]["sentences"]}
+            assert heard == {"websocket"}
+    assert simulator.stats.sockets_opened == sockets
 
 
 async def test_rest_sends_all_over_one_http2_connection(simulator: Simulator) -> None:

@@ -23,14 +23,18 @@ def _encode(sample: int) -> int:
     return ~((0x80 if sample < 0 else 0) | exponent << 4 | mantissa) & 0xFF
 
 
-_DECODED = _decode_table()
+_LOW_BYTES, _HIGH_BYTES = (
+    bytes(sample >> shift & 0xFF for sample in _decode_table()) for shift in (0, 8)
+)
 # Indexed by the sample's 16 bits read as unsigned, so that the negative half comes second.
 _ENCODED = bytes(_encode(n) for n in (*range(32_768), *range(-32_768, 0)))
 
 
 def decode_mulaw(data: bytes) -> bytes:
     """Expand mu-law to PCM16 at the same rate."""
-    return array("h", map(_DECODED.__getitem__, data)).tobytes()
+    pcm = bytearray(2 * len(data))
+    pcm[0::2], pcm[1::2] = data.translate(_LOW_BYTES), data.translate(_HIGH_BYTES)
+    return bytes(pcm)
 
 
 def encode_mulaw(pcm: bytes) -> bytes:

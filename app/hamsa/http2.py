@@ -57,11 +57,9 @@ class Http2Connection(asyncio.Protocol):
         transport, connection = await loop.create_connection(
             cls, host, port, ssl=tls, server_hostname=host if tls else None
         )
-        tls_object = transport.get_extra_info("ssl_object")
-        if tls_object is not None and tls_object.selected_alpn_protocol() != "h2":
+        if not _speaks_http2(transport):
             transport.abort()
             return None
-        connection.begin()
         return connection
 
     @property
@@ -72,12 +70,6 @@ class Http2Connection(asyncio.Protocol):
             and not self.closed.is_set()
             and len(self._streams) < self._h2.remote_settings.max_concurrent_streams
         )
-
-    def begin(self) -> None:
-        """Greet the peer, and grant it our windows."""
-        self._h2.initiate_connection()
-        self._h2.increment_flow_control_window(CONNECTION_WINDOW_BYTES - 65_535)
-        self.flush()
 
     def start_request(self, headers: list[tuple[str, str]]) -> "Http2Stream":
         """Send the head of a request. Raises `ConnectionLostError`."""
@@ -132,8 +124,12 @@ class Http2Connection(asyncio.Protocol):
             await self.closed.wait()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Take the transport."""
+        """Take the transport, and greet before the peer, who may talk first, is answered."""
         self._transport = cast(asyncio.Transport, transport)
+        if _speaks_http2(transport):
+            self._h2.initiate_connection()
+            self._h2.increment_flow_control_window(CONNECTION_WINDOW_BYTES - 65_535)
+            self.flush()
 
     def data_received(self, data: bytes) -> None:
         """Lead what arrives to its stream."""
@@ -294,3 +290,9 @@ class Http2Stream:
     def _raise_failure(self) -> None:
         if self._failure is not None:
             raise errors.ConnectionLostError(f"HTTP/2 stream: {self._failure}")
+
+
+def _speaks_http2(transport: asyncio.BaseTransport) -> bool:
+    """Tell whether TLS agreed on HTTP/2; on plain text it was known before."""
+    tls = transport.get_extra_info("ssl_object")
+    return tls is None or tls.selected_alpn_protocol() == "h2"

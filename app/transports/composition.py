@@ -42,14 +42,15 @@ def compose(context: TransportContext) -> ResilientTransport:
     check(context.settings)
     chosen = context.settings.tts_transport
     fallback = context.settings.tts_fallback or OTHER.get(chosen, "none")
+    preferred = replace(context, warm_connections=warm_connections(context.settings))
     if chosen == "auto":
-        free_socket = replace(context, patience_s=QUICK_PATIENCE_S, may_open=False)
+        free_socket = replace(preferred, patience_s=QUICK_PATIENCE_S, may_open=False)
         ways = [("websocket", free_socket), ("rest", context)]
     elif fallback == "none":
-        ways = [(chosen, context)]
+        ways = [(chosen, preferred)]
     else:
         ways = [
-            (chosen, replace(context, patience_s=PATIENCE_S)),
+            (chosen, replace(preferred, patience_s=PATIENCE_S)),
             (fallback, replace(context, patience_s=QUICK_PATIENCE_S)),
         ]
     transports = [registry.find(name)(its_context) for name, its_context in ways]
@@ -76,6 +77,14 @@ def compose_choices(context: TransportContext) -> dict[str, ResilientTransport]:
         )
         for name in BY_NAME
     }
+
+
+def warm_connections(settings: Settings) -> int:
+    """Return how many sockets one answer keeps busy: for what is heard, and what is made ahead.
+
+    One opening of the budget is left for when one of them fails.
+    """
+    return max(1, min(1 + settings.tts_lookahead, settings.hamsa_connect_limit - 1))
 
 
 def policy_of(settings: Settings) -> Policy:

@@ -30,6 +30,8 @@ class TransportContext:
     """How long a request may wait for a socket; None is the pool's own limit."""
     may_open: bool = True
     """Whether a socket may be opened for it."""
+    warm_connections: int = 1
+    """How many sockets are opened ahead of need."""
 
 
 Factory = Callable[[TransportContext], TTSTransport]
@@ -44,6 +46,7 @@ def _websocket(context: TransportContext) -> TTSTransport:
         linger_s=settings.hamsa_linger_s,
         patience_s=context.patience_s,
         may_open=context.may_open,
+        warm_connections=context.warm_connections,
     )
 
 

@@ -11,6 +11,14 @@ from app.hamsa.pool import ConnectionPool
 from app.transports.answer import AnswerStream
 from app.transports.base import AudioStream, SpeechRequest, TTSTransport
 
+FAILURES_TO_OPEN_A_SOCKET = 2
+"""One may be bad luck; when the next fails too, the other way is no way."""
+
+
+PATIENCE_GROWTH = 4
+"""From a fiftieth of a second to seconds by the fourth failure: by then a sentence that is spoken
+has given its socket back."""
+
 
 class WebSocketTransport(TTSTransport):
     """Speaks over a leased socket, one request at a time.
@@ -18,7 +26,11 @@ class WebSocketTransport(TTSTransport):
     `first_audio_timeout_s` bounds the wait for the first audio, `stall_timeout_s` each silence
     after it, `linger_s` the wait for audio that comes after the end. `patience_s` bounds the wait
     for a socket; without it the pool's own limit does. Unless it `may_open`, a request takes a
-    socket that is there, or none. A sentence that is made ahead waits for one, and opens none.
+    socket that is there, or none. A sentence that is made ahead waits for one, and opens none; so
+    that it need not wait, `warm_connections` are opened ahead of need.
+
+    The more attempts have failed, the better is a socket that comes late: the patience grows
+    with each of them, and after `FAILURES_TO_OPEN_A_SOCKET` one may be opened.
     """
 
     name = "websocket"
@@ -32,10 +44,12 @@ class WebSocketTransport(TTSTransport):
         linger_s: float,
         patience_s: float | None = None,
         may_open: bool = True,
+        warm_connections: int = 1,
     ) -> None:
         self._pool = pool
         self._patience_s = patience_s if patience_s is not None else pool.lease_timeout_s
         self._may_open = may_open
+        self._warm_connections = warm_connections
         self._first_audio_timeout_s = first_audio_timeout_s
         self._stall_timeout_s = stall_timeout_s
         self._linger_s = linger_s
@@ -43,10 +57,11 @@ class WebSocketTransport(TTSTransport):
     @asynccontextmanager
     async def synthesize(self, request: SpeechRequest) -> AsyncIterator[AudioStream]:
         """Speak one sentence over a socket of the pool."""
+        failures = sum(attempt.fault is not None for attempt in request.attempts)
+        patience_s = min(self._patience_s * PATIENCE_GROWTH**failures, self._pool.lease_timeout_s)
+        may_open = self._may_open or failures >= FAILURES_TO_OPEN_A_SOCKET
         with request.attempt(self.name) as attempt:
-            async with self._pool.lease(
-                self._patience_s, may_open=self._may_open, due=request.due
-            ) as lease:
+            async with self._pool.lease(patience_s, may_open=may_open, due=request.due) as lease:
                 stream = AnswerStream(
                     attempt,
                     wire.offered(request.format),
@@ -58,8 +73,8 @@ class WebSocketTransport(TTSTransport):
                     yield stream
 
     async def warm_up(self) -> None:
-        """Have a socket opened."""
-        self._pool.warm_up()
+        """Have sockets opened."""
+        self._pool.warm_up(self._warm_connections)
 
     async def _ask(
         self, connection: Connection, request: SpeechRequest, stream: AnswerStream

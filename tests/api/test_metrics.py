@@ -14,7 +14,7 @@ from tests.gateway import calling, of_type, running_gateway, settings_for
 
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
-FREE = {"idle": 1.0, "opening": 0.0, "leased": 0.0, "lingering": 0.0, "draining": 0.0}
+FREE = {"idle": 2.0, "opening": 0.0, "leased": 0.0, "lingering": 0.0, "draining": 0.0}
 
 
 @pytest.fixture(autouse=True)

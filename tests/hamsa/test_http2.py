@@ -73,6 +73,29 @@ async def test_a_request_is_answered() -> None:
         assert [exchange.headers[":path"] for exchange in server.exchanges] == ["/", "/"]
 
 
+class Recorder(asyncio.Transport):
+    """Keeps what is written."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.written = b""
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        self.written += bytes(data)
+
+    def is_closing(self) -> bool:
+        return False
+
+
+async def test_the_greeting_goes_out_first_when_the_peer_talks_first() -> None:
+    """Servers send their settings with the end of the handshake, before anybody here is told."""
+    connection, transport = Http2Connection(), Recorder()
+    connection.connection_made(transport)
+    connection.data_received(b"\x00\x00\x00\x04\x00\x00\x00\x00\x00")  # empty SETTINGS
+    assert transport.written.startswith(b"PRI * HTTP/2.0\r\n")
+    assert transport.written.endswith(b"\x00\x00\x00\x04\x01\x00\x00\x00\x00")  # their ACK
+
+
 async def test_a_request_that_ended_by_itself_is_not_reset() -> None:
     async with scripted_http2(echo) as server, connected(server) as connection:
         for _ in range(20):
@@ -584,10 +607,10 @@ async def test_a_ping_after_a_request_let_go_shows_that_the_peer_lives(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     async with scripted_http2(silent) as server, connected(server) as connection:
+        asked_at = asyncio.get_running_loop().time()
         start(connection).close()
         await server.until(lambda: server.sockets[0].pings == 1)
-        before = connection.last_received_at
-        while connection.last_received_at == before:
+        while connection.last_received_at <= asked_at:
             await asyncio.sleep(0)
         monkeypatch.setattr(http2, "SILENCE_S", 0.05)
         start(connection).close()

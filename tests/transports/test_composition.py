@@ -1,5 +1,6 @@
 """Which ways each pair of settings gives, and which pairs make no sense."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -17,9 +18,11 @@ from app.transports.composition import (
     check,
     compose,
     policy_of,
+    warm_connections,
 )
 from app.transports.registry import TransportContext
 from tests.hamsa.pools import running_pool
+from tests.scripted import forever, scripted_provider
 from tests.transports.fakes import FakeTransport
 
 LIMIT = None
@@ -97,6 +100,29 @@ async def test_each_pair_gives_its_ways_in_order(
         composed = compose(its)
     assert built == ways
     assert [way.transport.name for way in composed.ways] == [name for name, *_ in ways]
+
+
+@pytest.mark.parametrize(
+    ("lookahead", "limit", "sockets"), [(0, 3, 1), (1, 3, 2), (2, 3, 2), (5, 3, 2), (1, 1, 1)]
+)
+def test_one_opening_of_the_budget_is_left_when_all_is_warm(
+    lookahead: int, limit: int, sockets: int
+) -> None:
+    assert warm_connections(settings(tts_lookahead=lookahead, hamsa_connect_limit=limit)) == sockets
+
+
+@pytest.mark.parametrize(("transport", "sockets"), [("websocket", 2), ("auto", 2), ("rest", 1)])
+async def test_sockets_are_warm_for_all_that_is_made_at_once(transport: str, sockets: int) -> None:
+    async with scripted_provider(forever) as provider, running_pool(provider.url) as pool:
+        client = HamsaClient("http://127.0.0.1:9", "key", connect_timeout_s=1)
+        its = TransportContext(settings(tts_transport=transport), pool, client)
+        for way in compose(its).ways:
+            if way.transport.name == "websocket":
+                await way.transport.warm_up()
+        while pool.counts()["opening"]:
+            await asyncio.sleep(0)
+        assert pool.opened == sockets
+        await client.aclose()
 
 
 @pytest.mark.parametrize("transport", ["websocket", "rest", "auto"])

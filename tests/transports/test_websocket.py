@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
+from typing import Any
 
 import pytest
 
@@ -479,3 +480,52 @@ async def test_a_sentence_left_while_the_pool_closes_needs_nothing_of_it() -> No
         await closing
         assert repr(pool) == EMPTY
         await provider.until_open(0)
+
+
+@pytest.mark.parametrize(("failures", "opens"), [(0, False), (1, False), (2, True)])
+async def test_a_request_that_failed_before_may_open_a_socket_where_others_may_not(
+    failures: int, opens: bool
+) -> None:
+    """When the other way is down, waiting for a socket beats asking it again."""
+    async with scripted_provider(answers(SPEECH)) as provider, running_pool(provider.url) as pool:
+        transport = WebSocketTransport(
+            pool,
+            first_audio_timeout_s=5,
+            stall_timeout_s=5,
+            linger_s=0.05,
+            patience_s=0.02,
+            may_open=False,
+        )
+        asked = request()
+        for _ in range(failures):
+            with pytest.raises(errors.ProviderUnavailableError), asked.attempt("rest"):
+                raise errors.ProviderUnavailableError("down")
+        if opens:
+            assert await speak(transport, asked) == SPEECH
+        else:
+            with pytest.raises(errors.PoolExhaustedError):
+                await speak(transport, asked)
+
+
+async def test_patience_grows_with_each_failure() -> None:
+    waited: list[float] = []
+
+    class Pool(ConnectionPool):
+        def __init__(self) -> None:
+            self.lease_timeout_s = 0.5
+
+        def lease(self, timeout_s: float | None = None, **_: object) -> Any:  # type: ignore[override]
+            assert timeout_s is not None
+            waited.append(timeout_s)
+            raise errors.PoolExhaustedError("none")
+
+    transport = WebSocketTransport(
+        Pool(), first_audio_timeout_s=5, stall_timeout_s=5, linger_s=0.05, patience_s=0.02
+    )
+    asked = request()
+    for _ in range(4):
+        with pytest.raises(errors.PoolExhaustedError):
+            await speak(transport, asked)
+        with pytest.raises(errors.ProviderUnavailableError), asked.attempt("rest"):
+            raise errors.ProviderUnavailableError("down")
+    assert waited == [0.02, 0.08, 0.32, 0.5]

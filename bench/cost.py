@@ -1,0 +1,131 @@
+"""CPU and allocations of a second of audio and of a turn, beside the floor, in one run."""
+
+import tempfile
+from pathlib import Path
+from typing import NamedTuple
+
+from bench.load import SPEED, Framing, Kind, Relay, Way, callers, provider, relay
+from bench.results import Plot, Result, Series, Table
+
+SESSIONS = 50
+FRAMINGS: tuple[Framing, ...] = ("binary", "base64")
+AT_ONCE_TURNS, PACED_TURNS = 5, 2
+SECOND = ("floor a second", "Nabra a second")
+
+NOTE = (
+    f"{SESSIONS} sessions, answers of two sentences (10.5 s of audio, 53 chunks, 20 tokens) that "
+    "follow each other without a pause; agent, tokens and events included. The provider makes "
+    f"speech {SPEED:.0f} times as fast as it plays, or all at once. The floor asks the same "
+    "provider with bare libraries and checks nothing (bench/floor.py); on REST that is httpx."
+)
+
+
+class Cost(NamedTuple):
+    """What a relay spent."""
+
+    cpu_ms: float
+    calls: float | None
+    """Allocations."""
+    kilobytes: float | None
+    audio_s: float
+    turns: int
+    lost: int
+    """Answers that were not heard whole."""
+
+
+async def run() -> Result:
+    """Weigh gateway and floor, on both ways, in both framings, at both paces."""
+    rows, allocated = [], []
+    ratios: dict[str, list[float]] = {framing: [] for framing in FRAMINGS}
+    labels = []
+    for way, speed, turns in (
+        ("websocket", SPEED, PACED_TURNS),
+        ("websocket", 0.0, AT_ONCE_TURNS),
+        ("rest", SPEED, PACED_TURNS),
+    ):
+        pace = f"{speed:.0f} x" if speed else "at once"
+        labels.append(f"{way}, {pace}")
+        floor = await _costs("floor", way, speed, turns)
+        gateway = await _costs("gateway", way, speed, turns)
+        for framing in FRAMINGS:
+            low, ours = floor[framing], gateway[framing]
+            seconds = (low.cpu_ms / low.audio_s, ours.cpu_ms / ours.audio_s)
+            turns_ms = (low.cpu_ms / low.turns, ours.cpu_ms / ours.turns)
+            ratio = seconds[1] / seconds[0]
+            ratios[framing].append(ratio)
+            rows.append((way, pace, framing, *seconds, ratio, *turns_ms, ours.lost))
+            allocated.append((way, pace, framing, *_allocations(low), *_allocations(ours)))
+    columns = ("provider", "pace", "framing")
+    return Result(
+        "cost",
+        [
+            Table(
+                "CPU milliseconds of the relay's process",
+                (*columns, *SECOND, "ratio", "floor a turn", "Nabra a turn", "answers lost"),
+                rows,
+                NOTE,
+            ),
+            Table(
+                "Allocations of the relay's interpreter",
+                (*columns, "floor a second", "KB", "a turn", "Nabra a second", "KB", "a turn"),
+                allocated,
+                "Counted in the same run; objects from free lists are not seen.",
+            ),
+        ],
+        [
+            Plot(
+                "cost",
+                "CPU of a second of audio, as a multiple of the floor",
+                "provider",
+                "ratio",
+                [Series(framing, labels, ratios[framing]) for framing in FRAMINGS],
+                kind="bars",
+                floor=1.0,
+            )
+        ],
+    )
+
+
+async def _costs(kind: Kind, way: Way, speed: float, turns: int) -> dict[Framing, Cost]:
+    with tempfile.TemporaryDirectory() as directory:
+        counters = Path(directory) / "counters"
+        async with (
+            provider(speed) as addresses,
+            relay(kind, addresses, way=way, counters=counters) as weighed,
+        ):
+            await _warm_up(weighed)
+            return {framing: await _cost(weighed, framing, turns) for framing in FRAMINGS}
+
+
+async def _warm_up(weighed: Relay) -> None:
+    """Have all connections opened, and all code run once."""
+    async with callers(weighed.url, SESSIONS, framing="base64", turns=1, name="warm") as group:
+        await group.begin()
+        await group.heard()
+
+
+async def _cost(weighed: Relay, framing: Framing, turns: int) -> Cost:
+    async with callers(weighed.url, SESSIONS, framing=framing, turns=turns) as group:
+        cpu_s, counts = weighed.cpu_s(), weighed.allocations()
+        await group.begin()
+        heard = await group.heard()
+        used_s, now = weighed.cpu_s() - cpu_s, weighed.allocations()
+    return Cost(
+        used_s * 1000,
+        None if now.calls is None else now.calls - (counts.calls or 0),
+        None if now.bytes is None else (now.bytes - (counts.bytes or 0)) / 1024,
+        heard.audio_s,
+        heard.turns,
+        heard.turns - heard.whole,
+    )
+
+
+def _allocations(cost: Cost) -> tuple[int | None, int | None, int | None]:
+    """Return calls and KB a second of audio, and calls a turn."""
+    if cost.calls is None or cost.kilobytes is None:
+        return None, None, None
+    return (
+        round(cost.calls / cost.audio_s),
+        round(cost.kilobytes / cost.audio_s),
+        round(cost.calls / cost.turns),
+    )

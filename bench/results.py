@@ -1,0 +1,171 @@
+"""Result: what a scenario measured, where and by which command; printed, and kept as JSON."""
+
+import json
+import os
+import platform
+import subprocess
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from rich.console import Console
+from rich.table import Table as PrintedTable
+
+ROOT = Path(__file__).parent.parent
+DIRECTORY = Path(__file__).parent / "results"
+
+Cell = str | int | float | None
+"""What a field of a table holds; None, what was not measured, is printed as a dash."""
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Hold one table. The note says what a reader must know to make sense of it."""
+
+    title: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[Cell]]
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """Hold one line, or the bars of one colour."""
+
+    name: str
+    x: Sequence[float] | Sequence[str]
+    y: Sequence[float]
+
+
+@dataclass(frozen=True, slots=True)
+class Plot:
+    """Hold what a picture is drawn from. `name` is unique within the result: it names a file."""
+
+    name: str
+    title: str
+    x_label: str
+    y_label: str
+    series: Sequence[Series]
+    kind: Literal["lines", "bars"] = "lines"
+    floor: float | None = None
+    """A level that cannot be passed, drawn as a broken line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """Hold what one scenario measured; its name is that of its module."""
+
+    name: str
+    tables: Sequence[Table]
+    plots: Sequence[Plot] = field(default_factory=tuple)
+
+    def print(self) -> None:
+        """Print the tables."""
+        console = Console(width=120)
+        for table in self.tables:
+            printed = PrintedTable(
+                *table.columns, title=table.title, title_justify="left", caption=table.note
+            )
+            for row in table.rows:
+                printed.add_row(*(shown(cell) for cell in row))
+            console.print(printed)
+
+
+Scenario = Callable[[], Result | Awaitable[Result]]
+
+
+@dataclass(frozen=True, slots=True)
+class Circumstances:
+    """Say when, where and by which command something was measured."""
+
+    command: str
+    date: str
+    """UTC, to the minute."""
+    python: str
+    cpu: str
+    cpus: int
+    load: float
+    """Load average of the minute before: what else the machine did."""
+    commit: str | None
+    """None outside a git checkout."""
+
+    @classmethod
+    def of(cls, scenario: str) -> Self:
+        """Take them down; best before the scenario begins, for it makes load of its own."""
+        return cls(
+            command=f"python -m bench {scenario}",
+            date=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
+            python=platform.python_version(),
+            cpu=_cpu_model(),
+            cpus=os.cpu_count() or 1,
+            load=round(os.getloadavg()[0], 2),
+            commit=_commit(),
+        )
+
+
+def write(result: Result, circumstances: Circumstances) -> None:
+    """Keep a result, in the place of the scenario's last one."""
+    DIRECTORY.mkdir(exist_ok=True)
+    content = {"circumstances": asdict(circumstances), **asdict(result)}
+    text = json.dumps(_rounded(content), ensure_ascii=False, indent=1)
+    (DIRECTORY / f"{result.name}.json").write_text(text + "\n", encoding="utf-8")
+
+
+def read(name: str) -> tuple[Result, Circumstances] | None:
+    """Return what was kept of a scenario; None when it was never run."""
+    path = DIRECTORY / f"{name}.json"
+    if not path.exists():
+        return None
+    content = json.loads(path.read_text(encoding="utf-8"))
+    plots = [
+        Plot(**{**plot, "series": [Series(**series) for series in plot["series"]]})
+        for plot in content["plots"]
+    ]
+    tables = [Table(**table) for table in content["tables"]]
+    return Result(content["name"], tables, plots), Circumstances(**content["circumstances"])
+
+
+def shown(cell: Cell) -> str:
+    """Write a field of a table as people read it."""
+    if cell is None:
+        return "–"
+    return f"{cell:.3f}" if isinstance(cell, float) else str(cell)
+
+
+def _rounded(value: Any) -> Any:
+    """Round to a tenth of a thousandth: more digits would be noise in every diff."""
+    match value:
+        case float():
+            return round(value, 4)
+        case dict():
+            return {key: _rounded(item) for key, item in value.items()}
+        case list() | tuple():
+            return [_rounded(item) for item in value]
+        case _:
+            return value
+
+
+def _cpu_model() -> str:
+    """Name the processor; Linux tells it, elsewhere the architecture must do."""
+    info = Path("/proc/cpuinfo")
+    for line in info.read_text(encoding="utf-8").splitlines() if info.exists() else ():
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def _commit() -> str | None:
+    """Name the commit, with a `+` when the code differs from it."""
+    try:
+        name = _git("rev-parse", "--short=10", "HEAD").strip()
+        changed = _git("status", "--porcelain", "--", "app", "bench/*.py").strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return name + "+" * bool(changed)
+
+
+def _git(*arguments: str) -> str:
+    command = ["git", *arguments]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
