@@ -37,7 +37,7 @@ export class Conversation extends EventTarget {
     on("transcription", (event) => this.#transcribed(event));
     on("token", ({ turn, content }) => this.#change(turn, (view) => view.write(content)));
     on("agent_response", ({ turn, text }) => this.#answered(turn, text));
-    on("sentence", ({ turn, index, text }) => this.#change(turn, (view) => view.answer.addSentence(index, text)));
+    on("sentence", (event) => this.#sentence(event));
     on("playing", (event) => this.#play(event));
     on("idle", (event) => this.#silent(event));
     on("interrupted", (event) => this.#interrupt(event));
@@ -143,6 +143,10 @@ export class Conversation extends EventTarget {
     const view = this.#view(turn);
     if (view.answer.text === "") view.write(text);
     if (this.#nabra.output === null) announce(`${words("agent")} ${text}`); // nobody hears it
+  }
+
+  #sentence({ turn, index, text }) {
+    this.#change(turn, (view) => view.answer.addSentence(index, text));
   }
 
   #play({ turn, index }) {

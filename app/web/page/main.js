@@ -43,7 +43,10 @@ new StatusLine(talk, conversation);
 showConnection(nabra);
 showLevels(nabra);
 
-const about = await fetch("/about.json").then((response) => (response.ok ? response.json() : ABOUT), () => ABOUT);
+const about = await fetch("/about.json").then(
+  (response) => (response.ok ? response.json() : ABOUT),
+  () => ABOUT,
+);
 whenLanguageChanges(() => {
   const simulated = find("simulated");
   simulated.hidden = !about.simulates.speech;
@@ -87,7 +90,9 @@ conversation.addEventListener("select", () => panel.showReport());
 
 nabra.addEventListener("problem", ({ detail }) => tell(detail));
 talk.addEventListener("problem", ({ detail }) => tell(detail));
-talk.addEventListener("change", () => talk.state === "listening" && settle(...OF_THE_MICROPHONE, "audio-locked"));
+talk.addEventListener("change", () => {
+  if (talk.state === "listening") settle(...OF_THE_MICROPHONE, "audio-locked");
+});
 nabra.addEventListener("playing", () => settle("audio-locked"));
 nabra.addEventListener("state", ({ detail: { state } }) => {
   if (state !== "open") return;
@@ -145,6 +150,7 @@ function reconnect() {
 function showSuggestions() {
   const box = find("suggestions");
   box.hidden = !about.simulates.agent || !find("start").hidden;
-  box.replaceChildren(...SUGGESTIONS.map((text) =>
-    make("button", { class: "suggestion", type: "button", lang: "ar", dir: "rtl", onclick: () => say(text) }, text)));
+  const look = { class: "suggestion", type: "button", lang: "ar", dir: "rtl" };
+  const suggestion = (text) => make("button", { ...look, onclick: () => say(text) }, text);
+  box.replaceChildren(...SUGGESTIONS.map(suggestion));
 }

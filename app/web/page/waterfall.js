@@ -21,16 +21,17 @@ export function outcomeOf(attempt) {
 
 /** What is drawn: rows of lanes of bars, `{kind, from, to}` in ms. */
 export function rowsOf({ metrics }) {
-  const { endpointing_ms: pause = 0, stt_ms: stt, agent_first_token_ms: first, agent_done_ms: done } = metrics;
+  const { stt_ms: stt, agent_first_token_ms: first, agent_done_ms: done } = metrics;
+  const pause = metrics.endpointing_ms ?? 0;
   const rows = [];
-  if (pause) rows.push({ label: words("row-pause"), lanes: [[{ kind: "wait", from: 0, to: pause }]], at: pause });
-  if (stt !== null) rows.push({ label: words("row-stt"), lanes: [[{ kind: "work", from: pause ?? 0, to: stt }]], at: stt });
+  const add = (name, ...bars) => rows.push({ label: words(name), lanes: [bars], at: bars.at(-1).to });
+  if (pause > 0) add("row-pause", { kind: "wait", from: 0, to: pause });
+  if (stt !== null) add("row-stt", { kind: "work", from: pause, to: stt });
   const asked = stt ?? 0;
   if (first !== null || done !== null) {
     const end = done ?? metrics.total_ms;
-    const thinks = { kind: "wait", from: asked, to: first ?? end };
-    const writes = { kind: "work", from: first ?? end, to: end };
-    rows.push({ label: words("row-agent"), lanes: [[thinks, writes]], at: end });
+    const begins = first ?? end;
+    add("row-agent", { kind: "wait", from: asked, to: begins }, { kind: "work", from: begins, to: end });
   }
   for (const { index, attempt_log: attempts } of metrics.sentences) {
     const lanes = attempts.map((attempt) => barsOf(attempt));
@@ -129,7 +130,8 @@ function ticks(scale, height) {
   for (let ms = 0; ms <= scale.longestMs; ms += step) {
     const x = scale.x(ms);
     parts.push(draw("line", { class: "tick", x1: x, x2: x, y1: TOP_PX - 6, y2: height }));
-    parts.push(draw("text", { class: "tick", x, y: 10, "text-anchor": "middle" }, seconds(ms, step < 100 ? 2 : 1)));
+    const text = seconds(ms, step < 100 ? 2 : 1);
+    parts.push(draw("text", { class: "tick", x, y: 10, "text-anchor": "middle" }, text));
   }
   return parts;
 }
