@@ -2,10 +2,12 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 from playwright.async_api import Page
 
+from app.audio import PCM16_16K, wav
 from app.settings import Settings
 from tests.gateway import running_gateway
 
@@ -21,6 +23,11 @@ async def served(page: Page, settings: Settings) -> AsyncIterator[str]:
     async with running_gateway(settings) as endpoint:
         yield endpoint
         await page.goto("about:blank")
+
+
+def hear(microphone: Path, pcm: bytes) -> None:
+    """Let the microphone hear this PCM16 of 16 kHz, from when it is opened next."""
+    microphone.write_bytes(wav(pcm, PCM16_16K))
 
 
 async def open_library(page: Page, endpoint: str, **how: Any) -> str:

@@ -8,7 +8,6 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.async_api import Locator, Page, expect
 
-from app.audio import PCM16_16K, wav
 from app.settings import Settings
 from app.simulator import Simulator
 from app.simulator.hum import Hum
@@ -16,7 +15,7 @@ from tests.gateway import running_gateway, settings_for
 from tests.voices import Scene
 
 from .conftest import BRIEF_ANSWER, Watch
-from .driving import address, served
+from .driving import address, hear, served
 from .listening import listen
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -45,11 +44,6 @@ def last_turn(page: Page) -> Locator:
 def speaking(page: Page) -> Locator:
     """The sentence that sounds now."""
     return page.locator(".answer-text .speaking")
-
-
-def hear(microphone: Path, scene: Scene) -> None:
-    """Let the microphone hear this from when it is opened next."""
-    microphone.write_bytes(wav(scene.pcm(), PCM16_16K))
 
 
 def events_of(page: Page) -> list[dict[str, Any]]:
@@ -96,7 +90,7 @@ async def test_a_spoken_turn_is_heard_and_answered(
     page: Page, simulator: Simulator, microphone_file: Path
 ) -> None:
     """Hold the button, speak, let go."""
-    hear(microphone_file, Scene().pause(300).speak(QUESTION).pause(5000))
+    hear(microphone_file, Scene().pause(300).speak(QUESTION).pause(5000).pcm())
     async with served(page, settings_for(simulator)) as endpoint:
         events = events_of(page)
         await enter(page, endpoint)
@@ -118,7 +112,7 @@ async def test_hands_free_the_caller_interrupts_by_speaking(
 ) -> None:
     """Not a button is pressed: a question, its answer, an objection over it, another answer."""
     scene = Scene().pause(300).speak(QUESTION).pause(1300).speak(OBJECTION)
-    hear(microphone_file, scene.pause(20_000))
+    hear(microphone_file, scene.pause(20_000).pcm())
     async with served(page, settings_for(simulator)) as endpoint:
         events = events_of(page)
         await enter(page, endpoint)
