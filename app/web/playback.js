@@ -142,7 +142,7 @@ class Playback extends AudioWorkletProcessor {
   #tick(elapsedMs) {
     this.#untilTickMs -= elapsedMs;
     if (this.#untilTickMs > 0) return;
-    if (this.#now !== null || this.#peak > 0) this.#post("tick", { level: this.#peak });
+    if (this.#now !== null) this.#post("tick", { level: this.#peak });
     this.#untilTickMs = TICK_MS;
     this.#peak = 0;
   }

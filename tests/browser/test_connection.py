@@ -108,6 +108,7 @@ async def test_waits_grow_until_the_network_is_back(page: Page, simulator: Simul
         await socket.close(code=1011)
 
     async with served(page, settings_for(simulator)) as endpoint:
+        await page.clock.install()
         await page.route_web_socket("**/ws/agent/**", close)
         await open_library(page, endpoint)
         await page.evaluate("void nabra.connect()")
