@@ -1,5 +1,6 @@
 """The page that has nothing but the library, driven from here."""
 
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -50,6 +51,18 @@ async def converse(page: Page, endpoint: str, **how: Any) -> str:
     await unlock(page)
     await page.evaluate("nabra.connect()")
     return session_id
+
+
+def frames_sent(page: Page) -> list[dict[str, Any]]:
+    """Collect the messages that the page sends, but for audio."""
+    sent: list[dict[str, Any]] = []
+
+    def keep(frame: str | bytes) -> None:
+        if isinstance(frame, str):
+            sent.append(json.loads(frame))
+
+    page.on("websocket", lambda socket: socket.on("framesent", keep))
+    return sent
 
 
 async def until(page: Page, from_: int = 0, **wanted: Any) -> dict[str, Any]:

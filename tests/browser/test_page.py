@@ -89,9 +89,9 @@ async def test_a_typed_turn_is_answered_aloud_sentence_by_sentence(
 async def test_a_spoken_turn_is_heard_and_answered(
     page: Page, simulator: Simulator, microphone_file: Path
 ) -> None:
-    """Hold the button, speak, let go."""
+    """Hold the button, speak, let go; here it is spoken by REST."""
     hear(microphone_file, Scene().pause(300).speak(QUESTION).pause(5000).pcm())
-    async with served(page, settings_for(simulator)) as endpoint:
+    async with served(page, settings_for(simulator, tts_transport="rest")) as endpoint:
         events = events_of(page)
         await enter(page, endpoint)
         await page.hover("#microphone")
