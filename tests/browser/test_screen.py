@@ -131,6 +131,7 @@ async def test_what_was_not_heard_is_greyed(page: Page, simulator: Simulator, ag
         await page.keyboard.press("Escape")
         await expect(page.locator(".unheard").last).to_be_visible()
         await expect(page.locator("#announcer")).to_have_text("قوطِع")
+        await expect(page.locator(".chip")).to_be_visible()
         await expect(page.locator("#stop")).to_be_disabled()
         unheard = "".join(await page.locator(".unheard").all_inner_texts())
         rest = re.sub(r"^.*لم يُسمع:", "", unheard.replace("\n", " ")).strip()
@@ -201,8 +202,9 @@ async def test_the_workbench_changes_the_simulator_and_the_way_of_speaking(page:
         await page.locator("#time-stt_ms").press("End")
         await expect(page.locator("output[for=time-stt_ms]")).to_have_text(re.compile("^5.00"))
         await page.check("#transport-rest", force=True)
-        shown = await (await page.request.get(address(endpoint, "workbench"))).json()
-        while shown["timing"]["stt_ms"] != 5000:  # sent when the slider has come to rest
+        await expect(page.locator("#workbench .notice")).to_have_count(0)
+        shown = {"timing": {"stt_ms": 0}}
+        while shown["timing"]["stt_ms"] != 5000:
             shown = await (await page.request.get(address(endpoint, "workbench"))).json()
         assert shown["config"]["faults"]["drop"]["probability"] == 0.5
         assert shown["config"]["throttle"]["limit"] == 4

@@ -177,12 +177,18 @@ export class Conversation extends EventTarget {
     this.#follow();
   }
 
-  #interrupt({ turn, heard_text: heardText }) {
+  #interrupt({ turn, heard_text: heardText, metrics }) {
     const view = this.#view(turn);
     if (this.#running === view) this.#running = null;
     if (this.#sounding === view) this.#sounding = null;
-    if (view.isEmpty) this.#remove(view);
-    else if (view.answer.cut(heardText) || view.metrics === null) this.#cut(view);
+    if (view.isEmpty) {
+      this.#remove(view);
+    } else if (view.answer.cut(heardText) || view.metrics === null) {
+      this.#cut(view);
+      view.isCutShort = view.metrics === null;
+      view.metrics ??= metrics ?? null; // an older gateway tells none
+      if (view.metrics !== null) this.#over(view);
+    }
     this.#become(null);
   }
 

@@ -43,16 +43,12 @@ new StatusLine(talk, conversation);
 showConnection(nabra);
 showLevels(nabra);
 
-const about = await fetch("/about.json").then(
-  (response) => (response.ok ? response.json() : ABOUT),
-  () => ABOUT,
-);
-whenLanguageChanges(() => {
-  const simulated = find("simulated");
-  simulated.hidden = !about.simulates.speech;
-  simulated.textContent = words("simulated");
+let about = ABOUT;
+const asked = fetch("/about.json").then(async (response) => {
+  if (response.ok) about = await response.json();
+  whenLanguageChanges(showSimulated);
   showSuggestions();
-});
+}, () => {}); // then one can talk all the same
 
 find("language").addEventListener("click", () => {
   toggleLanguage();
@@ -65,8 +61,8 @@ find("start").addEventListener("click", async () => {
   find("composer").hidden = false;
   showSuggestions();
   find("microphone").focus();
-  // Before the first event. Without it one can talk all the same.
-  const behind = await import("./behind.js").catch(() => null);
+  // Before the first event, and without them if need be.
+  const [behind] = await Promise.all([import("./behind.js").catch(() => null), asked]);
   behind?.lookBehind(nabra, conversation, about);
   nabra.connect().catch(() => {}); // told by "problem"
 });
@@ -147,6 +143,11 @@ function reconnect() {
   nabra.connect().catch(() => {});
 }
 
+function showSimulated() {
+  find("simulated").hidden = !about.simulates.speech;
+  find("simulated").textContent = words("simulated");
+}
+
 function showSuggestions() {
   const box = find("suggestions");
   box.hidden = !about.simulates.agent || !find("start").hidden;
@@ -154,3 +155,5 @@ function showSuggestions() {
   const suggestion = (text) => make("button", { ...look, onclick: () => say(text) }, text);
   box.replaceChildren(...SUGGESTIONS.map(suggestion));
 }
+
+find("start").disabled = false; // now there is somebody to hear it

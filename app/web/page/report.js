@@ -120,7 +120,8 @@ function moments(turn) {
 function verdict(turn) {
   const { count, missing, faults } = wholeness([turn]);
   if (count === 0) return make("p", { class: "verdict" });
-  const kind = missing ? "not-whole" : faults ? "whole-repaired" : "all-whole";
+  const whole = faults ? "whole-repaired" : "all-whole";
+  const kind = turn.isCutShort ? "cut-short" : missing ? "not-whole" : whole;
   const values = { count: number(count), missing: number(missing), faults: number(faults) };
   const failed = failures(turn).map((text) => make("li", {}, text));
   const list = faults ? [make("ul", { "aria-label": words("fault-list") }, ...failed)] : [];
@@ -158,7 +159,7 @@ function table(turn, open) {
     [words("row-stt"), stt === null ? null : (pause ?? 0), stt, ""],
     [words("agent-thinks"), stt ?? 0, first, ""],
     [words("agent-writes"), first, done, ""],
-    ...metrics.sentences.flatMap(attemptRows),
+    ...metrics.sentences.flatMap((sentence) => attemptRows(sentence, metrics)),
     [words("turn"), 0, metrics.total_ms, ""],
   ].filter(([, from, to]) => from !== null && to !== null);
   const titles = ["what", "from", "until", "outcome"].map((name) => words(name));
@@ -168,10 +169,10 @@ function table(turn, open) {
   return make("details", { open }, make("summary", {}, words("as-table")), box);
 }
 
-function attemptRows({ index, attempt_log: attempts }) {
+function attemptRows({ index, attempt_log: attempts }, metrics) {
   return attempts.map((attempt, at) => {
     const names = { number: number(index + 1), attempt: number(at + 1), transport: way(attempt) };
-    return [words("attempt", names), attempt.started_ms, endOf(attempt), outcomeText(attempt)];
+    return [words("attempt", names), attempt.started_ms, endOf(attempt, metrics), outcomeText(attempt)];
   });
 }
 

@@ -14,6 +14,8 @@ export class TurnView {
   isOver = false;
   answer = new Answer();
   #interrupted = false;
+  /** Whether the gateway was still making it when it was interrupted. */
+  isCutShort = false;
   /** What was said about what went wrong, and how often. */
   #mishaps = new Map();
   #said = make("p", { class: "said", dir: "auto" });

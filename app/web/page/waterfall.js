@@ -34,18 +34,21 @@ export function rowsOf({ metrics }) {
     add("row-agent", { kind: "wait", from: asked, to: begins }, { kind: "work", from: begins, to: end });
   }
   for (const { index, attempt_log: attempts } of metrics.sentences) {
-    const lanes = attempts.map((attempt) => barsOf(attempt));
-    const at = Math.max(...attempts.map(endOf));
+    const lanes = attempts.map((attempt) => barsOf(attempt, metrics));
+    const at = Math.max(...attempts.map((attempt) => endOf(attempt, metrics)));
     rows.push({ label: words("row-sentence", { number: number(index + 1) }), lanes, at });
   }
   return rows;
 }
 
-export const endOf = ({ started_ms: from, total_ms: length }) => from + (length ?? 0);
+/** When an attempt ended; one that was under way when the turn was interrupted, with the turn. */
+export function endOf({ started_ms: from, total_ms: length }, { total_ms: end }) {
+  return length === null ? Math.max(from, end) : from + length;
+}
 
-function barsOf(attempt) {
+function barsOf(attempt, metrics) {
   const { started_ms: from, ttfb_ms: ttfb } = attempt;
-  const end = endOf(attempt);
+  const end = endOf(attempt, metrics);
   const kind = outcomeOf(attempt);
   if (kind === "fault") return [{ kind, from, to: end }];
   // The wait for a socket lies before the request, of which the first byte is counted.

@@ -1,7 +1,7 @@
 /** The workbench: break the simulated provider, and hear that the gateway does not care. */
 
 import { find, make } from "./elements.js";
-import { learn, number, seconds, whenLanguageChanges, words } from "./language.js";
+import { language, learn, number, seconds, whenLanguageChanges, words } from "./language.js";
 import { wholeness } from "./statistics.js";
 import { BENCH_WORDS } from "./words-bench.js";
 
@@ -26,9 +26,6 @@ const TIMES = {
   realtime_factor: [20, 1],
 };
 
-/** How long a slider may rest before it is sent. */
-const SETTLE_MS = 150;
-
 export class Workbench {
   #root = find("workbench");
   #about;
@@ -37,7 +34,9 @@ export class Workbench {
   #state = null;
   #session = { transport: "", transports: [] };
   #problem = null;
-  #timer;
+  /** One question at a time: answers that overtake each other would show what is past. */
+  #asking = Promise.resolve();
+  #drawn = "";
 
   /** @param {() => TurnView[]} turns those that are over */
   constructor(nabra, about, turns) {
@@ -52,11 +51,15 @@ export class Workbench {
   }
 
   /** Ask how things stand: faults have struck meanwhile. */
-  async refresh() {
-    if (this.#about.workbench) await this.#ask();
+  refresh() {
+    if (this.#about.workbench) this.#ask();
   }
 
-  async #ask(change) {
+  #ask(change) {
+    this.#asking = this.#asking.then(() => this.#exchange(change));
+  }
+
+  async #exchange(change) {
     this.#problem = null;
     try {
       const response = await fetch("/workbench", change && {
@@ -79,7 +82,16 @@ export class Workbench {
     this.#show();
   }
 
+  /** Draw what has changed: not a menu that is open while turns end. */
   #show() {
+    const { config, timing } = this.#state ?? {};
+    const now = JSON.stringify([language(), config, timing, this.#session, this.#problem]);
+    if (now !== this.#drawn) this.#draw();
+    else if (this.#state !== null) find("score")?.replaceWith(this.#score());
+    this.#drawn = now;
+  }
+
+  #draw() {
     const parts = this.#transports();
     find("tab-workbench").hidden = !this.#about.workbench && parts.length === 0;
     if (this.#about.workbench && this.#state !== null) parts.unshift(...this.#simulator());
@@ -160,9 +172,8 @@ export class Workbench {
     input.addEventListener("input", () => {
       output.value = shown(input.value);
       input.setAttribute("aria-valuetext", output.value);
-      clearTimeout(this.#timer);
-      this.#timer = setTimeout(() => this.#ask({ timing: { [name]: Number(input.value) } }), SETTLE_MS);
     });
+    input.addEventListener("change", () => this.#ask({ timing: { [name]: Number(input.value) } }));
     return make("div", { class: "line" }, make("label", { for: id }, words(`time-${name}`)), input, output);
   }
 
