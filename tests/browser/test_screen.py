@@ -17,6 +17,7 @@ from .driving import address, served
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 PHONE = {"width": 390, "height": 844}
+SMALL_PHONE = {"width": 320, "height": 568}
 DESK = {"width": 1280, "height": 800}
 
 TOO_FAINT = """() => {
@@ -254,7 +255,7 @@ async def test_all_can_be_read_and_nothing_is_cut_off(
         assert await page.evaluate(TOO_FAINT) == []
         await ask(page)
         await expect(page.locator(".waterfall")).to_be_visible()
-        for size in (DESK, PHONE):
+        for size in (DESK, SMALL_PHONE, PHONE):
             await page.set_viewport_size(size)
             assert await page.evaluate(TOO_FAINT) == []
             assert await page.evaluate(OUT_OF_SIGHT) == []
