@@ -113,7 +113,9 @@ async def test_waits_grow_until_the_network_is_back(page: Page, simulator: Simul
         await open_library(page, endpoint)
         await page.evaluate("void nabra.connect()")
         known = 0
-        for _ in range(4):
+        for attempt in range(4):
+            if attempt:
+                await page.clock.fast_forward(400 * 2**attempt)
             await until(page, known, kind="state", state="waiting")
             known = len(await told(page))
         waits = [one["retryInMs"] for one in await told(page, kind="state", state="waiting")]
