@@ -9,6 +9,7 @@ from bench import (
     first_clause,
     hold_back,
     rotten,
+    soak,
     splitter,
     storm,
     truncation,
@@ -22,6 +23,7 @@ SCENARIOS = {
     "truncation": truncation.run,
     "rotten": rotten.run,
     "barge_in": barge_in.run,
+    "soak": soak.run,
     "splitter": splitter.run,
 }
 
