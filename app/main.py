@@ -11,8 +11,8 @@ import uvicorn
 from fastapi import FastAPI, Request, Response, WebSocket
 
 from app import logs
+from app.agent.client import make_client
 from app.agent.registry import make_agent
-from app.agent.source import make_client
 from app.api import health, page, workbench
 from app.api.metrics import Metrics
 from app.api.socket import VoiceEndpoint
@@ -203,10 +203,10 @@ def create_app(settings: Settings, address: str = "") -> FastAPI:
             stack.push_async_callback(pool.aclose)
             stages = await make_stages(settings, providers, pool, stack)
             app.state.workbench = make_workbench(settings, providers)
-            app.state.metrics = Metrics(pool.counts, TALLY)
             app.state.endpoint = VoiceEndpoint(
                 stages, style, max_utterance_bytes=settings.max_utterance_bytes
             )
+            app.state.metrics = Metrics(pool.counts, TALLY, lambda: app.state.endpoint.sessions)
             warming = await stack.enter_async_context(asyncio.TaskGroup())
             task = warming.create_task(stages.warm_up(), name="warm-up")
             stack.callback(task.cancel)

@@ -17,6 +17,7 @@ SCENARIOS = (
     "rotten",
     "barge_in",
     "listening",
+    "soak",
     "splitter",
 )
 """Each is a module of this package with a function `run` that returns a `Result`."""
