@@ -13,10 +13,10 @@ COMPILE := $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-ver
 	--fork-strategy fewest --generate-hashes --no-emit-index-url --no-emit-find-links --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test lint types bench lock clean
+.PHONY: help install run test lint types bench screenshots lock clean
 
 help:  ## show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
 
 install: $(RUN_STAMP)  ## make .venv with the gateway and its simulator
 
@@ -35,6 +35,9 @@ types: $(DEV_STAMP)  ## check types
 
 bench: $(DEV_STAMP)  ## measure latency and load against the simulator
 	@exec $(BIN)/python -m bench
+
+screenshots: $(DEV_STAMP)  ## draw docs/images again, with an installed Chromium
+	@$(BIN)/python docs/screenshots.py
 
 lock: $(DEV_STAMP)  ## resolve the dependencies again (UPGRADE=1 takes the newest)
 	$(COMPILE) $(if $(UPGRADE),--upgrade) --group build -o requirements.lock

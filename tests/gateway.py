@@ -38,9 +38,9 @@ def settings_for(simulator: Simulator, **changes: Any) -> Settings:
 
 
 @asynccontextmanager
-async def running_gateway(settings: Settings) -> AsyncIterator[str]:
-    """Serve on a free port of this process; gives the address of the endpoint."""
-    listener = listen("127.0.0.1", 0)
+async def running_gateway(settings: Settings, *, port: int = 0) -> AsyncIterator[str]:
+    """Serve on a port of this process, by default a free one; gives the endpoint's address."""
+    listener = listen("127.0.0.1", port)
     app = create_app(settings)
     server = uvicorn.Server(server_config(app, settings))
     task = asyncio.create_task(server.serve(sockets=[listener]))

@@ -55,12 +55,13 @@ def _body(event: events.Event, language: Language) -> dict[str, Any]:
             }
         case events.SentenceStarted(_, index, text):
             return {"type": "sentence", "index": index, "text": text}
-        case events.Interrupted(_, reason, heard_text, played_ms):
+        case events.Interrupted(_, reason, heard_text, played_ms, metrics):
             return {
                 "type": "interrupted",
                 "reason": reason,
                 "heard_text": heard_text,
                 "played_ms": played_ms,
+                "metrics": _metrics(metrics),
             }
         case events.TurnDone(_, metrics):
             return {"type": "done", "metrics": _metrics(metrics)}

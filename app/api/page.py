@@ -36,7 +36,6 @@ HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Permissions-Policy": "microphone=(self), camera=(), geolocation=()",
-    "Cross-Origin-Opener-Policy": "same-origin",
     # Asked for each time and answered by a 304: the page and its modules never disagree.
     "Cache-Control": "no-cache",
     "Vary": "Accept-Encoding",

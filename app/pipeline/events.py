@@ -98,6 +98,7 @@ class Interrupted:
     reason: InterruptReason
     heard_text: str
     played_ms: int
+    metrics: TurnMetrics
 
 
 @dataclass(frozen=True, slots=True)

@@ -83,11 +83,13 @@ class Session:
             self._cut_at = turn.cut_at  # the agent has not been told yet
         if not is_heard:
             return None
-        played_ms = turn.timeline.played_ms(asyncio.get_running_loop().time())
+        now = asyncio.get_running_loop().time()
+        played_ms = turn.timeline.played_ms(now)
         heard = turn.timeline.heard_text(played_ms)
         if turn.asked:
             self._cut_at = heard
-        await self._emit(events.Interrupted(turn.number, reason, heard, round(played_ms)))
+        metrics = turn.timeline.stopped(now)
+        await self._emit(events.Interrupted(turn.number, reason, heard, round(played_ms), metrics))
         return turn
 
     def report_playback(self, turn: int, played_ms: float) -> None:

@@ -63,6 +63,12 @@ class Timeline:
         """Return how long ago the user's utterance ended."""
         return (now - self._started_at) * 1000
 
+    def stopped(self, now: float) -> TurnMetrics:
+        """Return the latencies as far as they go; a turn that is not over has ended here."""
+        if self.metrics.total_ms is None:
+            self.metrics.total_ms = self.since_start_ms(now)
+        return self.metrics
+
     def sentence(self, text: str) -> SentenceMetrics:
         """Begin the next sentence."""
         sentence = SentenceMetrics(len(self.metrics.sentences), text)

@@ -55,6 +55,8 @@ export class Connection extends EventTarget {
       this.#attempts = 0;
       this.#watch(true);
       this.#connect();
+    } else if (this.state === "waiting") {
+      this.#connect(); // somebody does not care to wait
     }
     return this.#opening.promise;
   }
@@ -169,8 +171,8 @@ export class Connection extends EventTarget {
     }
   }
 
-  #networkChanged = () => {
-    if (document.hidden) return;
+  #networkChanged = ({ type }) => {
+    if (type === "visibilitychange" && document.hidden) return;
     if (this.state === "waiting" && navigator.onLine) this.#connect();
     else this.#check();
   };
@@ -181,6 +183,20 @@ export class Connection extends EventTarget {
     if (!this.send(JSON.stringify({ type: "ping", id: "heartbeat" }))) return;
     this.#deadline = setTimeout(() => this.#lose(1006), PONG_MS);
   }
+}
+
+/** The address of one session: an endpoint's, by `ws:`; a query, with a token perhaps, stays. */
+export function endpoint(url, sessionId) {
+  const whole = new URL(url, globalThis.location?.href);
+  whole.protocol = whole.protocol.replace("http", "ws");
+  whole.pathname = `${whole.pathname.replace(/\/*$/, "")}/${encodeURIComponent(sessionId)}/`;
+  return whole;
+}
+
+/** `crypto.randomUUID` is missing where there is no HTTPS, and there one may still type. */
+export function randomId() {
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
 function withResolvers() {

@@ -1,29 +1,15 @@
-import { Connection } from "./connection.js";
+import { Configuration } from "./configuration.js";
+import { Connection, endpoint, randomId } from "./connection.js";
 import { Microphone } from "./microphone.js";
 import { decode, fromBase64, toBase64 } from "./pcm.js";
 import { NabraProblem } from "./problem.js";
+import { REPORT_ID, Reports } from "./reports.js";
 import { Speaker } from "./speaker.js";
 
 export { NabraProblem };
 
-const MICROPHONE = { encoding: "pcm_s16le", sample_rate: 16000 };
-const FRAMING = { output: { framing: "binary" } }; // a third less to carry than base64
-
-/** Time between two reports of what was heard; the server cuts an interrupted answer by them. */
-const REPORT_MS = 250;
-
 /** What the network may be behind by, 4 s of microphone; beyond it frames are dropped. */
 const MAX_BEHIND_BYTES = 128 * 1024;
-
-/**
- * @typedef {object} Options what `configure` takes, as docs/protocol.md has it
- * @property {"ar" | "en"} [language]
- * @property {{encoding?: "pcm_s16le" | "mulaw", sample_rate?: number,
- *   framing?: "base64" | "binary"}} [output] default framing here: `binary`
- * @property {"none" | "server_vad"} [turn_detection]
- * @property {{speaker?: string, dialect?: string}} [voice]
- * @property {string} [transport] where the gateway lets clients choose
- */
 
 /**
  * A conversation with a Nabra gateway: connects, listens, plays, and stops when interrupted.
@@ -38,7 +24,7 @@ const MAX_BEHIND_BYTES = 128 * 1024;
  * them, in their order, come as "message" too. Besides there are
  *
  * - "state" `{state, reason, retryInMs}`
- * - "level" `{input, output}`, 0 to 1, some 20 times a second while there is something
+ * - "level" `{input, output}`, 0 to 1, 20 to 30 times a second while there is something
  * - "playing" `{turn, index, playedMs}`: this sentence begins to sound now
  * - "idle" `{turn, playedMs}`: all of the turn has been played, or dropped
  * - "problem" `{code, message, recoverable}`: of what happens by itself. What goes wrong in a
@@ -57,16 +43,12 @@ export class Nabra extends EventTarget {
   #connection;
   #speaker = new Speaker();
   #microphone = new Microphone();
-  #options;
-  #changes = [];
-  #serial = 0;
+  #configuration;
+  #reports = new Reports((message) => this.#send(message));
   #connections = 0;
   #turn = 0;
   #silenced = 0;
   #audio = null;
-  #played = null;
-  #reported = { turn: 0, playedMs: 0 };
-  #reports = true;
   #lockTold = 0;
   #streamed = 0;
 
@@ -74,12 +56,12 @@ export class Nabra extends EventTarget {
    * @param {object} [how]
    * @param {string | URL} [how.url] the endpoint without the id; default: /ws/agent/ of this origin
    * @param {string} [how.sessionId] default: a new one
-   * @param {Options} [how.options]
+   * @param {import("./configuration.js").Options} [how.options]
    */
   constructor({ url = "/ws/agent/", sessionId = randomId(), options = {} } = {}) {
     super();
     this.sessionId = sessionId;
-    this.#options = merged(FRAMING, options);
+    this.#configuration = new Configuration(options, (message) => this.#send(message));
     this.#connection = new Connection(endpoint(url, sessionId));
     this.#on(this.#connection, "state", (detail) => this.#changed(detail));
     this.#on(this.#connection, "problem", (problem) => this.#problem(problem));
@@ -115,7 +97,6 @@ export class Nabra extends EventTarget {
 
   /** End it all: connection, microphone and sound. `connect` begins anew. */
   close() {
-    this.#microphone.stop();
     this.#silence();
     this.#connection.close();
     this.#speaker.rest();
@@ -124,16 +105,12 @@ export class Nabra extends EventTarget {
   /**
    * Change what was configured, now and for all connections to come.
    *
-   * @param {Options} changes what is left out stays as it is
+   * @param {import("./configuration.js").Options} changes what is left out stays as it is
    * @returns {Promise<object>} the server's `configured`; rejects with its `error`, and then all
    *   stays as it was
    */
   configure(changes) {
-    return new Promise((resolve, reject) => {
-      const change = { id: `configure-${++this.#serial}`, changes, resolve, reject };
-      this.#changes.push(change);
-      this.#request(change);
-    });
+    return this.#configuration.change(changes);
   }
 
   /** Let the page sound. Call it in a user's gesture, or the browser will not have it. */
@@ -166,9 +143,9 @@ export class Nabra extends EventTarget {
     await this.#microphone.stop();
     this.level = 0;
     this.#emitLevel();
-    if (this.#streamed === 0) return;
+    if (this.#streamed === 0 || this.state !== "open") return;
     if (send) this.#send({ type: "audio_end" });
-    else this.configure({ input: MICROPHONE }).catch(() => {}); // the server forgets by that
+    else this.#configuration.forgetInput();
   }
 
   /** Say it by text; tells whether there was a connection to send it by. */
@@ -200,10 +177,6 @@ export class Nabra extends EventTarget {
     return this.#connection.send(JSON.stringify(message));
   }
 
-  #request({ id, changes }) {
-    this.#send({ type: "configure", id, ...changes });
-  }
-
   #stream({ audio, level }) {
     this.level = level;
     this.#emitLevel();
@@ -211,31 +184,18 @@ export class Nabra extends EventTarget {
     if (sent) this.#streamed += audio.byteLength;
   }
 
-  #report(now) {
-    if (!this.#reports || now.connection !== this.#connections) return;
-    const { turn, playedMs } = now;
-    if (turn === this.#reported.turn && playedMs === this.#reported.playedMs) return;
-    this.#reported = { turn, playedMs };
-    this.#send({ type: "playback", id: "playback", turn, played_ms: Math.round(playedMs) });
-  }
-
   // what comes in
 
   #changed(detail) {
     if (detail.state === "open") {
-      this.#connections++;
       this.#turn = this.#silenced = this.#lockTold = 0;
-      this.#reported = { turn: 0, playedMs: 0 };
       this.#audio = null;
-      // The input by itself: the microphone works even where the rest is refused.
-      this.#changes.unshift(
-        { id: "configure-input", changes: { input: MICROPHONE } },
-        { id: "configure-options", changes: this.#options },
-      );
-      this.#changes.forEach((change) => this.#request(change));
+      this.#reports.begin(++this.#connections);
+      this.#configuration.begin();
     } else if (detail.state !== "connecting") {
       this.#speaker.end(); // what has come is played; more of it will not come
-      this.#changes = this.#changes.filter((change) => change.resolve);
+      this.#configuration.end();
+      if (detail.state === "closed") this.#microphone.stop();
     }
     this.#emit("state", detail);
   }
@@ -246,8 +206,8 @@ export class Nabra extends EventTarget {
       return;
     }
     const message = JSON.parse(data);
-    if (message.type === "error" && message.in_reply_to === "playback") {
-      this.#reports = false; // an older server, which does without
+    if (message.type === "error" && message.in_reply_to === REPORT_ID) {
+      this.#reports.refused();
       return;
     }
     if (message.turn > this.#turn) {
@@ -262,10 +222,10 @@ export class Nabra extends EventTarget {
   #follow(message) {
     switch (message.type) {
       case "configured":
-        this.#settle(this.#changes.shift(), message);
+        this.#configuration.configured(message);
         break;
       case "error":
-        this.#refuse(message);
+        this.#configuration.refused(message);
         break;
       case "tts_start": {
         const { turn, encoding, sample_rate: rate } = message;
@@ -288,16 +248,6 @@ export class Nabra extends EventTarget {
     }
   }
 
-  #settle(change, configured) {
-    this.#options = merged(this.#options, change.resolve ? change.changes : {});
-    change.resolve?.(configured);
-  }
-
-  #refuse(error) {
-    const at = this.#changes.findIndex((change) => change.id === error.in_reply_to);
-    if (at >= 0) this.#changes.splice(at, 1)[0].reject?.(error);
-  }
-
   #play(bytes) {
     if (this.#audio === null || this.#audio.turn <= this.#silenced || bytes.length === 0) return;
     const { turn, index, rate, encoding } = this.#audio;
@@ -312,7 +262,7 @@ export class Nabra extends EventTarget {
 
   #silence() {
     this.#silenced = this.#turn;
-    if (this.#played) this.#report(this.#played); // before what ends the turn
+    this.#reports.report(); // before what ends the turn
     this.#speaker.flush();
   }
 
@@ -320,18 +270,13 @@ export class Nabra extends EventTarget {
 
   #ticked(now) {
     this.outputLevel = now.level;
-    this.#played = now.turn === undefined ? null : now;
-    const { turn, playedMs } = this.#reported;
-    if (this.#played && (now.turn !== turn || now.playedMs - playedMs >= REPORT_MS)) {
-      this.#report(now);
-    }
+    this.#reports.take(now);
     this.#emitLevel();
   }
 
   #finished(now) {
-    this.#played = null;
     this.outputLevel = 0;
-    this.#report(now);
+    this.#reports.finish(now);
     this.#emitLevel();
     this.#emit("idle", now);
   }
@@ -351,28 +296,4 @@ export class Nabra extends EventTarget {
   #on(target, type, handle) {
     target.addEventListener(type, ({ detail }) => handle(detail));
   }
-}
-
-/** What was configured, with changes to the fields of each part. */
-function merged(options, changes) {
-  const result = { ...options };
-  for (const [name, value] of Object.entries(changes)) {
-    const isPart = value !== null && typeof value === "object";
-    result[name] = isPart ? { ...options[name], ...value } : value;
-  }
-  return result;
-}
-
-/** The endpoint of one session, on a socket; a query, with a token perhaps, stays. */
-function endpoint(url, sessionId) {
-  const whole = new URL(url, globalThis.location?.href);
-  whole.protocol = whole.protocol.replace("http", "ws");
-  whole.pathname = `${whole.pathname.replace(/\/*$/, "")}/${encodeURIComponent(sessionId)}/`;
-  return whole;
-}
-
-/** `crypto.randomUUID` is missing where there is no HTTPS, and there one may still type. */
-function randomId() {
-  const bytes = crypto.getRandomValues(new Uint8Array(16));
-  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }

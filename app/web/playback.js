@@ -15,6 +15,9 @@ const HOLD_MS = 60;
 
 const TICK_MS = 50;
 
+/** Silent samples after which the resampler has forgotten all that was not: it may rest. */
+const FORGOTTEN = 256;
+
 class Playback extends AudioWorkletProcessor {
   #queue = [];
   #offset = 0;
@@ -32,6 +35,7 @@ class Playback extends AudioWorkletProcessor {
   #gain = 0;
   #last = 0;
   #fade = 0;
+  #silent = FORGOTTEN;
 
   #peak = 0;
   #untilTickMs = 0;
@@ -64,7 +68,7 @@ class Playback extends AudioWorkletProcessor {
     const elapsedMs = (output.length / sampleRate) * 1000;
     if (this.#queue.length > 0) this.#tune(this.#queue[0].rate);
     this.#startWhenReady(elapsedMs);
-    if (this.#resampler !== null) {
+    if (!this.#holding || this.#silent < FORGOTTEN) {
       for (let i = 0; i < output.length; i++) {
         output[i] = this.#resampler.pull(this.#next);
         this.#peak = Math.max(this.#peak, Math.abs(output[i]));
@@ -91,6 +95,7 @@ class Playback extends AudioWorkletProcessor {
   /** Give the next sample: of the queue, or of the fade that follows it. */
   #next = () => {
     if (this.#holding) return this.#faded();
+    this.#silent = 0;
     const chunk = this.#queue[0];
     if (this.#offset === 0) this.#enter(chunk);
     const stepMs = 1000 / this.#rate;
@@ -130,6 +135,7 @@ class Playback extends AudioWorkletProcessor {
     const before = this.#last;
     this.#last -= this.#fade;
     if (before * this.#last <= 0) this.#last = this.#fade = 0;
+    if (this.#last === 0) this.#silent++;
     return this.#last;
   }
 
@@ -142,7 +148,7 @@ class Playback extends AudioWorkletProcessor {
   #tick(elapsedMs) {
     this.#untilTickMs -= elapsedMs;
     if (this.#untilTickMs > 0) return;
-    if (this.#now !== null || this.#peak > 0) this.#post("tick", { level: this.#peak });
+    if (this.#now !== null) this.#post("tick", { level: this.#peak });
     this.#untilTickMs = TICK_MS;
     this.#peak = 0;
   }

@@ -9,8 +9,9 @@ import pytest
 from starlette.applications import Starlette
 
 from app.api import page
+from app.api.page import read_assets
 
-ASSETS = page.read_assets()
+ASSETS = read_assets()
 LARGEST_FIRST_LOAD = 100_000
 
 NAMES_AT_ONCE = r'(?:from |^import |src=|href=)"([^"#]+)"'
@@ -68,9 +69,9 @@ async def test_files_are_packed_for_those_who_can_unpack(browser: httpx.AsyncCli
 
 def test_a_changed_file_has_another_tag(tmp_path: Path) -> None:
     (tmp_path / "a.js").write_text("1")
-    before = page.read_assets(tmp_path)["a.js"].etag
+    before = read_assets(tmp_path)["a.js"].etag
     (tmp_path / "a.js").write_text("2")
-    assert page.read_assets(tmp_path)["a.js"].etag != before
+    assert read_assets(tmp_path)["a.js"].etag != before
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,6 @@
 """A real browser: Debian's Chromium, its microphone fed from a file, its console watched."""
 
 import asyncio
-import os
-import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -10,27 +8,20 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, ConsoleMessage, Page, Response, async_playwright
+from playwright.async_api import Browser, ConsoleMessage, Page, async_playwright
 
 from app.api import page as page_api
 from app.simulator import Simulator, SimulatorConfig
 
+from . import chromium
+
 HERE = Path(__file__).parent
 ANSWER = "أهلاً بك في ناقل إكسبرس. شحنتك في الطريق إليك الآن. تصل غداً."
 """Short, because it is played in real time, and yet of two requests to the provider."""
+BRIEF_ANSWER = "أهلاً وسهلاً بك، طلبك يصل غداً."
 
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
-MISSING = "NO CHROMIUM WAS FOUND: THE BROWSER TESTS DID NOT RUN (apt-get install chromium)"
-REQUIRED = os.environ.get("NABRA_REQUIRE_BROWSER") == "1"
 in_one_loop = pytest_asyncio.fixture(loop_scope="session")
 """There is one browser for all tests, and so one loop."""
-EXECUTABLE = next(filter(None, map(shutil.which, NAMES)), None)
-
-
-def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """Say it where nobody overlooks it."""
-    if EXECUTABLE is None:
-        terminalreporter.write_line(MISSING, red=True, bold=True)
 
 
 @pytest.fixture(scope="session")
@@ -41,15 +32,14 @@ def microphone_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def browser(microphone_file: Path) -> AsyncIterator[Browser]:
-    if EXECUTABLE is None:
-        if REQUIRED:
-            pytest.fail(MISSING)
-        pytest.skip(MISSING)
+    if chromium.EXECUTABLE is None:
+        (pytest.fail if chromium.IS_REQUIRED else pytest.skip)(chromium.MISSING)
     async with async_playwright() as playwright:
         running = await playwright.chromium.launch(
-            executable_path=EXECUTABLE,
+            executable_path=chromium.EXECUTABLE,
             args=[
                 "--no-sandbox",
+                "--disable-dev-shm-usage",  # containers have little of it
                 "--use-fake-device-for-media-stream",
                 "--use-fake-ui-for-media-stream",
                 f"--use-file-for-fake-audio-capture={microphone_file}%noloop",
@@ -67,12 +57,10 @@ class Watch:
         self.complaints: list[str] = []
         self.allowed: Callable[[str], bool] = lambda _: False
         """What a browser says by itself of a server that a test has taken away."""
-        self.loaded: list[Response] = []
 
     def page(self, page: Page) -> None:
         page.on("console", self._console)
         page.on("pageerror", lambda error: self.complaints.append(f"uncaught: {error}"))
-        page.on("response", lambda response: self.loaded.append(response))  # noqa: PLW0108 - it is marked
 
     def _console(self, message: ConsoleMessage) -> None:
         if message.type in ("error", "warning", "assert"):
@@ -142,10 +130,24 @@ async def simulator() -> AsyncIterator[Simulator]:
 @in_one_loop
 async def agent() -> AsyncIterator[str]:
     """An agent that always answers `ANSWER`; gives its URL."""
+    async with answering(ANSWER) as url:
+        yield url
+
+
+@in_one_loop
+async def brief() -> AsyncIterator[dict[str, Any]]:
+    """Settings for an answer as short as can be, and yet of two requests to the provider."""
+    async with answering(BRIEF_ANSWER) as url:
+        yield {"agent_webhook_url": url, "first_chunk_min_chars": 10}
+
+
+@asynccontextmanager
+async def answering(text: str) -> AsyncIterator[str]:
+    """Run an agent that knows but one answer; gives its URL."""
+    body = text.encode()
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
-        body = ANSWER.encode()
         writer.write(
             b"HTTP/1.1 200 OK\r\ncontent-type: text/plain; charset=utf-8\r\n"
             b"connection: close\r\ncontent-length: %d\r\n\r\n%b" % (len(body), body)

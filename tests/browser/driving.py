@@ -1,11 +1,14 @@
 """The page that has nothing but the library, driven from here."""
 
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 from playwright.async_api import Page
 
+from app.audio import PCM16_16K, wav
 from app.settings import Settings
 from tests.gateway import running_gateway
 
@@ -21,6 +24,11 @@ async def served(page: Page, settings: Settings) -> AsyncIterator[str]:
     async with running_gateway(settings) as endpoint:
         yield endpoint
         await page.goto("about:blank")
+
+
+def hear(microphone: Path, pcm: bytes) -> None:
+    """Let the microphone hear this PCM16 of 16 kHz, from when it is opened next."""
+    microphone.write_bytes(wav(pcm, PCM16_16K))
 
 
 async def open_library(page: Page, endpoint: str, **how: Any) -> str:
@@ -43,6 +51,18 @@ async def converse(page: Page, endpoint: str, **how: Any) -> str:
     await unlock(page)
     await page.evaluate("nabra.connect()")
     return session_id
+
+
+def frames_sent(page: Page) -> list[dict[str, Any]]:
+    """Collect the messages that the page sends, but for audio."""
+    sent: list[dict[str, Any]] = []
+
+    def keep(frame: str | bytes) -> None:
+        if isinstance(frame, str):
+            sent.append(json.loads(frame))
+
+    page.on("websocket", lambda socket: socket.on("framesent", keep))
+    return sent
 
 
 async def until(page: Page, from_: int = 0, **wanted: Any) -> dict[str, Any]:

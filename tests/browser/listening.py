@@ -32,6 +32,12 @@ class Heard:
         """How long there was sound, in all."""
         return float(np.count_nonzero(self._levels() > AUDIBLE)) * FRAME_S
 
+    def first_sound_s(self) -> float:
+        """How long the first sound lasted."""
+        loud = self._levels() > AUDIBLE
+        begin = int(np.argmax(loud))
+        return float(np.argmin(np.append(loud[begin:], False))) * FRAME_S
+
     def longest_hole_s(self) -> float:
         """The longest silence with sound on both sides."""
         loud = np.flatnonzero(self._levels() > AUDIBLE)

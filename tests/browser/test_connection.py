@@ -108,6 +108,7 @@ async def test_waits_grow_until_the_network_is_back(page: Page, simulator: Simul
         await socket.close(code=1011)
 
     async with served(page, settings_for(simulator)) as endpoint:
+        await page.clock.install()
         await page.route_web_socket("**/ws/agent/**", close)
         await open_library(page, endpoint)
         await page.evaluate("void nabra.connect()")
@@ -134,10 +135,12 @@ async def test_a_socket_that_is_dead_is_noticed_when_the_network_changes(
         server.on_message(lambda message: socket.send(message) if answers else None)
 
     async with served(page, settings_for(simulator)) as endpoint:
+        await page.clock.install()
         await page.route_web_socket("**/ws/agent/**", relay)
         await converse(page, endpoint)
         answers = False
         await page.evaluate("dispatchEvent(new Event('offline'))")
+        await page.clock.fast_forward(4000)
         await until(page, kind="problem", code="connection-lost")
         answers = True
         known = len(await told(page))

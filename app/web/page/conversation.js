@@ -37,7 +37,7 @@ export class Conversation extends EventTarget {
     on("transcription", (event) => this.#transcribed(event));
     on("token", ({ turn, content }) => this.#change(turn, (view) => view.write(content)));
     on("agent_response", ({ turn, text }) => this.#answered(turn, text));
-    on("sentence", ({ turn, index, text }) => this.#change(turn, (view) => view.answer.addSentence(index, text)));
+    on("sentence", (event) => this.#sentence(event));
     on("playing", (event) => this.#play(event));
     on("idle", (event) => this.#silent(event));
     on("interrupted", (event) => this.#interrupt(event));
@@ -145,6 +145,10 @@ export class Conversation extends EventTarget {
     if (this.#nabra.output === null) announce(`${words("agent")} ${text}`); // nobody hears it
   }
 
+  #sentence({ turn, index, text }) {
+    this.#change(turn, (view) => view.answer.addSentence(index, text));
+  }
+
   #play({ turn, index }) {
     const view = this.#byNumber.get(turn);
     if (view === undefined || view.answer.isCut) return;
@@ -173,12 +177,18 @@ export class Conversation extends EventTarget {
     this.#follow();
   }
 
-  #interrupt({ turn, heard_text: heardText }) {
+  #interrupt({ turn, heard_text: heardText, metrics }) {
     const view = this.#view(turn);
     if (this.#running === view) this.#running = null;
     if (this.#sounding === view) this.#sounding = null;
-    if (view.isEmpty) this.#remove(view);
-    else if (view.answer.cut(heardText) || view.metrics === null) this.#cut(view);
+    if (view.isEmpty) {
+      this.#remove(view);
+    } else if (view.answer.cut(heardText) || view.metrics === null) {
+      this.#cut(view);
+      view.isCutShort = view.metrics === null;
+      view.metrics ??= metrics ?? null; // an older gateway tells none
+      if (view.metrics !== null) this.#over(view);
+    }
     this.#become(null);
   }
 

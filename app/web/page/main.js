@@ -22,7 +22,11 @@ const ABOUT = { simulates: { speech: false, agent: false }, workbench: false };
 
 /** Without these one may type all the same. */
 const OF_THE_MICROPHONE = ["no-microphone", "microphone-denied", "microphone-busy", "no-hands-free"];
+const OF_THE_BROWSER = ["insecure-context", "unsupported-browser"];
 const OF_THE_CONNECTION = ["connection-lost", "server-draining", "too-busy", "refused"];
+
+/** Whether this browser has let us know that it will never sound here. */
+let isMute = false;
 
 const nabra = new Nabra({ options: { language: language() } });
 whenLanguageChanges(() => {
@@ -39,17 +43,16 @@ new StatusLine(talk, conversation);
 showConnection(nabra);
 showLevels(nabra);
 
-const about = await fetch("/about.json").then((response) => (response.ok ? response.json() : ABOUT), () => ABOUT);
-whenLanguageChanges(() => {
-  const simulated = find("simulated");
-  simulated.hidden = !about.simulates.speech;
-  simulated.textContent = words("simulated");
+let about = ABOUT;
+const asked = fetch("/about.json").then(async (response) => {
+  if (response.ok) about = await response.json();
+  whenLanguageChanges(showSimulated);
   showSuggestions();
-});
+}, () => {}); // then one can talk all the same
 
 find("language").addEventListener("click", () => {
   toggleLanguage();
-  if (nabra.state !== "closed") nabra.configure({ language: language() }).catch(() => {});
+  nabra.configure({ language: language() }).catch(() => {}); // it speaks as it did
 });
 
 find("start").addEventListener("click", async () => {
@@ -58,8 +61,8 @@ find("start").addEventListener("click", async () => {
   find("composer").hidden = false;
   showSuggestions();
   find("microphone").focus();
-  // Before the first event. Without it one can talk all the same.
-  const behind = await import("./behind.js").catch(() => null);
+  // Before the first event, and without them if need be.
+  const [behind] = await Promise.all([import("./behind.js").catch(() => null), asked]);
   behind?.lookBehind(nabra, conversation, about);
   nabra.connect().catch(() => {}); // told by "problem"
 });
@@ -83,7 +86,9 @@ conversation.addEventListener("select", () => panel.showReport());
 
 nabra.addEventListener("problem", ({ detail }) => tell(detail));
 talk.addEventListener("problem", ({ detail }) => tell(detail));
-talk.addEventListener("change", () => talk.state === "listening" && settle(...OF_THE_MICROPHONE, "audio-locked"));
+talk.addEventListener("change", () => {
+  if (talk.state === "listening") settle(...OF_THE_MICROPHONE, "audio-locked");
+});
 nabra.addEventListener("playing", () => settle("audio-locked"));
 nabra.addEventListener("state", ({ detail: { state } }) => {
   if (state !== "open") return;
@@ -109,6 +114,7 @@ function interrupt() {
 
 /** Let the page sound; where that cannot be, say so, and go on in writing. */
 async function unlock() {
+  if (isMute) return;
   try {
     await nabra.unlock();
     settle("audio-locked");
@@ -118,7 +124,8 @@ async function unlock() {
 }
 
 function tell({ code }) {
-  if (code === "closed") return;
+  if (code === "closed" || (code === "audio-locked" && isMute)) return;
+  isMute ||= OF_THE_BROWSER.includes(code);
   if (code === "audio-locked") notice(code, { action: { label: "turn-sound-on", run: unlock } });
   else if (OF_THE_CONNECTION.includes(code)) tellOfConnection(code);
   else notice(code, { detail: "go-on-typing" });
@@ -136,9 +143,17 @@ function reconnect() {
   nabra.connect().catch(() => {});
 }
 
+function showSimulated() {
+  find("simulated").hidden = !about.simulates.speech;
+  find("simulated").textContent = words("simulated");
+}
+
 function showSuggestions() {
   const box = find("suggestions");
   box.hidden = !about.simulates.agent || !find("start").hidden;
-  box.replaceChildren(...SUGGESTIONS.map((text) =>
-    make("button", { class: "suggestion", type: "button", lang: "ar", dir: "rtl", onclick: () => say(text) }, text)));
+  const look = { class: "suggestion", type: "button", lang: "ar", dir: "rtl" };
+  const suggestion = (text) => make("button", { ...look, onclick: () => say(text) }, text);
+  box.replaceChildren(...SUGGESTIONS.map(suggestion));
 }
+
+find("start").disabled = false; // now there is somebody to hear it

@@ -49,6 +49,8 @@ function show() {
         action.run();
       },
     }, words(action.label));
-    return make("div", { class: "notice", "data-code": code }, make("p", {}, textOf(problem)), ...(act ? [act] : []), dismiss);
+    const text = make("p", {}, textOf(problem));
+    const parts = act ? [text, act, dismiss] : [text, dismiss];
+    return make("div", { class: "notice", "data-code": code }, ...parts);
   }));
 }

@@ -31,7 +31,7 @@ export class Panel {
 
   open() {
     this.#setSheet(true);
-    this.#tabs.find((tab) => tab.ariaSelected === "true").focus();
+    this.#tabs.find((tab) => tab.getAttribute("aria-selected") === "true").focus();
   }
 
   close() {
@@ -43,7 +43,7 @@ export class Panel {
   #setSheet(on) {
     document.body.classList.toggle("sheet", on);
     this.#opener.setAttribute("aria-expanded", String(on));
-    find("talk").inert = on; // what lies beneath a sheet is out of reach
+    for (const beneath of [find("talk"), find("top")]) beneath.inert = on;
     if (on) {
       this.#panel.setAttribute("role", "dialog");
       this.#panel.setAttribute("aria-modal", "true");

@@ -69,23 +69,36 @@ export class Report {
       onclick: () => this.select(this.#turns[at + by]),
     }, icon("next"));
     const title = words("turn-number", { number: number(at + 1) });
-    return make("div", { class: "heading" }, make("h3", { dir: "auto" }, make("b", {}, title), turn.said ? `: ${turn.said}` : ""), step(-1, "earlier"), step(1, "later"));
+    const said = turn.said ? [": ", make("bdi", {}, turn.said)] : [];
+    const heading = make("h3", {}, make("b", {}, title), ...said);
+    return make("div", { class: "heading" }, heading, step(-1, "earlier"), step(1, "later"));
   }
 }
 
 function spread(turns) {
   const { heard, sent } = firstSounds(turns);
-  const time = (values, p) => {
-    const value = percentile(values, p);
-    return make("td", {}, value === null ? "–" : seconds(value));
-  };
-  const row = (label, values) => make("tr", {}, make("th", { scope: "row" }, words(label)), time(values, 0.5), time(values, 0.95));
+  const times = (values) => [0.5, 0.95].map((p) => timeOf(percentile(values, p)));
   const count = words("turns-counted", { count: number(turns.length) });
-  return make("table", { class: "spread" },
+  return make(
+    "table",
+    { class: "spread" },
     make("caption", {}, make("b", {}, words("to-first-sound")), ` · ${count}`),
-    make("thead", {}, make("tr", {}, make("td"), ...["half", "most"].map((name) => make("th", { scope: "col" }, words(name))))),
-    make("tbody", {}, row("as-heard", heard), row("as-sent", sent)));
+    head("", words("half"), words("most")),
+    make("tbody", {}, row(words("as-heard"), ...times(heard)), row(words("as-sent"), ...times(sent))),
+  );
 }
+
+function head(...titles) {
+  const cell = (title) => make(title ? "th" : "td", { scope: title ? "col" : null }, title);
+  return make("thead", {}, make("tr", {}, ...titles.map(cell)));
+}
+
+function row(title, ...values) {
+  const cells = values.map((value) => make("td", {}, value));
+  return make("tr", {}, make("th", { scope: "row" }, title), ...cells);
+}
+
+const timeOf = (ms) => (ms === null ? "–" : seconds(ms));
 
 function key() {
   const kinds = ["wait", "work", "heard", "fault", "unused"];
@@ -95,17 +108,23 @@ function key() {
 
 function moments(turn) {
   const { first_sentence_ms: sentence, first_audio_ms: sent } = turn.metrics;
-  const entry = ([name, ms]) => make("div", {}, make("dt", {}, make("i", { class: `swatch mark ${name}` }), words(`mark-${name}`)), make("dd", {}, ms === null ? "–" : seconds(ms)));
-  return make("dl", { class: "moments" }, ...Object.entries({ sentence, sent, heard: turn.heardMs }).map(entry));
+  const entry = ([name, ms]) => {
+    const line = make("i", { class: `swatch mark ${name}` });
+    return make("div", {}, make("dt", {}, line, words(`mark-${name}`)), make("dd", {}, timeOf(ms)));
+  };
+  const all = Object.entries({ sentence, sent, heard: turn.heardMs });
+  return make("dl", { class: "moments" }, ...all.map(entry));
 }
 
 /** Say in words how it ended, and what failed on the way. */
 function verdict(turn) {
   const { count, missing, faults } = wholeness([turn]);
   if (count === 0) return make("p", { class: "verdict" });
-  const kind = missing ? "not-whole" : faults ? "whole-repaired" : "all-whole";
+  const whole = faults ? "whole-repaired" : "all-whole";
+  const kind = turn.isCutShort ? "cut-short" : missing ? "not-whole" : whole;
   const values = { count: number(count), missing: number(missing), faults: number(faults) };
-  const list = faults ? [make("ul", { "aria-label": words("fault-list") }, ...failures(turn).map((text) => make("li", {}, text)))] : [];
+  const failed = failures(turn).map((text) => make("li", {}, text));
+  const list = faults ? [make("ul", { "aria-label": words("fault-list") }, ...failed)] : [];
   return make("div", { class: `verdict ${kind}` }, make("p", {}, words(kind, values)), ...list);
 }
 
@@ -114,7 +133,8 @@ function failures({ metrics }) {
   const counts = new Map();
   for (const { index, attempt_log: attempts } of metrics.sentences) {
     for (const attempt of attempts.filter(({ fault }) => fault !== null)) {
-      const text = words("fault-in", { number: number(index + 1), transport: way(attempt), fault: faultText(attempt.fault) });
+      const fault = faultText(attempt.fault);
+      const text = words("fault-in", { number: number(index + 1), transport: way(attempt), fault });
       counts.set(text, (counts.get(text) ?? 0) + 1);
     }
   }
@@ -132,23 +152,28 @@ function way({ transport, connection }) {
 
 function table(turn, open) {
   const { metrics } = turn;
-  const { endpointing_ms: pause = null, stt_ms: stt, agent_first_token_ms: first, agent_done_ms: done, total_ms: total } = metrics;
+  const { stt_ms: stt, agent_first_token_ms: first, agent_done_ms: done } = metrics;
+  const pause = metrics.endpointing_ms ?? null;
   const rows = [
     [words("row-pause"), pause === null ? null : 0, pause, ""],
     [words("row-stt"), stt === null ? null : (pause ?? 0), stt, ""],
     [words("agent-thinks"), stt ?? 0, first, ""],
     [words("agent-writes"), first, done, ""],
-    ...metrics.sentences.flatMap((sentence) => sentence.attempt_log.map((attempt, at) => [
-      words("attempt", { number: number(sentence.index + 1), attempt: number(at + 1), transport: way(attempt) }),
-      attempt.started_ms,
-      endOf(attempt),
-      outcomeText(attempt),
-    ])),
-    [words("turn"), 0, total, ""],
+    ...metrics.sentences.flatMap((sentence) => attemptRows(sentence, metrics)),
+    [words("turn"), 0, metrics.total_ms, ""],
   ].filter(([, from, to]) => from !== null && to !== null);
-  const head = ["what", "from", "until", "outcome"].map((name) => make("th", { scope: "col" }, words(name)));
-  const body = rows.map(([what, from, to, outcome]) => make("tr", {}, make("th", { scope: "row" }, what), make("td", {}, seconds(from)), make("td", {}, seconds(to)), make("td", {}, outcome)));
-  return make("details", { open }, make("summary", {}, words("as-table")), make("div", { class: "scrolls", tabindex: 0 }, make("table", {}, make("thead", {}, make("tr", {}, ...head)), make("tbody", {}, ...body))));
+  const titles = ["what", "from", "until", "outcome"].map((name) => words(name));
+  const body = rows.map(([what, from, to, outcome]) => row(what, seconds(from), seconds(to), outcome));
+  const all = make("table", {}, head(...titles), make("tbody", {}, ...body));
+  const box = make("div", { class: "scrolls", tabindex: 0 }, all);
+  return make("details", { open }, make("summary", {}, words("as-table")), box);
+}
+
+function attemptRows({ index, attempt_log: attempts }, metrics) {
+  return attempts.map((attempt, at) => {
+    const names = { number: number(index + 1), attempt: number(at + 1), transport: way(attempt) };
+    return [words("attempt", names), attempt.started_ms, endOf(attempt, metrics), outcomeText(attempt)];
+  });
 }
 
 function outcomeText(attempt) {
@@ -156,7 +181,7 @@ function outcomeText(attempt) {
     case "fault":
       return faultText(attempt.fault);
     case "heard":
-      return words("attempt-heard", { time: attempt.ttfb_ms === null ? "–" : seconds(attempt.ttfb_ms) });
+      return words("attempt-heard", { time: timeOf(attempt.ttfb_ms) });
     default:
       return words("attempt-unused");
   }

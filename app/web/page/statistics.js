@@ -18,7 +18,9 @@ export function firstSounds(turns) {
 
 /** How many sentences there were, how many of them were spoken, and how many attempts failed. */
 export function wholeness(turns) {
-  const sentences = turns.flatMap((turn) => turn.metrics.sentences);
+  // Of a turn that was cut short the sentences that had not begun are not missed.
+  const sentences = turns.flatMap(({ metrics, isCutShort }) =>
+    metrics.sentences.filter((sentence) => sentence.audio_ms > 0 || !isCutShort));
   const unspoken = sentences.filter((sentence) => !isSpoken(sentence));
   const faults = sentences.reduce((sum, sentence) => sum + sentence.faults.length, 0);
   return { count: sentences.length, missing: unspoken.length, faults };

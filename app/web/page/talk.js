@@ -6,9 +6,6 @@ import { whenLanguageChanges, words } from "./language.js";
 /** A press so long is held, and ends when it is let go; a shorter one is a tap, and stays on. */
 const HOLD_MS = 350;
 
-/** A click that follows a press is the same press. */
-const SAME_PRESS_MS = 700;
-
 /**
  * @fires change something that the status line shows; problem with the `NabraProblem` of a
  *   microphone that cannot be had
@@ -23,6 +20,7 @@ export class Talk extends EventTarget {
   #switch = find("hands-free");
   #pressedAt = -Infinity;
   #held = false;
+  #clickFollows = false;
   #ends = null;
 
   constructor(nabra, conversation) {
@@ -46,14 +44,16 @@ export class Talk extends EventTarget {
     button.addEventListener("pointerdown", (event) => {
       if (event.button !== 0) return;
       button.setPointerCapture(event.pointerId);
+      this.#clickFollows = true;
       this.#press();
     });
     button.addEventListener("pointerup", () => this.#release());
     button.addEventListener("pointercancel", () => this.#release());
     button.addEventListener("contextmenu", (event) => event.preventDefault()); // of a long press
-    button.addEventListener("click", () => {
+    button.addEventListener("click", ({ detail }) => {
       // From Enter, or from a screen reader, which presses nothing.
-      if (performance.now() - this.#pressedAt > SAME_PRESS_MS && !this.#held) this.#toggle();
+      if (detail === 0 || !this.#clickFollows) this.#toggle();
+      this.#clickFollows = false;
     });
   }
 
@@ -91,7 +91,6 @@ export class Talk extends EventTarget {
     if (!this.#held) return;
     this.#held = false;
     if (performance.now() - this.#pressedAt < HOLD_MS) return;
-    this.#pressedAt = performance.now(); // the click that may follow is this press
     this.#finish({ send: true });
   }
 
@@ -167,7 +166,7 @@ export class Talk extends EventTarget {
 
   #show() {
     this.#button.setAttribute("aria-pressed", String(this.state !== "off"));
-    this.#button.setAttribute("aria-label", words(this.state === "off" ? "talk" : "stop-listening"));
+    this.#button.setAttribute("aria-label", words("talk"));
     this.dispatchEvent(new Event("change"));
   }
 }

@@ -14,7 +14,10 @@ export class TurnView {
   isOver = false;
   answer = new Answer();
   #interrupted = false;
-  #mishaps = [];
+  /** Whether the gateway was still making it when it was interrupted. */
+  isCutShort = false;
+  /** What was said about what went wrong, and how often. */
+  #mishaps = new Map();
   #said = make("p", { class: "said", dir: "auto" });
   #reply = make("div", { class: "reply", hidden: true });
   #chip = make("button", { class: "chip", type: "button", hidden: true });
@@ -36,7 +39,7 @@ export class TurnView {
 
   /** Whether there is nothing to show: the user only paused for breath. */
   get isEmpty() {
-    return this.said === "" && this.answer.text === "" && this.#mishaps.length === 0;
+    return this.said === "" && this.answer.text === "" && this.#mishaps.size === 0;
   }
 
   get said() {
@@ -45,7 +48,7 @@ export class TurnView {
 
   hear(text) {
     this.#said.classList.toggle("pending", text === null);
-    this.#said.replaceChildren(make("span", { class: "unseen" }, `${words("you")} `), text ?? "…");
+    this.#said.replaceChildren(make("bdi", { class: "unseen" }, `${words("you")} `), text ?? "…");
   }
 
   /** Take the turn's own bubble away: nothing was said after all. */
@@ -61,7 +64,7 @@ export class TurnView {
   /** @param {string} message a sentence for people */
   fail(message) {
     this.#show();
-    this.#mishaps.push(make("p", { class: "mishap" }, message));
+    this.#mishaps.set(message, (this.#mishaps.get(message) ?? 0) + 1);
     this.#arrange();
   }
 
@@ -85,7 +88,8 @@ export class TurnView {
   }
 
   get repaired() {
-    return this.metrics.sentences.reduce((sum, { transport, faults }) => sum + (transport ? faults.length : 0), 0);
+    const spoken = this.metrics.sentences.filter((sentence) => sentence.audio_ms > 0);
+    return spoken.reduce((sum, { faults }) => sum + faults.length, 0);
   }
 
   /** Say in the language of the page what is about the turn, not in it. */
@@ -93,8 +97,10 @@ export class TurnView {
     this.#cut.hidden = !this.#interrupted;
     this.#cut.textContent = words("interrupted");
     if (this.metrics !== null) {
-      const ms = this.heardMs ?? this.metrics.first_audio_ms;
-      const parts = ms === null ? [words("turn-number", { number: number(this.number) })] : [words("first-sound", { time: seconds(ms) })];
+      const { first_audio_ms: sentMs } = this.metrics;
+      const parts = [words("see-turn")];
+      if (this.heardMs !== null) parts[0] = words("first-sound", { time: seconds(this.heardMs) });
+      else if (sentMs !== null) parts[0] = words("first-sent", { time: seconds(sentMs) });
       if (this.repaired) parts.push(words("repaired", { count: number(this.repaired) }));
       this.#chip.textContent = parts.join(" · ");
       this.#chip.title = words("see-turn");
@@ -112,6 +118,8 @@ export class TurnView {
   #arrange() {
     const who = make("span", { class: "unseen" }, `${words("agent")} `);
     const about = make("div", { class: "about" }, this.#cut, this.#chip);
-    this.#reply.replaceChildren(who, this.answer.element, ...this.#mishaps, about);
+    const mishaps = Array.from(this.#mishaps, ([message, count]) =>
+      make("p", { class: "mishap", dir: "auto" }, count > 1 ? `${message} ×${number(count)}` : message));
+    this.#reply.replaceChildren(who, this.answer.element, ...mishaps, about);
   }
 }

@@ -10,6 +10,9 @@ const GAP_PX = 4;
 const ROW_GAP_PX = 13;
 const TOP_PX = 22;
 
+/** A turn that was over in no time is not drawn as if it had taken long. */
+const SHORTEST_MS = 100;
+
 /** Attempts of one kind of outcome look alike, in the chart, in its key and in the table. */
 export function outcomeOf(attempt) {
   if (attempt.fault !== null) return "fault";
@@ -18,30 +21,34 @@ export function outcomeOf(attempt) {
 
 /** What is drawn: rows of lanes of bars, `{kind, from, to}` in ms. */
 export function rowsOf({ metrics }) {
-  const { endpointing_ms: pause = 0, stt_ms: stt, agent_first_token_ms: first, agent_done_ms: done } = metrics;
+  const { stt_ms: stt, agent_first_token_ms: first, agent_done_ms: done } = metrics;
+  const pause = metrics.endpointing_ms ?? 0;
   const rows = [];
-  if (pause) rows.push({ label: words("row-pause"), lanes: [[{ kind: "wait", from: 0, to: pause }]], at: pause });
-  if (stt !== null) rows.push({ label: words("row-stt"), lanes: [[{ kind: "work", from: pause ?? 0, to: stt }]], at: stt });
+  const add = (name, ...bars) => rows.push({ label: words(name), lanes: [bars], at: bars.at(-1).to });
+  if (pause > 0) add("row-pause", { kind: "wait", from: 0, to: pause });
+  if (stt !== null) add("row-stt", { kind: "work", from: pause, to: stt });
   const asked = stt ?? 0;
   if (first !== null || done !== null) {
     const end = done ?? metrics.total_ms;
-    const thinks = { kind: "wait", from: asked, to: first ?? end };
-    const writes = { kind: "work", from: first ?? end, to: end };
-    rows.push({ label: words("row-agent"), lanes: [[thinks, writes]], at: end });
+    const begins = first ?? end;
+    add("row-agent", { kind: "wait", from: asked, to: begins }, { kind: "work", from: begins, to: end });
   }
   for (const { index, attempt_log: attempts } of metrics.sentences) {
-    const lanes = attempts.map((attempt) => barsOf(attempt));
-    const at = Math.max(...attempts.map(endOf));
+    const lanes = attempts.map((attempt) => barsOf(attempt, metrics));
+    const at = Math.max(...attempts.map((attempt) => endOf(attempt, metrics)));
     rows.push({ label: words("row-sentence", { number: number(index + 1) }), lanes, at });
   }
   return rows;
 }
 
-export const endOf = ({ started_ms: from, total_ms: length }) => from + (length ?? 0);
+/** When an attempt ended; one that was under way when the turn was interrupted, with the turn. */
+export function endOf({ started_ms: from, total_ms: length }, { total_ms: end }) {
+  return length === null ? Math.max(from, end) : from + length;
+}
 
-function barsOf(attempt) {
+function barsOf(attempt, metrics) {
   const { started_ms: from, ttfb_ms: ttfb } = attempt;
-  const end = endOf(attempt);
+  const end = endOf(attempt, metrics);
   const kind = outcomeOf(attempt);
   if (kind === "fault") return [{ kind, from, to: end }];
   // The wait for a socket lies before the request, of which the first byte is counted.
@@ -54,7 +61,7 @@ export function waterfall(turn, width) {
   const rows = rowsOf(turn);
   const { first_sentence_ms: sentence, first_audio_ms: sent, total_ms: total } = turn.metrics;
   const ends = rows.map((row) => row.at).filter(Number.isFinite);
-  const scale = new Scale(Math.max(total, turn.heardMs ?? 0, ...ends, 1), width);
+  const scale = new Scale(Math.max(total, turn.heardMs ?? 0, ...ends, SHORTEST_MS), width);
   const heights = rows.map((row) => Math.max(1, row.lanes.length) * (LANE_PX + GAP_PX) + ROW_GAP_PX);
   const height = TOP_PX + heights.reduce((sum, each) => sum + each, 0);
   const svg = draw("svg", {
@@ -126,7 +133,8 @@ function ticks(scale, height) {
   for (let ms = 0; ms <= scale.longestMs; ms += step) {
     const x = scale.x(ms);
     parts.push(draw("line", { class: "tick", x1: x, x2: x, y1: TOP_PX - 6, y2: height }));
-    parts.push(draw("text", { class: "tick", x, y: 10, "text-anchor": "middle" }, seconds(ms, step < 100 ? 2 : 1)));
+    const text = seconds(ms, step < 100 ? 2 : 1);
+    parts.push(draw("text", { class: "tick", x, y: 10, "text-anchor": "middle" }, text));
   }
   return parts;
 }

@@ -38,6 +38,7 @@ export const REPORT_WORDS = {
   "all-whole": ["وصلت الجمل كلها كاملة ({count})، من أول محاولة.", "All {count} sentences came whole, at the first attempt."],
   "whole-repaired": ["وصلت الجمل كلها كاملة ({count})؛ المحاولات الفاشلة {faults}، ولم يسمعها أحد.", "All {count} sentences came whole. Failed attempts: {faults}, and nobody heard them."],
   "not-whole": ["الجمل: {count}، وما لم يُنطق منها أو قُطع: {missing}.", "Sentences: {count}. Not spoken, or broken off: {missing}."],
+  "cut-short": ["قوطِع هذا الدور قبل تمامه. جُمَل كانت قد بدأت: {count}.", "This turn was interrupted before its end. Sentences that had begun: {count}."],
   "fault-list": ["ما فشل", "What failed"],
   "fault-in": ["الجملة {number}، {transport}: {fault}", "Sentence {number}, {transport}: {fault}"],
 

@@ -21,7 +21,6 @@ export const WORDS = {
 
   "hands-free": ["بلا أزرار", "Hands-free"],
   talk: ["تحدّث", "Talk"],
-  "stop-listening": ["انتهيت من الكلام", "I have finished"],
   stop: ["أسكِته", "Stop"],
   type: ["أو اكتب هنا…", "Or type here…"],
   send: ["أرسل", "Send"],
@@ -48,6 +47,7 @@ export const WORDS = {
   unheard: ["لم يُسمع:", "Not heard:"],
   "cut-off": ["انقطع الاتصال قبل تمام الجواب.", "The connection was lost before the answer was complete."],
   "first-sound": ["أول صوت بعد {time}", "First sound after {time}"],
+  "first-sent": ["أُرسل أول صوت بعد {time}", "First audio sent after {time}"],
   repaired: ["أُصلح {count} دون أن يُسمع", "{count} repaired unheard"],
   "see-turn": ["ما الذي حدث في هذا الدور", "What happened in this turn"],
   dismiss: ["أخفِ هذا التنبيه", "Dismiss"],

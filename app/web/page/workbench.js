@@ -1,13 +1,15 @@
 /** The workbench: break the simulated provider, and hear that the gateway does not care. */
 
 import { find, make } from "./elements.js";
-import { learn, number, seconds, whenLanguageChanges, words } from "./language.js";
+import { language, learn, number, seconds, whenLanguageChanges, words } from "./language.js";
 import { wholeness } from "./statistics.js";
 import { BENCH_WORDS } from "./words-bench.js";
 
 learn(BENCH_WORDS);
 
-const SPEECH = ["truncated", "drop", "stall", "late_frames", "rate_limited", "unavailable", "provider_error"];
+const SPEECH = [
+  "truncated", "drop", "stall", "late_frames", "rate_limited", "unavailable", "provider_error",
+];
 const AGENT = ["agent_cut", "agent_slow", "agent_error", "agent_empty"];
 
 const SHARES = { never: 0, tenth: 0.1, third: 0.34, often: 0.5, always: 1 };
@@ -24,9 +26,6 @@ const TIMES = {
   realtime_factor: [20, 1],
 };
 
-/** How long a slider may rest before it is sent. */
-const SETTLE_MS = 150;
-
 export class Workbench {
   #root = find("workbench");
   #about;
@@ -35,7 +34,9 @@ export class Workbench {
   #state = null;
   #session = { transport: "", transports: [] };
   #problem = null;
-  #timer;
+  /** One question at a time: answers that overtake each other would show what is past. */
+  #asking = Promise.resolve();
+  #drawn = "";
 
   /** @param {() => TurnView[]} turns those that are over */
   constructor(nabra, about, turns) {
@@ -50,11 +51,15 @@ export class Workbench {
   }
 
   /** Ask how things stand: faults have struck meanwhile. */
-  async refresh() {
-    if (this.#about.workbench) await this.#ask();
+  refresh() {
+    if (this.#about.workbench) this.#ask();
   }
 
-  async #ask(change) {
+  #ask(change) {
+    this.#asking = this.#asking.then(() => this.#exchange(change));
+  }
+
+  async #exchange(change) {
     this.#problem = null;
     try {
       const response = await fetch("/workbench", change && {
@@ -77,11 +82,22 @@ export class Workbench {
     this.#show();
   }
 
+  /** Draw what has changed: not a menu that is open while turns end. */
   #show() {
+    const { config, timing } = this.#state ?? {};
+    const now = JSON.stringify([language(), config, timing, this.#session, this.#problem]);
+    if (now !== this.#drawn) this.#draw();
+    else if (this.#state !== null) find("score")?.replaceWith(this.#score());
+    this.#drawn = now;
+  }
+
+  #draw() {
     const parts = this.#transports();
     find("tab-workbench").hidden = !this.#about.workbench && parts.length === 0;
     if (this.#about.workbench && this.#state !== null) parts.unshift(...this.#simulator());
-    if (this.#problem !== null) parts.unshift(make("p", { class: "notice", role: "alert" }, words(...this.#problem)));
+    if (this.#problem !== null) {
+      parts.unshift(make("p", { class: "notice", role: "alert" }, words(...this.#problem)));
+    }
     const focused = document.activeElement?.id;
     this.#root.replaceChildren(...parts);
     if (focused) find(focused)?.focus();
@@ -89,14 +105,14 @@ export class Workbench {
 
   #simulator() {
     const { simulates } = this.#about;
-    return [
-      make("p", { class: "aside" }, words("bench-text")),
-      this.#score(),
-      ...(simulates.speech ? [group("faults-speech", ...SPEECH.map((name) => this.#fault(name)), this.#throttle())] : []),
-      ...(simulates.agent ? [group("faults-agent", ...AGENT.map((name) => this.#fault(name)))] : []),
-      make("button", { id: "mend", class: "small", type: "button", onclick: () => this.#mend() }, words("bench-mend")),
-      group("timing", this.#profiles(), ...Object.keys(TIMES).map((name) => this.#time(name))),
-    ];
+    const faults = (names) => names.map((name) => this.#fault(name));
+    const mend = { id: "mend", class: "small", type: "button", onclick: () => this.#mend() };
+    const parts = [make("p", { class: "aside" }, words("bench-text")), this.#score()];
+    if (simulates.speech) parts.push(group("faults-speech", ...faults(SPEECH), this.#throttle()));
+    if (simulates.agent) parts.push(group("faults-agent", ...faults(AGENT)));
+    const times = Object.keys(TIMES).map((name) => this.#time(name));
+    parts.push(make("button", mend, words("bench-mend")), group("timing", this.#profiles(), ...times));
+    return parts;
   }
 
   #score() {
@@ -130,7 +146,8 @@ export class Workbench {
       checked: this.#state.config.throttle !== null,
       onchange: ({ target }) => this.#ask({ throttle: target.checked ? THROTTLE : null }),
     });
-    return make("label", { class: "switch line" }, make("span", {}, words("sim-throttle")), input, make("span", { class: "track" }));
+    const text = make("span", {}, words("sim-throttle"));
+    return make("label", { class: "switch line" }, text, input, make("span", { class: "track" }));
   }
 
   #mend() {
@@ -147,15 +164,16 @@ export class Workbench {
   #time(name) {
     const id = `time-${name}`;
     const [max, step] = TIMES[name];
-    const shown = (value) => (name === "realtime_factor" ? words("times", { value: number(value) }) : seconds(value));
-    const output = make("output", { for: id }, shown(this.#state.timing[name]));
-    const input = make("input", { id, type: "range", min: 0, max, step, value: this.#state.timing[name] });
+    const isTime = name.endsWith("_ms");
+    const shown = (value) => (isTime ? seconds(value) : words("times", { value: number(value) }));
+    const value = this.#state.timing[name];
+    const output = make("output", { for: id }, shown(value));
+    const input = make("input", { id, type: "range", min: 0, max, step, value });
     input.addEventListener("input", () => {
       output.value = shown(input.value);
       input.setAttribute("aria-valuetext", output.value);
-      clearTimeout(this.#timer);
-      this.#timer = setTimeout(() => this.#ask({ timing: { [name]: Number(input.value) } }), SETTLE_MS);
     });
+    input.addEventListener("change", () => this.#ask({ timing: { [name]: Number(input.value) } }));
     return make("div", { class: "line" }, make("label", { for: id }, words(`time-${name}`)), input, output);
   }
 
@@ -177,7 +195,11 @@ function group(title, ...children) {
 
 /** One of a few, all in sight. */
 function choice(kind, names, chosen, onchoose) {
-  return make("div", { class: "choice" }, ...names.map((name) => make("label", {},
-    make("input", { id: `${kind}-${name}`, type: "radio", name: kind, value: name, checked: name === chosen, onchange: () => onchoose(name) }),
-    make("span", {}, words(`${kind}-${name}`)))));
+  const one = (name) => {
+    const checked = name === chosen;
+    const look = { id: `${kind}-${name}`, type: "radio", name: kind, value: name, checked };
+    const input = make("input", { ...look, onchange: () => onchoose(name) });
+    return make("label", {}, input, make("span", {}, words(`${kind}-${name}`)));
+  };
+  return make("div", { class: "choice" }, ...names.map(one));
 }

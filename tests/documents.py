@@ -1,0 +1,13 @@
+"""Programs out of the documents, to be run as they stand there."""
+
+import re
+from pathlib import Path
+
+DOCS = Path(__file__).parent.parent / "docs"
+
+
+def block(document: str, language: str) -> str:
+    """Return the one block of code of this language."""
+    text = (DOCS / document).read_text("utf-8")
+    [code] = re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    return str(code)
