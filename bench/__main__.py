@@ -9,7 +9,9 @@ import time
 from bench.results import Circumstances, Result, Scenario, write
 
 SCENARIOS = (
+    "seeds",
     "first_audio",
+    "recovery",
     "hold_back",
     "storm",
     "truncation",
