@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from bench import charts
 from bench.__main__ import SCENARIOS
-from bench.results import ROOT, Circumstances, Result, Table, read, shown, summary_of
+from bench.results import ROOT, Circumstances, Plot, Result, Table, read, shown, summary_of
 
 PAGE = ROOT / "docs" / "benchmarks.md"
 PICTURES = ROOT / "docs" / "benchmarks"
@@ -21,16 +21,28 @@ load that it carried besides is told with each table.
 
 def main() -> None:
     """Write the page and its pictures, in the place of the last ones."""
-    kept = [found for name in SCENARIOS if (found := read(name)) is not None]
     PICTURES.mkdir(parents=True, exist_ok=True)
     for old in PICTURES.glob("*.svg"):
         old.unlink()
-    for result, _ in kept:
-        for plot in result.plots:
-            charts.draw(plot, PICTURES / _file_name(result, plot.name))
-    sections = ["\n".join(_section(*found)) for found in kept]
-    PAGE.write_text("\n".join([INTRODUCTION, *sections]), encoding="utf-8")
-    print(f"docs/benchmarks.md: {len(kept)} of {len(SCENARIOS)} scenarios")
+    for name, plot in pictures().items():
+        charts.draw(plot, PICTURES / name)
+    PAGE.write_text(page(), encoding="utf-8")
+    print(f"docs/benchmarks.md: {len(_kept())} of {len(SCENARIOS)} scenarios")
+
+
+def page() -> str:
+    """Return the page, with a section for each scenario that was ever run."""
+    sections = ["\n".join(_section(*found)) for found in _kept()]
+    return "\n".join([INTRODUCTION, *sections])
+
+
+def pictures() -> dict[str, Plot]:
+    """Return what is drawn, by the names of the files."""
+    return {_file_name(result, plot.name): plot for result, _ in _kept() for plot in result.plots}
+
+
+def _kept() -> list[tuple[Result, Circumstances]]:
+    return [found for name in SCENARIOS if (found := read(name)) is not None]
 
 
 def _section(result: Result, circumstances: Circumstances) -> Iterator[str]:
