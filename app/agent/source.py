@@ -22,6 +22,9 @@ log = structlog.get_logger(__name__)
 
 _KEEPALIVE_EXPIRY_S = 4.0  # n8n drops idle connections after about 5 s
 _MAX_CONNECTIONS = 200  # one an answer being written; a wait for one counts as unreachable
+# Sessions end their answers at different times, so that few connections serve many. httpcore looks
+# at all that are idle, for each of them and each request.
+_MAX_IDLE_CONNECTIONS = 20
 _DONE_LINGER_S = 0.25  # the last bytes follow at once, and let the connection serve again
 _REFUSAL_BODY_BYTES = 4096
 _REFUSAL_BODY_TIMEOUT_S = 2.0
@@ -42,7 +45,11 @@ def make_client(*, connect_timeout_s: float) -> httpx.AsyncClient:
         follow_redirects=False,
         headers={"Accept-Encoding": "identity"},
         timeout=httpx.Timeout(None, connect=connect_timeout_s, pool=connect_timeout_s),
-        limits=httpx.Limits(max_connections=_MAX_CONNECTIONS, keepalive_expiry=_KEEPALIVE_EXPIRY_S),
+        limits=httpx.Limits(
+            max_connections=_MAX_CONNECTIONS,
+            max_keepalive_connections=_MAX_IDLE_CONNECTIONS,
+            keepalive_expiry=_KEEPALIVE_EXPIRY_S,
+        ),
     )
 
 
