@@ -6,6 +6,7 @@ writes what cProfile saw there when it is stopped.
 
 import asyncio
 import cProfile
+import logging
 import os
 import signal
 import sys
@@ -37,7 +38,7 @@ def floor(loop: str) -> None:
     """Run the floor on this event loop."""
     from bench import floor  # noqa: PLC0415 - nor the gateway the floor
 
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit())
+    logging.disable()  # it tells of every caller who hangs up
     if loop == "uvloop":
         uvloop.run(floor.main())
     else:
@@ -46,6 +47,7 @@ def floor(loop: str) -> None:
 
 def main(kind: str, loop: str) -> None:
     """Run it, watched as the environment says."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     if counters := os.environ.get("BENCH_COUNTERS"):
         count_into(Path(counters))
     run: Callable[[str], None] = {"gateway": gateway, "floor": floor}[kind]
