@@ -25,7 +25,7 @@ QUESTION = {"type": "text", "text": "السلام عليكم، أبغى أستع
 """It is answered by four sentences of the simulator's conversation."""
 
 SHARES = (0.0, 0.25, 0.5)
-TURNS, SEED_TURNS = 12, 3
+TURNS, SEED_TURNS = 8, 3
 """Turns of a row; the ways of before take three times as long."""
 
 
