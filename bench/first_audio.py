@@ -7,7 +7,16 @@ from app.settings import Settings
 from app.simulator.child import SimulatorProcess
 from app.simulator.profiles import PROFILES
 from bench.earliest import Earliest, earliest
-from bench.harness import TimedTurn, caller, gateway, percentile, settings_for, spoken, take_turn
+from bench.harness import (
+    StartingLine,
+    TimedTurn,
+    caller,
+    gateway,
+    percentile,
+    settings_for,
+    spoken,
+    take_turn,
+)
 from bench.listener import Heard
 from bench.results import Cell, Plot, Result, Series, Table
 
@@ -21,8 +30,10 @@ FIRST_CHARS: int = Settings.model_fields["first_chunk_min_chars"].default
 async def run() -> Result:
     """Four spoken turns by each transport, with the timing measured at the real providers."""
     ways = [(way, chars) for way in ("websocket", "rest", "auto") for chars in (FIRST_CHARS, 0)]
-    # All at the same time: nearly all of it is waiting.
-    rows = await asyncio.gather(*(_measure(way, chars) for way, chars in ways))
+    line = StartingLine(len(ways))
+    async with asyncio.TaskGroup() as tasks:  # nearly all of it is waiting
+        measuring = [tasks.create_task(_measure(line, way, chars)) for way, chars in ways]
+    rows = [task.result() for task in measuring]
     table = Table(
         "Spoken turns of a warm gateway, beside the earliest moments possible",
         (
@@ -59,7 +70,7 @@ async def run() -> Result:
     return Result("first_audio", [table], [plot])
 
 
-async def _measure(way: str, first_chars: int) -> Sequence[Cell]:
+async def _measure(line: StartingLine, way: str, first_chars: int) -> Sequence[Cell]:
     async with SimulatorProcess(["--profile=seed", "--voice=hum"]) as simulator:
         settings = settings_for(
             simulator,
@@ -68,6 +79,7 @@ async def _measure(way: str, first_chars: int) -> Sequence[Cell]:
             FIRST_CHUNK_MIN_CHARS=str(first_chars),
         )
         async with gateway(**settings) as url, caller(url) as socket:
+            await line.wait()
             await take_turn(socket, WARMING)
             turns = [await take_turn(socket, spoken()) for _ in range(TURNS)]
     heard = [Heard.of(turn) for turn in turns]

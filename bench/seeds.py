@@ -1,4 +1,4 @@
-"""The table that this project began with, measured: one answer by each way, old and new."""
+"""One answer by each way, those that were in use before and ours, at the real provider's pace."""
 
 import asyncio
 from collections.abc import Sequence
@@ -10,6 +10,7 @@ from bench.first_audio import FIRST_CHARS, floor_of
 from bench.harness import (
     SERVE,
     Hummed,
+    StartingLine,
     TimedTurn,
     caller,
     gateway,
@@ -63,13 +64,14 @@ class Row:
     sockets: int = 0
     connections: int = 0
 
-    async def measure(self) -> None:
+    async def measure(self, line: StartingLine) -> None:
         """Ask the same question again and again, after one turn that warms up."""
         faults = [f"--fault=truncated={self.share}"] if self.share else []
         arguments = ["--profile=seed", "--voice=hum", "--seed=1", *faults]
         async with SimulatorProcess(arguments) as simulator:
             settings = settings_for(simulator, **self.way.settings)
             async with gateway(self.way.code, **settings) as url, caller(url) as socket:
+                await line.wait()
                 await take_turn(socket, QUESTION)
                 for _ in range(self.way.turns):
                     self.turns.append(await take_turn(socket, QUESTION))
@@ -106,9 +108,10 @@ async def run() -> Result:
     All rows are measured at the same time: nearly all of it is waiting.
     """
     rows = [Row(way, share) for way in WAYS for share in SHARES]
+    line = StartingLine(len(rows))
     async with asyncio.TaskGroup() as tasks:
         for row in rows:
-            tasks.create_task(row.measure())
+            tasks.create_task(row.measure(line))
     return Result("seeds", [_table(rows)], _plots(rows))
 
 
