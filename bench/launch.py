@@ -47,11 +47,11 @@ def floor(loop: str) -> None:
 
 def main(kind: str, loop: str) -> None:
     """Run it, watched as the environment says."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     if counters := os.environ.get("BENCH_COUNTERS"):
         count_into(Path(counters))
     run: Callable[[str], None] = {"gateway": gateway, "floor": floor}[kind]
     if target := os.environ.get("BENCH_PROFILE"):
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit())
         profile = cProfile.Profile()
         try:
             profile.runcall(run, loop)
