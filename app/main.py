@@ -1,6 +1,7 @@
 """Builds everything from the settings: the only place that knows all the parts."""
 
 import asyncio
+import gc
 import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -48,6 +49,9 @@ LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 GRACE_S = 5
 """How long a stop waits for clients to leave."""
+
+GC_THRESHOLD = 10_000
+"""Objects between two looks for cycles: a sentence makes thousands, and few of them are cycles."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,8 +272,14 @@ def serve() -> None:
     app = create_app(settings, address_of(listener))
     if settings.hamsa_api_key is None and "hamsa_ws_url" in settings.model_fields_set:
         log.warning("HAMSA_WS_URL has no effect without HAMSA_API_KEY: the simulator speaks")
+    config = server_config(app, settings)
+    config.load()
+    # What was made so far stays: looking through it again and again costs CPU, and pauses that are
+    # heard. Collections are for the cycles of sessions.
+    gc.freeze()
+    gc.set_threshold(GC_THRESHOLD)
     with listener:
-        uvicorn.Server(server_config(app, settings)).run(sockets=[listener])
+        uvicorn.Server(config).run(sockets=[listener])
 
 
 def server_config(app: FastAPI, settings: Settings) -> uvicorn.Config:

@@ -27,7 +27,7 @@ ANSWERS = [
 WHOLE = 0
 SIZES = (WHOLE, 15, 20, 25)
 TRANSPORTS = ("websocket", "rest")
-PACE = {"agent_answer_ms": 0.0, "agent_token_ms": 110.0}
+PACE: dict[str, float] = {"agent_answer_ms": 0.0, "agent_token_ms": 110.0}
 """The measured 6.4 s for four sentences, as a pace: short answers are not written slower."""
 
 
