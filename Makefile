@@ -13,7 +13,7 @@ COMPILE := $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-ver
 	--fork-strategy fewest --generate-hashes --no-emit-index-url --no-emit-find-links --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test lint types bench screenshots lock clean
+.PHONY: help install run test lint types bench report screenshots lock clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -33,8 +33,12 @@ lint: $(DEV_STAMP)  ## check style and format
 types: $(DEV_STAMP)  ## check types
 	@$(BIN)/mypy
 
-bench: $(DEV_STAMP)  ## measure latency and load against the simulator
-	@exec $(BIN)/python -m bench
+bench: $(DEV_STAMP)  ## measure all (10 minutes) and write docs/benchmarks.md; or some (SCENARIOS=seeds)
+	@$(BIN)/python -m bench $(SCENARIOS)
+	@$(BIN)/python -m bench.report
+
+report: $(DEV_STAMP)  ## write docs/benchmarks.md anew from what was measured last
+	@exec $(BIN)/python -m bench.report
 
 screenshots: $(DEV_STAMP)  ## draw docs/images again, with an installed Chromium
 	@$(BIN)/python docs/screenshots.py

@@ -1,6 +1,7 @@
 """Builds everything from the settings: the only place that knows all the parts."""
 
 import asyncio
+import gc
 import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -11,8 +12,8 @@ import uvicorn
 from fastapi import FastAPI, Request, Response, WebSocket
 
 from app import logs
+from app.agent.client import make_client
 from app.agent.registry import make_agent
-from app.agent.source import make_client
 from app.api import health, page, workbench
 from app.api.metrics import Metrics
 from app.api.socket import VoiceEndpoint
@@ -48,6 +49,9 @@ LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 GRACE_S = 5
 """How long a stop waits for clients to leave."""
+
+GC_THRESHOLD = 10_000
+"""Objects between two looks for cycles: a sentence makes thousands, and few of them are cycles."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,10 +207,10 @@ def create_app(settings: Settings, address: str = "") -> FastAPI:
             stack.push_async_callback(pool.aclose)
             stages = await make_stages(settings, providers, pool, stack)
             app.state.workbench = make_workbench(settings, providers)
-            app.state.metrics = Metrics(pool.counts, TALLY)
             app.state.endpoint = VoiceEndpoint(
                 stages, style, max_utterance_bytes=settings.max_utterance_bytes
             )
+            app.state.metrics = Metrics(pool.counts, TALLY, lambda: app.state.endpoint.sessions)
             warming = await stack.enter_async_context(asyncio.TaskGroup())
             task = warming.create_task(stages.warm_up(), name="warm-up")
             stack.callback(task.cancel)
@@ -268,8 +272,14 @@ def serve() -> None:
     app = create_app(settings, address_of(listener))
     if settings.hamsa_api_key is None and "hamsa_ws_url" in settings.model_fields_set:
         log.warning("HAMSA_WS_URL has no effect without HAMSA_API_KEY: the simulator speaks")
+    config = server_config(app, settings)
+    config.load()
+    # What was made so far stays: looking through it again and again costs CPU, and pauses that are
+    # heard. Collections are for the cycles of sessions.
+    gc.freeze()
+    gc.set_threshold(GC_THRESHOLD)
     with listener:
-        uvicorn.Server(server_config(app, settings)).run(sockets=[listener])
+        uvicorn.Server(config).run(sockets=[listener])
 
 
 def server_config(app: FastAPI, settings: Settings) -> uvicorn.Config:

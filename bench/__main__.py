@@ -3,20 +3,28 @@
 import asyncio
 import importlib
 import inspect
+import subprocess
 import sys
 import time
 
-from bench.results import Circumstances, Result, Scenario, write
+from bench.results import ROOT, Circumstances, Result, Scenario, write
 
 SCENARIOS = (
+    "seeds",
     "first_audio",
     "first_clause",
+    "recovery",
+    "overhead",
+    "cost",
+    "memory",
+    "scale",
     "hold_back",
     "storm",
     "truncation",
     "rotten",
     "barge_in",
     "listening",
+    "soak",
     "splitter",
 )
 """Each is a module of this package with a function `run` that returns a `Result`."""
@@ -30,14 +38,28 @@ def main(names: list[str]) -> None:
     unknown = sorted(set(names) - set(SCENARIOS))
     if unknown:
         sys.exit(f"no scenario is called {', '.join(unknown)}; there are: {', '.join(SCENARIOS)}")
-    for name in names or SCENARIOS:
-        scenario: Scenario = importlib.import_module(f"bench.{name}").run
-        circumstances = Circumstances.of(name)
-        started_at = time.monotonic()
-        result = asyncio.run(_outcome(scenario))
-        result.print()
-        write(result, circumstances)
-        print(f"{name}: {time.monotonic() - started_at:.0f} s\n", flush=True)
+    if len(names) == 1:
+        _run(names[0])
+        return
+    # Each in a process of its own: what one leaves in memory, the next does not measure.
+    failed = [name for name in names or SCENARIOS if not _succeeds(name)]
+    if failed:
+        sys.exit(f"failed: {', '.join(failed)}")
+
+
+def _succeeds(name: str) -> bool:
+    command = [sys.executable, "-m", "bench", name]
+    return subprocess.run(command, cwd=ROOT, check=False).returncode == 0
+
+
+def _run(name: str) -> None:
+    scenario: Scenario = importlib.import_module(f"bench.{name}").run
+    circumstances = Circumstances.of(name)
+    started_at = time.monotonic()
+    result = asyncio.run(_outcome(scenario))
+    result.print()
+    write(result, circumstances)
+    print(f"{name}: {time.monotonic() - started_at:.0f} s\n", flush=True)
 
 
 async def _outcome(scenario: Scenario) -> Result:

@@ -16,6 +16,7 @@ from app.simulator.hum import Hum
 from app.simulator.profiles import Timing
 from app.simulator.tts import Delays, plan
 from app.spoken import is_speakable
+from bench.listener import silence_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,8 @@ class Earliest:
     last_s: float
     audio_s: float
     """How long the answer plays."""
+    silence_s: float
+    """All gaps of a player that begins at the first audio and plays in real time."""
     sentences: int
     """Requests that it takes."""
 
@@ -40,18 +43,21 @@ def earliest(
 ) -> Earliest:
     """Play the turn through in mind; the agent is asked `asked_at_s` after the turn's begin."""
     released = list(releases(answer, timing, first_chars))
+    arrivals: list[tuple[float, int]] = []
     ended: list[float] = []
-    first_s, audio_s = float("inf"), 0.0
     for index, (text, written_at_s) in enumerate(released):
         place_at_s = ended[index - 1 - lookahead] if index > lookahead else 0.0
         requested_at_s = max(asked_at_s + written_at_s, place_at_s)
-        audio = Hum().speak(spoken_form(text))
-        steps = plan(audio, PCM16_16K, timing, (), Delays(0, 0))
-        times = [requested_at_s + step.at_s for step in steps if step.action == "audio"]
-        first_s = min(first_s, times[0])
-        ended.append(max(times[-1], ended[-1] if ended else 0.0))
-        audio_s += PCM16_16K.duration_ms(len(audio)) / 1000
-    return Earliest(first_s, ended[-1], audio_s, len(released))
+        steps = plan(Hum().speak(spoken_form(text)), PCM16_16K, timing, (), Delays(0, 0))
+        heard_at_s = ended[-1] if ended else 0.0
+        arrivals += (
+            (max(requested_at_s + step.at_s, heard_at_s), len(step.data))
+            for step in steps
+            if step.action == "audio"
+        )
+        ended.append(arrivals[-1][0])
+    audio_s = PCM16_16K.duration_ms(sum(size for _, size in arrivals)) / 1000
+    return Earliest(arrivals[0][0], ended[-1], audio_s, silence_s(arrivals), len(released))
 
 
 def releases(answer: str, timing: Timing, first_chars: int) -> Iterator[tuple[str, float]]:

@@ -7,7 +7,16 @@ from app.settings import Settings
 from app.simulator.child import SimulatorProcess
 from app.simulator.profiles import PROFILES
 from bench.earliest import Earliest, earliest
-from bench.harness import TimedTurn, caller, gateway, percentile, settings_for, spoken, take_turn
+from bench.harness import (
+    StartingLine,
+    TimedTurn,
+    caller,
+    gateway,
+    percentile,
+    settings_for,
+    spoken,
+    take_turn,
+)
 from bench.listener import Heard
 from bench.results import Cell, Plot, Result, Series, Table
 
@@ -16,15 +25,15 @@ TURNS = 4
 TIMING = PROFILES["seed"]
 LOOKAHEAD: int = Settings.model_fields["tts_lookahead"].default
 FIRST_CHARS: int = Settings.model_fields["first_chunk_min_chars"].default
-AT_ONCE = 4
-"""Rows that are measured at the same time; nearly all of it is waiting."""
 
 
 async def run() -> Result:
     """Four spoken turns by each transport, with the timing measured at the real providers."""
     ways = [(way, chars) for way in ("websocket", "rest", "auto") for chars in (FIRST_CHARS, 0)]
-    turnstile = asyncio.Semaphore(AT_ONCE)
-    rows = await asyncio.gather(*(_measure(turnstile, way, chars) for way, chars in ways))
+    line = StartingLine(len(ways))
+    async with asyncio.TaskGroup() as tasks:  # nearly all of it is waiting
+        measuring = [tasks.create_task(_measure(line, way, chars)) for way, chars in ways]
+    rows = [task.result() for task in measuring]
     table = Table(
         "Spoken turns of a warm gateway, beside the earliest moments possible",
         (
@@ -46,7 +55,7 @@ async def run() -> Result:
         f"audio and its pace as the simulator has them, {1 + LOOKAHEAD} sentences in the making at "
         f"a time, and nothing else.",
     )
-    names = [f"{way}, {begins}" for way, begins, *_ in rows]
+    names = [f"{way}\n{begins}" for way, begins, *_ in rows]
     plot = Plot(
         "first",
         "First audio of a spoken turn",
@@ -61,8 +70,8 @@ async def run() -> Result:
     return Result("first_audio", [table], [plot])
 
 
-async def _measure(turnstile: asyncio.Semaphore, way: str, first_chars: int) -> Sequence[Cell]:
-    async with turnstile, SimulatorProcess(["--profile=seed", "--voice=hum"]) as simulator:
+async def _measure(line: StartingLine, way: str, first_chars: int) -> Sequence[Cell]:
+    async with SimulatorProcess(["--profile=seed", "--voice=hum"]) as simulator:
         settings = settings_for(
             simulator,
             TTS_TRANSPORT=way,
@@ -70,6 +79,7 @@ async def _measure(turnstile: asyncio.Semaphore, way: str, first_chars: int) -> 
             FIRST_CHUNK_MIN_CHARS=str(first_chars),
         )
         async with gateway(**settings) as url, caller(url) as socket:
+            await line.wait()
             await take_turn(socket, WARMING)
             turns = [await take_turn(socket, spoken()) for _ in range(TURNS)]
     heard = [Heard.of(turn) for turn in turns]

@@ -2,12 +2,14 @@
 
 import asyncio
 import base64
+from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 
 from app.simulator import Simulator, SimulatorConfig
 from app.simulator.script import answer_to, built_in_lines
-from bench.harness import TimedTurn, caller, gateway, settings_for, show, spoken, take_turn
+from bench.harness import TimedTurn, caller, gateway, settings_for, spoken, take_turn
+from bench.results import Cell, Result, Table
 
 ANSWERS = [
     *(answer_to(line) for line in built_in_lines()),
@@ -25,7 +27,7 @@ ANSWERS = [
 WHOLE = 0
 SIZES = (WHOLE, 15, 20, 25)
 TRANSPORTS = ("websocket", "rest")
-PACE = {"agent_answer_ms": 0.0, "agent_token_ms": 110.0}
+PACE: dict[str, float] = {"agent_answer_ms": 0.0, "agent_token_ms": 110.0}
 """The measured 6.4 s for four sentences, as a pace: short answers are not written slower."""
 
 
@@ -64,27 +66,24 @@ class Heard:
         return cls(first_s, first_s - asked_at, len(texts[0]), second, later)
 
 
-async def run() -> None:
+async def run() -> Result:
     """Ten spoken turns by each transport and size of first chunk, all at the same time."""
     ways = [(transport, size) for transport in TRANSPORTS for size in SIZES]
     taken = await asyncio.gather(*(_converse(transport, size) for transport, size in ways))
     heard = dict(zip(ways, taken, strict=True))
-    for transport in TRANSPORTS:
-        show(
-            f"First audio by {transport}, timing of the real providers; s since the end of the "
-            "utterance, STT of 2 s in it",
+    tables = [
+        Table(
+            f"First audio by {transport}, s since the end of the utterance",
             ("answer", "whole sentence", *(f"clause of {size}+" for size in SIZES[1:])),
             [
                 (ANSWERS[at][:28], *(_cell(heard[transport, size], at) for size in SIZES))
                 for at in range(len(ANSWERS))
             ],
+            "Profile `seed`: 2 s of it are STT.",
         )
-    rows = [
-        _summary(transport, size, heard[transport, WHOLE], heard[transport, size])
         for transport in TRANSPORTS
-        for size in SIZES
     ]
-    show(
+    summary = Table(
         "How much earlier than with whole sentences (median), and the longest silence of a player",
         (
             "by",
@@ -97,17 +96,21 @@ async def run() -> None:
             "silence before 2nd, ms",
             "later, ms",
         ),
-        rows,
+        [
+            _summary(transport, size, heard[transport, WHOLE], heard[transport, size])
+            for transport in TRANSPORTS
+            for size in SIZES
+        ],
+        "Cut: the answers that begin with a clause of that length.",
     )
+    return Result("first_clause", [summary, *tables])
 
 
 def _cell(heard: list[Heard], at: int) -> str:
     return f"{heard[at].first_s:.2f} ({heard[at].first_chars} chars)"
 
 
-def _summary(
-    transport: str, size: int, whole: list[Heard], heard: list[Heard]
-) -> tuple[object, ...]:
+def _summary(transport: str, size: int, whole: list[Heard], heard: list[Heard]) -> Sequence[Cell]:
     pairs = list(zip(whole, heard, strict=True))
     cut = [pair for pair in pairs if pair[1].first_chars < pair[0].first_chars]
     return (

@@ -155,6 +155,22 @@ class TimedTurn:
         return next((e["text"] for e in self.all("sentence") if e["index"] == index), None)
 
 
+class StartingLine:
+    """Lets rows that are measured at the same time begin when all processes of all have started.
+
+    They begin `apart_s` seconds apart, so that they do not go in step.
+    """
+
+    def __init__(self, rows: int, *, apart_s: float = 0.15) -> None:
+        self._barrier = asyncio.Barrier(rows)
+        self._apart_s = apart_s
+
+    async def wait(self) -> None:
+        """Wait for the others, and for one's turn."""
+        place = await self._barrier.wait()
+        await asyncio.sleep(place * self._apart_s)
+
+
 @asynccontextmanager
 async def caller(url: str) -> AsyncIterator[ClientConnection]:
     """Connect as a client does."""

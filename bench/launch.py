@@ -6,6 +6,7 @@ writes what cProfile saw there when it is stopped.
 
 import asyncio
 import cProfile
+import logging
 import os
 import signal
 import sys
@@ -37,7 +38,7 @@ def floor(loop: str) -> None:
     """Run the floor on this event loop."""
     from bench import floor  # noqa: PLC0415 - nor the gateway the floor
 
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit())
+    logging.disable()  # it tells of every caller who hangs up
     if loop == "uvloop":
         uvloop.run(floor.main())
     else:
@@ -50,6 +51,7 @@ def main(kind: str, loop: str) -> None:
         count_into(Path(counters))
     run: Callable[[str], None] = {"gateway": gateway, "floor": floor}[kind]
     if target := os.environ.get("BENCH_PROFILE"):
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit())
         profile = cProfile.Profile()
         try:
             profile.runcall(run, loop)

@@ -1,5 +1,6 @@
 """What a caller's player makes of a turn: when it begins, how long it is silent, when it ends."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -23,9 +24,13 @@ class Heard:
         arrivals = list(turn.arrivals())
         if not arrivals:
             raise LookupError("there was no audio")
-        first_s = playing_until = arrivals[0][0]
-        silence_s = 0.0
-        for at_s, size in arrivals:
-            silence_s += max(0.0, at_s - playing_until)
-            playing_until = max(playing_until, at_s) + PCM16_16K.duration_ms(size) / 1000
-        return cls(first_s, arrivals[-1][0], silence_s)
+        return cls(arrivals[0][0], arrivals[-1][0], silence_s(arrivals))
+
+
+def silence_s(arrivals: Sequence[tuple[float, int]]) -> float:
+    """Add up the gaps of a player that gets so many bytes at such times in seconds."""
+    gaps_s, playing_until = 0.0, arrivals[0][0]
+    for at_s, size in arrivals:
+        gaps_s += max(0.0, at_s - playing_until)
+        playing_until = max(playing_until, at_s) + PCM16_16K.duration_ms(size) / 1000
+    return gaps_s

@@ -9,6 +9,7 @@ of each answer's audio say when they left (`stamp`).
 import asyncio
 import functools
 import json
+import logging
 import struct
 import sys
 import time
@@ -169,6 +170,7 @@ async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
 
 async def main() -> None:
     """Serve until the input ends."""
+    logging.disable()  # callers who hang up in the middle are no news here
     loop = asyncio.get_running_loop()
     http2 = await loop.create_server(SpeechOverHttp2, "127.0.0.1", 0, backlog=1024)
     agent = await asyncio.start_server(answer, "127.0.0.1", 0, backlog=1024)

@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -127,11 +128,18 @@ def read(name: str) -> tuple[Result, Circumstances] | None:
     return Result(content["name"], tables, plots), Circumstances(**content["circumstances"])
 
 
+def summary_of(name: str) -> str:
+    """Return what a scenario is about: the first sentence of its module, without its full stop."""
+    return (import_module(f"bench.{name}").__doc__ or name).splitlines()[0].rstrip(".")
+
+
 def shown(cell: Cell) -> str:
     """Write a field of a table as people read it."""
     if cell is None:
         return "–"
-    return f"{cell:.3f}" if isinstance(cell, float) else str(cell)
+    if not isinstance(cell, float):
+        return str(cell)
+    return f"{cell:.2f}" if cell == round(cell, 2) else f"{cell:.3f}"
 
 
 def _rounded(value: Any) -> Any:

@@ -17,7 +17,7 @@ FAULTS: dict[FaultName, FaultSpec] = {name: FaultSpec(probability=SHARE) for nam
 
 async def run() -> Result:
     """300 turns with every fault at 3 %."""
-    rows = [await _rot(transport) for transport in ("websocket", "rest", "auto")]
+    rows = await asyncio.gather(*(_rot(transport) for transport in ("websocket", "rest", "auto")))
     table = Table(
         f"{TURNS} turns with every fault of provider and agent at {SHARE:.0%}",
         (
@@ -103,11 +103,13 @@ async def _settled(url: str) -> tuple[float, float]:
     """Return sockets and tasks once nothing drains, lingers or idles above the floor."""
     loop = asyncio.get_running_loop()
     deadline = loop.time() + 25
+    before: dict[str, float] = {}
     while True:
         numbers = await scrape(url)
         sockets = {k: v for k, v in numbers.items() if k.startswith("nabra_provider_sockets")}
         busy = sum(v for k, v in sockets.items() if "idle" not in k)
         idle = sum(sockets.values()) - busy
-        if (not busy and idle <= 1) or loop.time() > deadline:
+        if (not busy and idle <= 1 and sockets == before) or loop.time() > deadline:
             return sum(sockets.values()), numbers["nabra_tasks"]
+        before = sockets  # seen twice: the task that closes the last one too many has ended
         await asyncio.sleep(0.1)

@@ -8,6 +8,7 @@ import httpx
 import structlog
 
 from app.agent.answer import AnswerParser
+from app.agent.client import WholeStream
 from app.agent.document import failure_in, parse, whole_characters
 from app.agent.patience import Patience
 from app.errors import (
@@ -20,8 +21,6 @@ from app.errors import (
 
 log = structlog.get_logger(__name__)
 
-_KEEPALIVE_EXPIRY_S = 4.0  # n8n drops idle connections after about 5 s
-_MAX_CONNECTIONS = 200  # one an answer being written; a wait for one counts as unreachable
 _DONE_LINGER_S = 0.25  # the last bytes follow at once, and let the connection serve again
 _REFUSAL_BODY_BYTES = 4096
 _REFUSAL_BODY_TIMEOUT_S = 2.0
@@ -29,21 +28,6 @@ _MAX_REASON_CHARS = 200
 # A connection that the server has closed shows so within a round trip. A later loss may be that
 # of a run which has begun, and a second run could book twice.
 _STALE_WITHIN_S = 1.0
-
-
-def make_client(*, connect_timeout_s: float) -> httpx.AsyncClient:
-    """Make the client that all answers share; close it when the gateway stops.
-
-    HTTP/1.1, no redirects (they would carry the token away), no compression. Only connecting is
-    timed here; `AnswerSource` times the rest.
-    """
-    return httpx.AsyncClient(
-        http2=False,
-        follow_redirects=False,
-        headers={"Accept-Encoding": "identity"},
-        timeout=httpx.Timeout(None, connect=connect_timeout_s, pool=connect_timeout_s),
-        limits=httpx.Limits(max_connections=_MAX_CONNECTIONS, keepalive_expiry=_KEEPALIVE_EXPIRY_S),
-    )
 
 
 class AnswerSource:
@@ -130,19 +114,24 @@ class AnswerSource:
             raise AgentUnreachableError(f"no answer: {type(error).__name__}") from error
         finally:
             patience.spend(asyncio.get_running_loop().time() - started_s)
+        assert isinstance(response.stream, httpx.AsyncByteStream)
+        response.stream = WholeStream(response.stream)
         if not response.is_success:
             await _refuse(response)
         return response
 
     async def _send(self, question: Mapping[str, object]) -> httpx.Response:
-        """Send, and once more if an idle connection turned out to have been closed."""
-        watch = _ConnectionWatch()
-        try:
-            return await self._client.send(self._built(question, watch), stream=True)
-        except (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError):
-            if not watch.was_stale():
-                raise
-        return await self._client.send(self._built(question, _ConnectionWatch()), stream=True)
+        """Send, and again when an idle connection turned out to have been closed.
+
+        After a restart of the agent all that are idle may be; each is met once.
+        """
+        while True:
+            watch = _ConnectionWatch()
+            try:
+                return await self._client.send(self._built(question, watch), stream=True)
+            except (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError):
+                if not watch.was_stale():
+                    raise
 
     def _built(self, question: Mapping[str, object], watch: "_ConnectionWatch") -> httpx.Request:
         return self._client.build_request(

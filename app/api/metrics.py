@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Iterator, Mapping
 
-from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 from starlette.responses import Response
@@ -16,9 +16,15 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 class ProviderCollector(Collector):
     """Reads the state at the moment it is asked, so that nothing is counted twice."""
 
-    def __init__(self, sockets: Callable[[], Mapping[str, int]], tally: Tally) -> None:
+    def __init__(
+        self,
+        sockets: Callable[[], Mapping[str, int]],
+        tally: Tally,
+        sessions: Callable[[], int],
+    ) -> None:
         self._sockets = sockets
         self._tally = tally
+        self._sessions = sessions
 
     def collect(self) -> Iterator[Metric]:
         """Tell what there is."""
@@ -37,6 +43,7 @@ class ProviderCollector(Collector):
         yield GaugeMetricFamily(
             "nabra_tasks", "Tasks of the event loop", value=len(asyncio.all_tasks())
         )
+        yield GaugeMetricFamily("nabra_sessions", "Clients that are here", value=self._sessions())
         yield CounterMetricFamily(
             "nabra_late_audio_bytes",
             "Audio that came when its turn had passed",
@@ -45,11 +52,17 @@ class ProviderCollector(Collector):
 
 
 class Metrics:
-    """The numbers of one process."""
+    """The numbers of one process; with those that the system knows of it."""
 
-    def __init__(self, sockets: Callable[[], Mapping[str, int]], tally: Tally) -> None:
+    def __init__(
+        self,
+        sockets: Callable[[], Mapping[str, int]],
+        tally: Tally,
+        sessions: Callable[[], int],
+    ) -> None:
         self._registry = CollectorRegistry()
-        self._registry.register(ProviderCollector(sockets, tally))
+        self._registry.register(ProviderCollector(sockets, tally, sessions))
+        ProcessCollector(registry=self._registry)
 
     def response(self) -> Response:
         """Answer a scrape."""

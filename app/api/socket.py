@@ -35,6 +35,8 @@ class VoiceEndpoint:
         self._stages = stages
         self._style = style
         self._max_utterance_bytes = max_utterance_bytes
+        self.sessions = 0
+        """Clients that are here."""
 
     async def serve(self, websocket: WebSocket, session_id: str | None = None) -> None:
         """Talk with one client until it leaves."""
@@ -46,6 +48,7 @@ class VoiceEndpoint:
         await websocket.accept()
         configuration = Configuration(self._style, transports=tuple(self._stages.transports))
         outbox = Outbox(websocket, configuration)
+        self.sessions += 1
         try:
             async with Session(session_id, self._stages, self._style, outbox.emit) as session:
                 await outbox.send(configuration.session_message(session_id))
@@ -58,6 +61,8 @@ class VoiceEndpoint:
                 )
         except events.ClientGoneError:
             log.debug("client left", session=session_id)
+        finally:
+            self.sessions -= 1
 
 
 class Conversation:

@@ -119,20 +119,21 @@ class Slots:
         than a new one opened: the border between two requests is marked by the provider's `ack`.
         """
         actions = Actions(closed=self._take_unusable(now))
-        for slot in [slot for slot in reversed(self.slots) if slot.state is State.IDLE]:
-            if (waiter := self.next_waiter()) is None:
-                break
+        idle = self._idle()
+        while idle and (waiter := self.next_waiter()) is not None:
+            slot = idle.pop()
             slot.state = State.LEASED
             waiter.set_result(slot)
         unserved = [waiter for waiter in self.waiters if not waiter.done()]
         self.waiters = deque(unserved)
-        actions.hurried = [s for s in self.slots if s.state is State.LINGERING][: len(unserved)]
-        ready = self.count(State.OPENING, State.LINGERING)
-        wanted = sum(waiter.may_open for waiter in unserved) - ready
-        warm = self.warm - ready - self.count(State.IDLE)
-        actions.wake_at = self._next_retirement()
-        self._open(max(wanted, warm), now, actions)
-        self.warm = 0
+        actions.wake_at = self._next_retirement(idle)
+        if unserved or self.warm:
+            lingering = [slot for slot in self.slots if slot.state is State.LINGERING]
+            actions.hurried = lingering[: len(unserved)]
+            ready = self.count(State.OPENING) + len(lingering)
+            wanted = sum(waiter.may_open for waiter in unserved) - ready
+            self._open(max(wanted, self.warm - ready - len(idle)), now, actions)
+            self.warm = 0
         return actions
 
     def is_hopeless(self, now: float, patience_s: float) -> bool:
@@ -173,10 +174,15 @@ class Slots:
             return waiting
         return [waiter for waiter in waiting if waiter.may_open][:1]
 
-    def _next_retirement(self) -> float | None:
+    def _idle(self) -> list[Slot]:
+        """Return the idle slots; the one that was used last is the last."""
+        return [slot for slot in self.slots if slot.state is State.IDLE]
+
+    def _next_retirement(self, idle: list[Slot]) -> float | None:
         """Return when the longest idle socket has been idle for too long, if it may be spared."""
-        idle = [slot.idle_since for slot in self.slots if slot.state is State.IDLE]
-        return min(idle) + self._idle_timeout_s if len(self.slots) > self._floor and idle else None
+        if not idle or len(self.slots) <= self._floor:
+            return None
+        return idle[0].idle_since + self._idle_timeout_s
 
     def _open(self, wanted: int, now: float, actions: Actions) -> None:
         for _ in range(wanted):
@@ -194,18 +200,16 @@ class Slots:
         """Remove idle sockets that are dead or old, and those above the floor that nobody uses."""
         unusable = [
             slot
-            for slot in self.slots
-            if slot.state is State.IDLE
-            and slot.connection is not None
-            and not self._is_usable(slot.connection, now)
+            for slot in self._idle()
+            if slot.connection is not None and not self._is_usable(slot.connection, now)
         ]
         for slot in unusable:
             self.slots.remove(slot)
-        idle = [slot for slot in self.slots if slot.state is State.IDLE]
-        for slot in idle[: max(0, len(self.slots) - self._floor)]:
-            if slot.idle_since + self._idle_timeout_s <= now:
-                self.slots.remove(slot)
-                unusable.append(slot)
+        for slot in self._idle()[: max(0, len(self.slots) - self._floor)]:
+            if slot.idle_since + self._idle_timeout_s > now:
+                break  # those after it were used later
+            self.slots.remove(slot)
+            unusable.append(slot)
         return unusable
 
     def _is_usable(self, connection: Connection, now: float) -> bool:

@@ -7,8 +7,8 @@ from enum import Enum, auto
 SENTENCE_MARKS = "!?؟۔"
 CLAUSE_MARKS = "،,:;–—"
 
-OPENERS = "«([{"
-CLOSERS = "»)]}"
+OPENERS = "«‹([{﴿"
+CLOSERS = "»›)]}﴾"
 QUOTES = '"“”'
 """Quotation marks that open and close alike: writers of Arabic use the curly ones either way."""
 
@@ -18,7 +18,8 @@ _AFTER = CLOSERS + QUOTES + "'’" + _MARKUP + _INVISIBLE
 """What may follow a mark and still belongs to it."""
 _BEFORE = OPENERS + QUOTES + "'‘" + _MARKUP + _INVISIBLE
 
-_ABBREVIATIONS = frozenset({"mr", "mrs", "ms", "dr", "prof", "eng", "st", "vs", "inc", "ltd", "هـ"})
+_SHORTENED = "mr mrs ms dr prof eng st vs inc ltd co no هـ"
+_ABBREVIATIONS = frozenset(_SHORTENED.split())
 _DOTTED = re.compile(r"(?:[^\W\d_]\.)+[^\W\d_]?")  # e.g, U.S, ص.ب, ش.م.م
 _BULLET = re.compile(r"[^\W\d_][.)\-]|[-*+•▪◦●·–—]")
 _NUMBER = re.compile(r"(\d{1,3})[.)\-]")
@@ -28,7 +29,7 @@ _CONTINUING_WORDS = (
     "الذي التي الذين وإلا وإن ولو"
 )
 CONTINUING = frozenset(_CONTINUING_WORDS.split())
-"""Words that begin no sentence: after an ellipsis they go on with the one before."""
+"""Words that begin no sentence: after a doubtful end they go on with the one before."""
 
 
 class End(Enum):
@@ -38,8 +39,8 @@ class End(Enum):
     CLAUSE = auto()
     SEMICOLON = auto()
     """A clause, and as good as a sentence once the text is long enough."""
-    ELLIPSIS = auto()
-    """A sentence, unless the next word continues it."""
+    DOUBT = auto()
+    """A sentence, unless the next word continues it: after an ellipsis, a quotation, a unit."""
     SENTENCE = auto()
 
 
@@ -57,24 +58,29 @@ def is_bullet(word: str) -> bool:
 def end_of(word: str, *, before: str = "", ended: End = End.NOTHING) -> End:
     """Tell what ends with `word`, which follows the word `before`, with which `ended` ended."""
     core = word.rstrip(_AFTER)
+    closed = any(char in CLOSERS or char in QUOTES for char in word[len(core) :])
     if not core:  # a closing mark by itself belongs to what it closes
+        if ended is End.SENTENCE and closed:
+            return End.DOUBT
         return ended if ended is not End.CLAUSE else End.NOTHING
     if core.endswith(("…", "..")):
-        return End.ELLIPSIS
+        return End.DOUBT
     if core[-1] == ".":
         body = core[:-1].lstrip(_BEFORE)
-        return End.NOTHING if _is_abbreviation(body, before) else End.SENTENCE
+        if _is_abbreviation(body):  # after a number it is a unit, which may end a sentence: 5 م.
+            return End.DOUBT if before[-1:].isdigit() else End.NOTHING
+        return End.DOUBT if closed else End.SENTENCE
     if core[-1] == "؛":
         return End.SEMICOLON
     if core[-1] in CLAUSE_MARKS:
         return End.CLAUSE
-    return End.SENTENCE if core[-1] in SENTENCE_MARKS else End.NOTHING
+    if core[-1] not in SENTENCE_MARKS:
+        return End.NOTHING
+    return End.DOUBT if closed else End.SENTENCE
 
 
-def _is_abbreviation(body: str, before: str) -> bool:
-    """Tell whether the stop after `body` only shortens it. After a number it is a unit: 5 م."""
-    if before[-1:].isdigit():
-        return False
+def _is_abbreviation(body: str) -> bool:
+    """Tell whether the stop after `body` only shortens it."""
     plain = body.lower()
     if len(plain) == 1 and plain.isalpha():  # initials and titles: د. أ. م. J.
         return True
@@ -84,7 +90,7 @@ def _is_abbreviation(body: str, before: str) -> bool:
 
 
 def continues(word: str, *, whole: bool) -> bool | None:
-    """Tell whether the word after an ellipsis goes on with its sentence; None: not yet certain."""
+    """Tell whether the word after a doubtful end goes on with its sentence; None: who knows."""
     plain = "".join(char for char in word if _counts(char)).rstrip(CLAUSE_MARKS)
     if not plain:
         return False if whole else None

@@ -9,11 +9,20 @@ LIMIT_BYTES = 512 * 1024
 provider down."""
 
 
-class AudioBuffer:
-    """Takes chunks, waits while it is full, and gives them out in order."""
+JOIN_BYTES = 32 * 1024
+"""Chunks that wait together are joined up to this size, a second at 16 kHz: every message costs
+far more than its bytes. Nothing waits to be joined."""
 
-    def __init__(self, limit_bytes: int = LIMIT_BYTES) -> None:
+
+class AudioBuffer:
+    """Takes chunks, waits while it is full, and gives them out in order, joined when several wait.
+
+    A chunk may exceed `join_bytes` by itself.
+    """
+
+    def __init__(self, limit_bytes: int = LIMIT_BYTES, join_bytes: int = JOIN_BYTES) -> None:
         self._limit_bytes = limit_bytes
+        self._join_bytes = join_bytes
         self._chunks: deque[bytes] = deque()
         self._bytes = 0
         self._ended = False
@@ -38,7 +47,7 @@ class AudioBuffer:
         """Iterate over the chunks, once. Raises what ended them."""
         while True:
             while self._chunks:
-                chunk = self._chunks.popleft()
+                chunk = self._take()
                 self._bytes -= len(chunk)
                 self._changed.set()
                 yield chunk
@@ -47,6 +56,14 @@ class AudioBuffer:
             await self._change()
         if self._error is not None:
             raise self._error
+
+    def _take(self) -> bytes:
+        taken = [self._chunks.popleft()]
+        size = len(taken[0])
+        while self._chunks and size + len(self._chunks[0]) <= self._join_bytes:
+            size += len(self._chunks[0])
+            taken.append(self._chunks.popleft())
+        return b"".join(taken) if len(taken) > 1 else taken[0]
 
     async def _change(self) -> None:
         self._changed.clear()

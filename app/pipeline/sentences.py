@@ -97,10 +97,12 @@ class SentenceSplitter:
         self._before = ""
         self._ended = End.NOTHING
         self._doubt: int | None = None
-        """The end of an ellipsis: the next word decides."""
+        """A doubtful end: the next word decides."""
         self._clause: int | None = None
         """Where the chunk is cut, unless its sentence ends soon."""
         self._clause_rank = 0
+        self._sentence_end = 0
+        """Where the last whole sentence ends, which was too short by itself."""
         self._at_clause = False
         """Whether the chunk was cut there, within its sentence."""
 
@@ -190,9 +192,12 @@ class SentenceSplitter:
             return None
         if self._ended in (End.CLAUSE, End.SEMICOLON):
             self._note_clause(at, rank=1)
-        if self._ended is End.CLAUSE or not self._suffices(at):
+        if self._ended is End.CLAUSE:
             return None
-        if self._ended is End.ELLIPSIS:
+        if not self._suffices(at):
+            self._sentence_end = at
+            return None
+        if self._ended is End.DOUBT:
             self._doubt = at
             return None
         return None if self._ended is End.SEMICOLON and at < self._min_chars else at
@@ -227,7 +232,7 @@ class SentenceSplitter:
         return self._speakable and length >= least
 
     def _resolve(self, *, whole: bool) -> int | None:
-        """Return where the ellipsis ended a sentence, if the word after it says so."""
+        """Return where the doubtful end is one, if the word after it says so."""
         verdict = continues("".join(self._chars[self._word_at :]), whole=whole)
         if verdict is None:
             return None
@@ -239,6 +244,8 @@ class SentenceSplitter:
         hurried = self._is_first and self._first_chars > 0
         if not self._suffices(at) or not (hurried or at >= self._min_chars):
             return
+        if hurried and self._sentence_end and at - self._sentence_end <= REST_CHARS:
+            return  # «… العنوان. ثانياً:»: too little of its sentence to be spoken well
         settled = hurried or at > self._long_chars
         if self._clause is None or rank > self._clause_rank:
             self._clause, self._clause_rank = at, rank

@@ -9,7 +9,7 @@ _EMOJI = (
     "[\u2190-\u21ff\u2300-\u23ff\u25a0-\u2775\u2794-\u27bf\u2900-\u297f\u2b00-\u2bff\u3030\u303d\u3297\u3299"
     "\U0001f000-\U0001f0ff\U0001f10d-\U0001faff\U000e0020-\U000e007f]"
 )
-_LINK = r"\[([^\[\]]*)\]\((?:[^()\s]|\([^()\s]*\))*(?:\s+\"[^\"]*\")?\)"
+_LINK = r"\[([^\[\]]*)\]\((?:<[^<>\n]*>|(?:[^()\s]|\([^()\s]*\))*)(?:\s+\"[^\"]*\")?\)"
 
 _INLINE: list[tuple[re.Pattern[str], str]] = [
     (re.compile(pattern, flags), replacement)
@@ -17,7 +17,13 @@ _INLINE: list[tuple[re.Pattern[str], str]] = [
         (r"<!--.*?-->", "", re.DOTALL),
         (r"<(?:br|/p|/li|/div|/tr|/h[1-6])\s*/?>", "\n", re.IGNORECASE),
         (r"</?[a-z][a-z0-9-]{0,20}(?:\s[^<>]{0,500})?/?>", "", re.IGNORECASE),
+        (
+            r"^\s*\[[^\[\]\n]+\]:\s*<?(?:https?:|www\.)\S*[^\n]*$",
+            "",
+            re.MULTILINE,
+        ),  # where [a][1] leads
         (rf"!?{_LINK}", r"\1", 0),
+        (r"\[([^\[\]\n]+)\]\[[^\[\]\n]{0,40}\]", r"\1", 0),
         (r"\[\^[^\[\]\s]*\]", "", 0),  # a footnote's number
         (r"<(?:mailto:)?([^\s<>@]{1,64}@[^\s<>@]{1,255})>", r"\1", re.IGNORECASE),
         (r"(?:mailto|tel):(?=\S)", "", re.IGNORECASE),
@@ -43,7 +49,7 @@ _LINE: list[tuple[re.Pattern[str], str]] = [
         (r"\s+\|\s+", "، "),
         (r"\\(?=[\\`*_{}\[\]()#+.!|>~-])", ""),
         (r"`+|~~", ""),
-        (r"\*{2,}|\*(?!\d)", ""),  # «*123#» is a number to dial
+        (r"\*{2,}|(?<!\d )\*(?!\d)", ""),  # «*123#» is a number to dial
         (r"__+|(?<!\w)_|_(?!\w)", ""),  # not inside names: a_b@c.sa
         (r"(?<=[؀-ۿ])_(?=[؀-ۿ])", " "),  # a tag: #ناقل_إكسبرس
         (r"\s+", " "),

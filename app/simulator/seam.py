@@ -4,9 +4,11 @@
 object; there is one of those for each connection (hypercorn 0.17 and 0.18).
 """
 
+from contextlib import suppress
 from typing import Any
 
 from h2.errors import ErrorCodes
+from h2.exceptions import StreamClosedError
 
 
 def connection_of(send: Any) -> Any:
@@ -21,5 +23,6 @@ async def reset_stream(send: Any) -> None:
     """
     protocol, stream_id = connection_of(send), send.__self__.stream_id
     await protocol.stream_buffers[stream_id].drain()
-    protocol.connection.reset_stream(stream_id, ErrorCodes.INTERNAL_ERROR)
+    with suppress(StreamClosedError):  # the client gave it up meanwhile
+        protocol.connection.reset_stream(stream_id, ErrorCodes.INTERNAL_ERROR)
     await protocol._flush()

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 import httpx
 import pytest
 
-from app.agent.source import AnswerSource, make_client
+from app.agent.client import make_client
+from app.agent.source import AnswerSource
 from app.agent.webhook import WebhookAgent
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"

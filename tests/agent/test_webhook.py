@@ -11,7 +11,8 @@ import respx
 import structlog
 
 from app.agent.base import Agent, AgentRequest
-from app.agent.source import AnswerSource, make_client
+from app.agent.client import make_client
+from app.agent.source import AnswerSource
 from app.errors import (
     AgentCutError,
     AgentEmptyError,

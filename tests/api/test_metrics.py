@@ -110,3 +110,22 @@ async def test_late_audio_that_was_not_heard_is_counted() -> None:
         late.take()
         late.put(b"\x00" * 640)
         assert await scraper.late_bytes() == 640
+
+
+async def test_the_clients_that_are_here_are_counted_and_the_process_is_told() -> None:
+    async with (
+        Simulator(SimulatorConfig(profile="instant", voice="hum")) as simulator,
+        running_gateway(settings_for(simulator)) as url,
+        httpx.AsyncClient(trust_env=False) as client,
+    ):
+        scraper = Scraper(url, client)
+
+        async def value(name: str) -> float:
+            return (await scraper.scrape())[(name, frozenset())]
+
+        assert await value("nabra_sessions") == 0
+        async with calling(url), calling(url):
+            assert await value("nabra_sessions") == 2
+            assert await value("process_open_fds") > 4
+        while await value("nabra_sessions"):
+            await asyncio.sleep(0.01)

@@ -23,7 +23,15 @@ async def test_chunks_come_out_in_the_order_in_which_they_went_in() -> None:
     for number in range(5):
         await buffer.put(bytes([number]))
     buffer.end()
-    assert await all_of(buffer) == [bytes([number]) for number in range(5)]
+    assert b"".join(await all_of(buffer)) == bytes(range(5))
+
+
+async def test_chunks_that_wait_together_are_joined_up_to_the_size_of_a_message() -> None:
+    buffer = AudioBuffer(join_bytes=4)
+    for chunk in (b"12", b"34", b"5", b"678", b"longer", b"9"):
+        await buffer.put(chunk)
+    buffer.end()
+    assert await all_of(buffer) == [b"1234", b"5678", b"longer", b"9"]
 
 
 async def test_what_comes_while_it_is_read_is_read_too() -> None:
@@ -68,7 +76,7 @@ async def test_no_more_than_one_chunk_exceeds_the_bound() -> None:
         taken.append(chunk)
         await turns()
     await making
-    assert taken == [b"abc"] * 50
+    assert b"".join(taken) == b"abc" * 50
     assert most == 6
 
 

@@ -132,7 +132,7 @@ async def test_the_order_holds_when_the_second_is_ready_before_the_first() -> No
     assert spoken.heard == ["1", b"1a"]
     first.set()
     await spoken.saying
-    assert spoken.heard == ["1", b"1a", b"1b", "2", b"2a", b"2b"]
+    assert spoken.heard == ["1", b"1a", b"1b", "2", b"2a2b"], "what waits is joined"
 
 
 async def test_a_failure_made_ahead_is_told_at_its_turn_and_the_next_is_spoken() -> None:

@@ -1,0 +1,84 @@
+"""Draws plots as SVG: the same picture from the same numbers, readable on light and on dark."""
+
+from pathlib import Path
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from bench.results import Plot
+
+INK = "#7d7d7d"
+"""A grey with a contrast of at least 4 to 1 against white as well as against GitHub's dark."""
+
+COLOURS = ("#9a8c7c", "#c07a2c", "#2f81c7", "#2a9d6f", "#a368c4", "#d0526a")
+"""The first ones are told apart without colour vision by their lightness."""
+
+STYLE = {
+    "svg.hashsalt": "nabra",  # else ids are drawn at random
+    "svg.fonttype": "none",  # text stays text
+    "font.family": "sans-serif",
+    "font.size": 10,
+    "text.color": INK,
+    "axes.edgecolor": INK,
+    "axes.labelcolor": INK,
+    "axes.titlesize": 11,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "grid.color": INK,
+    "grid.alpha": 0.25,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "legend.frameon": False,
+}
+
+BARS_WIDTH = 0.8
+"""Share of its place that a group of bars takes."""
+
+
+def draw(plot: Plot, path: Path) -> None:
+    """Draw one plot into a file."""
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(7.2, 3.4), layout="constrained")
+        axes = figure.add_subplot()
+        if plot.kind == "bars":
+            _bars(axes, plot)
+        else:
+            _lines(axes, plot)
+        if plot.floor is not None:
+            axes.axhline(plot.floor, color=INK, linestyle="--", linewidth=1, label="earliest")
+        axes.set_title(plot.title, loc="left")
+        axes.set_xlabel(plot.x_label)
+        axes.set_ylabel(plot.y_label)
+        axes.set_ylim(bottom=0)
+        if len(plot.series) > 1 or plot.floor is not None:
+            figure.legend(loc="outside lower center", ncols=3, fontsize=9)
+        figure.savefig(path, format="svg", transparent=True, metadata={"Date": None})
+    # matplotlib leaves blanks at line ends, which would be noise in diffs
+    lines = path.read_text(encoding="utf-8").splitlines()
+    path.write_text("\n".join(line.rstrip() for line in lines) + "\n", encoding="utf-8")
+
+
+def _bars(axes: Axes, plot: Plot) -> None:
+    places = range(len(plot.series[0].x))
+    width = BARS_WIDTH / len(plot.series)
+    for number, series in enumerate(plot.series):
+        shift = (number - (len(plot.series) - 1) / 2) * width
+        axes.bar(
+            [place + shift for place in places],
+            series.y,
+            width * 0.92,
+            label=series.name,
+            color=COLOURS[number % len(COLOURS)],
+        )
+    axes.set_xticks(list(places), [str(name) for name in plot.series[0].x])
+    axes.grid(visible=False, axis="x")
+
+
+def _lines(axes: Axes, plot: Plot) -> None:
+    for number, series in enumerate(plot.series):
+        colour = COLOURS[number % len(COLOURS)]
+        axes.plot(series.x, series.y, marker="o", markersize=4, label=series.name, color=colour)
+    axes.set_xlim(left=0)
