@@ -23,6 +23,7 @@ SCENARIOS = (
     "rotten",
     "barge_in",
     "splitter",
+    "micro",
 )
 """Each is a module of this package with a function `run` that returns a `Result`."""
 
