@@ -172,9 +172,9 @@ class Settings(BaseSettings):
     """Dialect spoken."""
     tts_sample_rate: Annotated[Literal[8000, 16000], BeforeValidator(_number)] = 16000
     """Samples per second of the speech; the provider makes these two."""
-    tts_attempts: Annotated[int, Field(ge=1, le=20)] = 10
-    """Most attempts at one sentence. A second works in 95 % of cases; when every third answer is
-    truncated, ten leave one sentence in 36,000 unspoken."""
+    tts_attempts: Annotated[int, Field(ge=1, le=20)] = 16
+    """Most attempts at one sentence. A second works in 95 % of cases; when every second answer is
+    truncated, sixteen leave one sentence in 65,000 unspoken."""
     tts_deadline_s: Seconds = 20.0
     """Longest search for a good answer, at the beginning of a sentence and after each break."""
     tts_first_audio_timeout_s: Seconds = 3.0

@@ -26,6 +26,7 @@ SCENARIOS = (
     "listening",
     "soak",
     "splitter",
+    "micro",
 )
 """Each is a module of this package with a function `run` that returns a `Result`."""
 

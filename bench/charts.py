@@ -1,6 +1,7 @@
 """Draws plots as SVG: the same picture from the same numbers, readable on light and on dark."""
 
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
@@ -14,7 +15,7 @@ INK = "#7d7d7d"
 COLOURS = ("#9a8c7c", "#c07a2c", "#2f81c7", "#2a9d6f", "#a368c4", "#d0526a")
 """The first ones are told apart without colour vision by their lightness."""
 
-STYLE = {
+STYLE: dict[Any, Any] = {
     "svg.hashsalt": "nabra",  # else ids are drawn at random
     "svg.fonttype": "none",  # text stays text
     "font.family": "sans-serif",

@@ -15,7 +15,7 @@ MAX_AT_ONCE = 3
 class Policy:
     """The bounds of one sentence; times in seconds, the settings of the same names explain them."""
 
-    attempts: int = 10
+    attempts: int = 16
     deadline_s: float = 20.0
     """Longest search for a good answer, at the beginning and after each break."""
     backoff_base_s: float = 0.2

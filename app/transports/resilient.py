@@ -25,7 +25,7 @@ log = structlog.get_logger(__name__)
 
 
 OUTAGE_ATTEMPTS = 2
-"""Attempts at a sentence that begins when no way is trusted: enough to probe, and a quick answer
+"""Attempts at a sentence that begins when all ways are out: enough to probe, and a quick answer
 for the caller."""
 
 
@@ -78,7 +78,7 @@ class ResilientStream(AudioStream):
         self._heard = Heard()
         self._trial: Trial | None = None
         self._next_way = 0
-        outage = not any(way.breaker.is_closed for way in ways)
+        outage = all(way.breaker.knows_an_outage for way in ways)
         self._attempts = min(policy.attempts, OUTAGE_ATTEMPTS) if outage else policy.attempts
 
     @property

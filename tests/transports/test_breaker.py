@@ -85,3 +85,19 @@ def test_the_failure_rate_is_that_of_recent_attempts() -> None:
     for _ in range(20):
         breaker.succeeded()
     assert breaker.failure_rate == 0
+
+
+def test_a_run_of_failures_is_no_outage_until_most_of_late_have_failed() -> None:
+    breaker = Breaker()
+    for _ in range(10):
+        breaker.failed(0)
+        breaker.succeeded()
+    for _ in range(FAILURES_TO_OPEN):
+        breaker.failed(0)
+    assert not breaker.is_closed
+    assert not breaker.knows_an_outage
+    for _ in range(7):
+        breaker.failed(0)
+    assert breaker.knows_an_outage
+    breaker.succeeded()
+    assert not breaker.knows_an_outage

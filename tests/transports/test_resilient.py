@@ -7,7 +7,7 @@ import pytest
 
 from app import errors
 from app.transports.policy import Policy
-from app.transports.resilient import ResilientTransport
+from app.transports.resilient import OUTAGE_ATTEMPTS, ResilientTransport
 from tests.transports.fakes import FakeTransport, Step, request
 
 SPEECH = array("h", range(-16000, 16000)).tobytes() * 2  # four seconds, different everywhere
@@ -178,6 +178,24 @@ async def test_a_way_that_fails_again_and_again_is_not_asked_first_any_more() ->
             assert b"".join([chunk async for chunk in stream]) == SPEECH
     assert len(first.asked) < 12
     assert "open" in repr(transport)
+
+
+@pytest.mark.parametrize(("failures", "attempts"), [(5, 6), (10, OUTAGE_ATTEMPTS)])
+async def test_a_sentence_is_given_up_early_in_an_outage_but_not_after_a_run_of_bad_luck(
+    failures: int, attempts: int
+) -> None:
+    transport = ResilientTransport(
+        [FakeTransport([STUMP] * 6), FakeTransport([STUMP] * 6)],
+        Policy(attempts=6, backoff_base_s=0),
+    )
+    for way in transport.ways:
+        for _ in range(failures):
+            way.breaker.failed(asyncio.get_running_loop().time())
+    spoken = request()
+    with pytest.raises(errors.IncompleteAudioError):
+        async with transport.synthesize(spoken):
+            raise AssertionError("nothing of it may be heard")
+    assert len(spoken.attempts) == attempts
 
 
 async def test_when_much_fails_several_attempts_go_at_once_and_the_losers_are_cleaned_up() -> None:
