@@ -58,7 +58,9 @@ async def at_rest(url: str, simulator: Simulator) -> Numbers:
             for name, count in numbers.items()
             if name.startswith("nabra_provider_sockets") and "idle" not in name
         ]
-        if not sum(moving) and all(record.ended_at for record in simulator.requests):
+        idle = sum(count for name, count in numbers.items() if 'state="idle"' in name)
+        is_quiet = not sum(moving) and idle <= 1  # what is above the floor is closed soon
+        if is_quiet and all(record.ended_at for record in simulator.requests):
             return numbers
         await asyncio.sleep(0.01)
 
@@ -84,17 +86,23 @@ async def test_restless_callers_leave_nothing_behind(transport: str) -> None:
         )
         async with running_gateway(settings) as url:
             await take_a_turn(url)
-            before, files, running = await at_rest(url, simulator), open_files(), tasks()
+            before = await at_rest(url, simulator)
+            while "Connection.close" in tasks():
+                await asyncio.sleep(0)
+            files, running = open_files(), tasks()
             callers = [
                 RestlessCaller(url, pcm, Random(f"{transport}{number}"), deeds)
                 for number in range(CALLERS)
             ]
             for _ in range(CALLS):
                 await asyncio.gather(*(caller.call() for caller in callers))
-            while await at_rest(url, simulator) != before or open_files() > files + ONE_CONNECTION:
+            while (
+                await at_rest(url, simulator) != before
+                or open_files() > files + ONE_CONNECTION
+                or tasks() != running
+            ):
                 await asyncio.sleep(KEEP_ALIVE_S)
                 await take_a_turn(url)
-            assert tasks() == running
     assert not deeds.errors
     assert deeds.done["sessions"] == CALLERS * CALLS
     for deed in ("recording", "stream", "half", "interrupt", "talk over", "vanish", "hang up"):
