@@ -18,6 +18,11 @@ FRAME_BYTES = 3200  # 100 ms
 PATIENCE_S = 60
 """Longest that a caller waits for the end of an answer before the gateway counts as stuck."""
 
+HANDS_FREE = 0.3
+"""Share of the callers that let the gateway hear when they speak."""
+SILENCE_S = 0.8
+"""Pause that ends what they say."""
+
 _LINES = ("مرحبا", "أين شحنتي؟", "ممكن تغير العنوان إلى حي الياسمين؟", "مشكور، ما قصرت.")
 
 
@@ -45,6 +50,7 @@ class RestlessCaller:
         self._random = random
         self._deeds = deeds
         self._pause_s = pause_s
+        self._hands_free = False
 
     async def call(self) -> None:
         """Hold one session, from the connection to a farewell or to none."""
@@ -64,9 +70,16 @@ class RestlessCaller:
 
     async def _configure(self, socket: ClientConnection) -> None:
         framing = self._random.choice(("base64", "binary"))
-        microphone = {"encoding": "pcm_s16le", "sample_rate": 16_000}
+        self._hands_free = self._random.random() < HANDS_FREE
+        self._deeds.done["hands-free"] += self._hands_free
         await _send(
-            socket, {"type": "configure", "output": {"framing": framing}, "input": microphone}
+            socket,
+            {
+                "type": "configure",
+                "output": {"framing": framing},
+                "input": {"encoding": "pcm_s16le", "sample_rate": 16_000},
+                "turn_detection": "server_vad" if self._hands_free else "none",
+            },
         )
 
     async def _say(self, socket: ClientConnection) -> None:
@@ -81,7 +94,9 @@ class RestlessCaller:
             frames = range(0, len(self._pcm), FRAME_BYTES)
             for at in frames if how == "stream" else frames[: len(frames) // 2]:
                 await socket.send(self._pcm[at : at + FRAME_BYTES])
-            if how == "stream":
+            if how == "stream" and self._hands_free:
+                await socket.send(bytes(round(PCM16_16K.bytes_per_second * SILENCE_S)))
+            elif how == "stream":
                 await _send(socket, {"type": "audio_end"})
             else:  # and something else, while this is kept for the next utterance
                 await _send(socket, {"type": "text", "text": self._random.choice(_LINES)})

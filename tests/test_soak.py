@@ -105,5 +105,14 @@ async def test_restless_callers_leave_nothing_behind(transport: str) -> None:
                 await take_a_turn(url)
     assert not deeds.errors
     assert deeds.done["sessions"] == CALLERS * CALLS
-    for deed in ("recording", "stream", "half", "interrupt", "talk over", "vanish", "hang up"):
+    for deed in (
+        "recording",
+        "stream",
+        "half",
+        "interrupt",
+        "talk over",
+        "vanish",
+        "hang up",
+        "hands-free",
+    ):
         assert deeds.done[deed], deed

