@@ -15,9 +15,9 @@ FAILURES_TO_OPEN_A_SOCKET = 2
 """One may be bad luck; when the next fails too, the other way is no way."""
 
 
-PATIENCE_GROWTH = 4
-"""From a fiftieth of a second to seconds by the fourth failure: by then a sentence that is spoken
-has given its socket back."""
+MAX_PATIENCE_S = 0.5
+"""Longest that failures make a request wait for a socket: two attempts by REST take as long, and
+when every second one is truncated they are the better chance."""
 
 
 class WebSocketTransport(TTSTransport):
@@ -29,8 +29,8 @@ class WebSocketTransport(TTSTransport):
     socket that is there, or none. A sentence that is made ahead waits for one, and opens none; so
     that it need not wait, `warm_connections` are opened ahead of need.
 
-    The more attempts have failed, the better is a socket that comes late: the patience grows
-    with each of them, and after `FAILURES_TO_OPEN_A_SOCKET` one may be opened.
+    The more attempts have failed, the better is a socket that comes late: the patience doubles
+    with each of them up to `MAX_PATIENCE_S`; after `FAILURES_TO_OPEN_A_SOCKET` one may be opened.
     """
 
     name = "websocket"
@@ -58,7 +58,8 @@ class WebSocketTransport(TTSTransport):
     async def synthesize(self, request: SpeechRequest) -> AsyncIterator[AudioStream]:
         """Speak one sentence over a socket of the pool."""
         failures = sum(attempt.fault is not None for attempt in request.attempts)
-        patience_s = min(self._patience_s * PATIENCE_GROWTH**failures, self._pool.lease_timeout_s)
+        grown_s = min(self._patience_s * 2**failures, MAX_PATIENCE_S)
+        patience_s = max(self._patience_s, grown_s)
         may_open = self._may_open or failures >= FAILURES_TO_OPEN_A_SOCKET
         with request.attempt(self.name) as attempt:
             async with self._pool.lease(patience_s, may_open=may_open, due=request.due) as lease:

@@ -493,7 +493,7 @@ async def test_a_request_that_failed_before_may_open_a_socket_where_others_may_n
             first_audio_timeout_s=5,
             stall_timeout_s=5,
             linger_s=0.05,
-            patience_s=0.02,
+            patience_s=0.2,
             may_open=False,
         )
         asked = request()
@@ -512,7 +512,7 @@ async def test_patience_grows_with_each_failure() -> None:
 
     class Pool(ConnectionPool):
         def __init__(self) -> None:
-            self.lease_timeout_s = 0.5
+            self.lease_timeout_s = 20
 
         def lease(self, timeout_s: float | None = None, **_: object) -> Any:  # type: ignore[override]
             assert timeout_s is not None
@@ -520,7 +520,7 @@ async def test_patience_grows_with_each_failure() -> None:
             raise errors.PoolExhaustedError("none")
 
     transport = WebSocketTransport(
-        Pool(), first_audio_timeout_s=5, stall_timeout_s=5, linger_s=0.05, patience_s=0.02
+        Pool(), first_audio_timeout_s=5, stall_timeout_s=5, linger_s=0.05, patience_s=0.1
     )
     asked = request()
     for _ in range(4):
@@ -528,4 +528,4 @@ async def test_patience_grows_with_each_failure() -> None:
             await speak(transport, asked)
         with pytest.raises(errors.ProviderUnavailableError), asked.attempt("rest"):
             raise errors.ProviderUnavailableError("down")
-    assert waited == [0.02, 0.08, 0.32, 0.5]
+    assert waited == [0.1, 0.2, 0.4, 0.5]
