@@ -157,10 +157,11 @@ async def make_stages(
     transport, choices = composition.compose(context), composition.compose_choices(context)
     for each in (transport, *choices.values()):
         stack.push_async_callback(each.aclose)
-    agent_client = await stack.enter_async_context(
-        make_client(connect_timeout_s=settings.agent_connect_timeout_s)
+    connections = make_client(
+        providers.agent_url, connect_timeout_s=settings.agent_connect_timeout_s
     )
-    agent = make_agent(settings, providers.agent_url, agent_client)
+    stack.push_async_callback(connections.aclose)
+    agent = make_agent(settings, connections)
     return Stages(
         transcriber,
         agent,

@@ -16,7 +16,7 @@ from app.settings import Settings
 from app.simulator import FaultSpec, SimulatorConfig, Throttle, server
 
 PROGRAM = "import sys; from app.cli import main; sys.argv[0] = 'nabra'; main()"
-HEAVY = {"uvicorn", "fastapi", "websockets", "httpx", "av", "structlog", "hypercorn"}
+HEAVY = {"uvicorn", "fastapi", "websockets", "aiohttp", "av", "structlog", "hypercorn"}
 NOBODY = "ws://127.0.0.1:1/ws/agent/"  # port 1 (tcpmux) has no listener on any machine of today
 
 

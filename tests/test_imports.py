@@ -17,7 +17,8 @@ ALLOWED = {
     "app.settings": {"app.errors", "app.transports.base"},
     "app.logs": set(),
     "app.port": set(),
-    "app.hamsa": BOTTOM,
+    "app.http1": {"app.errors"},
+    "app.hamsa": BOTTOM | {"app.http1"},
     "app.stt.base": {"app.audio", "app.errors", "app.transports.base"},
     "app.agent.base": {"app.errors"},
     "app.transports.base": {"app.audio", "app.errors"},
@@ -25,8 +26,8 @@ ALLOWED = {
     "app.listening": {"app.audio"},
     "app.listening.registry": {"app.listening", "app.settings"},
     "app.stt": BOTTOM | BASES | {"app.hamsa"},
-    "app.agent": BOTTOM | BASES,
-    "app.agent.registry": BOTTOM | BASES | {"app.agent", "app.settings"},
+    "app.agent": BOTTOM | BASES | {"app.http1"},
+    "app.agent.registry": BOTTOM | BASES | {"app.agent", "app.http1", "app.settings"},
     "app.transports": BOTTOM | BASES | {"app.hamsa"},
     "app.transports.registry": BOTTOM | BASES | {"app.hamsa", "app.settings", "app.transports"},
     "app.transports.composition": {"app.errors", "app.settings", "app.transports"},
@@ -41,9 +42,9 @@ ALLOWED = {
 """What each room may import besides itself; the longest name that fits a module counts."""
 
 FOREIGN = {
-    "app.pipeline": {"fastapi", "starlette", "websockets", "httpx", "uvicorn", "pydantic"},
+    "app.pipeline": {"fastapi", "starlette", "websockets", "aiohttp", "uvicorn", "pydantic"},
     "app.hamsa": {"fastapi", "starlette", "uvicorn", "pydantic_settings"},
-    "app.api": {"websockets", "httpx", "uvicorn", "pydantic_settings"},
+    "app.api": {"websockets", "aiohttp", "uvicorn", "pydantic_settings"},
 }
 """Libraries that a room must not know."""
 

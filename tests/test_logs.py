@@ -19,7 +19,7 @@ FORMATS = ["console", "json"]
 LIBRARIES = [
     "websockets.client",
     "websockets",
-    "httpx",
+    "aiohttp",
     "httpcore.http11",
     "asyncio",
     "hpack.hpack",

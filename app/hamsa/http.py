@@ -1,21 +1,19 @@
 """The provider's REST side: one client for all sessions, with its key, its errors, its bounds."""
 
 import asyncio
-import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 from urllib.parse import urlsplit
-from urllib.request import getproxies, proxy_bypass
 
-import httpx
 import orjson
 import structlog
 
 from app import errors
 from app.hamsa import wire
 from app.hamsa.http2 import Http2Connection
+from app.http1 import BrokenOffError, Http1Client, NotConnectedError, proxy_for, tls_context
 
 log = structlog.get_logger(__name__)
 
@@ -27,6 +25,9 @@ ERROR_BODY_TIMEOUT_S = 1.0
 
 KEEP_ALIVE_S = 55.0
 """How long an idle HTTP/1.1 connection is kept; most servers close one after 60 s."""
+
+MAX_HTTP1_CONNECTIONS = 500
+"""Each carries one request at a time; a wait for one counts as no connection."""
 
 OK = 200
 
@@ -61,7 +62,6 @@ class HamsaClient:
         http2_prior_knowledge: bool = False,
     ) -> None:
         parts = urlsplit(base_url)
-        self._base_url = base_url
         self._host = parts.hostname or ""
         self._port = parts.port or (443 if parts.scheme == "https" else 80)
         self._authority = parts.netloc.rpartition("@")[2]
@@ -72,19 +72,17 @@ class HamsaClient:
             "accept-encoding": "identity",
         }
         self._connect_timeout_s = connect_timeout_s
-        self._tls = _tls_context() if parts.scheme == "https" else None
+        self._tls = tls_context("h2", "http/1.1") if parts.scheme == "https" else None
         self._speaks_http2 = http2_prior_knowledge or (
-            parts.scheme == "https" and not _goes_through_proxy(self._host)
+            parts.scheme == "https" and proxy_for(base_url) is None
         )
         self._connections: list[Http2Connection] = []
         self._opening = asyncio.Lock()
-        self._http1 = httpx.AsyncClient(
-            base_url=base_url,
-            follow_redirects=False,
-            trust_env=parts.scheme == "https",  # no proxy between loopback ports
-            # Reading is bounded by those who read: their bounds differ.
-            timeout=httpx.Timeout(None, connect=connect_timeout_s, pool=connect_timeout_s),
-            limits=httpx.Limits(keepalive_expiry=KEEP_ALIVE_S),
+        self._http1 = Http1Client(
+            base_url,
+            connect_timeout_s=connect_timeout_s,
+            keep_alive_s=KEEP_ALIVE_S,
+            max_connections=MAX_HTTP1_CONNECTIONS,
         )
 
     def __repr__(self) -> str:
@@ -187,46 +185,26 @@ class HamsaClient:
 
     @asynccontextmanager
     async def _over_http1(self, path: str, body: bytes) -> AsyncIterator[HamsaResponse]:
-        opened: list[str] = []
-
-        async def trace(event: str, _: Any) -> None:
-            if event == "connection.connect_tcp.started":
-                opened.append(event)
-
-        request = self._http1.build_request(
-            "POST", path, content=body, headers=self._headers, extensions={"trace": trace}
-        )
         try:
-            response = await self._http1.send(request, stream=True)
-        except (httpx.TimeoutException, httpx.ConnectError) as error:
-            raise errors.ConnectError(f"no connection: {type(error).__name__}") from None
-        except httpx.HTTPError as error:
-            raise errors.ConnectionLostError(f"no answer: {type(error).__name__}") from None
+            response = await self._http1.post(body, self._headers, path)
+        except NotConnectedError as error:
+            raise errors.ConnectError(f"no connection: {error}") from None
+        except BrokenOffError as error:
+            raise errors.ConnectionLostError(f"no answer: {error}") from None
 
         async def chunks() -> AsyncGenerator[bytes, None]:
             try:
-                async with aclosing(cast(AsyncGenerator[bytes, None], response.aiter_raw())) as raw:
-                    async for chunk in raw:
-                        yield chunk
-            except httpx.HTTPError as error:
-                raise errors.ConnectionLostError(f"body cut: {type(error).__name__}") from None
+                while chunk := await response.read():
+                    yield chunk
+            except BrokenOffError as error:
+                raise errors.ConnectionLostError(f"body cut: {error}") from None
 
         try:
             yield HamsaResponse(
-                response.status_code, response.headers, chunks, response.http_version, not opened
+                response.status, response.headers, chunks, "HTTP/1.1", response.reused
             )
         finally:
-            await response.aclose()
-
-
-def _tls_context() -> ssl.SSLContext:
-    context = httpx.create_ssl_context()
-    context.set_alpn_protocols(["h2", "http/1.1"])
-    return context
-
-
-def _goes_through_proxy(host: str) -> bool:
-    return bool({"https", "all"} & getproxies().keys()) and not proxy_bypass(host)
+            response.close()
 
 
 async def _error_of(response: HamsaResponse) -> errors.ProviderError:

@@ -1,10 +1,11 @@
 """The control of a simulator in another process."""
 
 from collections.abc import Mapping
+from http import HTTPStatus
 from types import TracebackType
 from typing import Any, Self
 
-import httpx
+import aiohttp
 
 TIMEOUT_S = 5.0
 """Longest wait; the simulator answers at once, or not at all."""
@@ -18,7 +19,7 @@ class ControlPanel:
 
     def __init__(self, url: str) -> None:
         self._url = url
-        self._client = httpx.AsyncClient(timeout=TIMEOUT_S, trust_env=False)
+        self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(TIMEOUT_S))
 
     async def __aenter__(self) -> Self:
         return self
@@ -29,7 +30,7 @@ class ControlPanel:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        await self._client.aclose()
+        await self._session.close()
 
     async def read(self) -> dict[str, Any]:
         """Return the configuration, the timing in force and the totals."""
@@ -41,10 +42,10 @@ class ControlPanel:
 
     async def _ask(self, method: str, patch: Mapping[str, Any] | None = None) -> dict[str, Any]:
         try:
-            response = await self._client.request(method, self._url, json=patch)
-        except httpx.TransportError as error:
+            async with self._session.request(method, self._url, json=patch) as response:
+                answer: dict[str, Any] = await response.json()
+        except (aiohttp.ClientError, TimeoutError) as error:
             raise OSError(str(error)) from error
-        answer: dict[str, Any] = response.json()
-        if response.status_code == httpx.codes.UNPROCESSABLE_ENTITY:
+        if response.status == HTTPStatus.UNPROCESSABLE_ENTITY:
             raise ValueError(answer["message"])
         return answer

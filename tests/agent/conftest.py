@@ -5,12 +5,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-import httpx
 import pytest
 
 from app.agent.client import make_client
 from app.agent.source import AnswerSource
 from app.agent.webhook import WebhookAgent
+from app.http1 import Http1Client
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
 END = b"0\r\n\r\n"
@@ -95,28 +95,43 @@ async def serve(script: Script) -> AsyncIterator[Webhook]:
     assert not faults, faults
 
 
-@pytest.fixture
-async def client(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[httpx.AsyncClient]:
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    async with make_client(connect_timeout_s=2) as shared:
-        yield shared
-        pool = shared._transport._pool  # type: ignore[attr-defined]
-        assert not pool._requests, "a response was not given back"
-
-
+MakeClient = Callable[[str], Http1Client]
 MakeSource = Callable[..., AnswerSource]
 MakeAgent = Callable[..., WebhookAgent]
 
 
+def acquired(client: Http1Client) -> int:
+    """Count the connections that answers hold."""
+    connector = client._session.connector
+    assert connector is not None
+    return len(connector._acquired)
+
+
 @pytest.fixture
-def make_source(client: httpx.AsyncClient) -> MakeSource:
+async def connect() -> AsyncIterator[MakeClient]:
+    """Make the client of an agent, one for each address."""
+    clients: dict[str, Http1Client] = {}
+
+    def make(url: str) -> Http1Client:
+        if url not in clients:
+            clients[url] = make_client(url, connect_timeout_s=2)
+        return clients[url]
+
+    yield make
+    for client in clients.values():
+        assert not acquired(client), "a connection was not given back"
+        await client.aclose()
+
+
+@pytest.fixture
+def make_source(connect: MakeClient) -> MakeSource:
     def make(url: str, **kwargs: object) -> AnswerSource:
         limits: dict[str, object] = {
             "first_token_timeout_s": 5,
             "between_tokens_timeout_s": 5,
             "total_timeout_s": 10,
         }
-        return AnswerSource(client=client, url=url, **(limits | kwargs))  # type: ignore[arg-type]
+        return AnswerSource(client=connect(url), **(limits | kwargs))  # type: ignore[arg-type]
 
     return make
 

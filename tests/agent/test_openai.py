@@ -5,7 +5,6 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-import httpx
 import pytest
 
 from app.agent.base import AgentRequest
@@ -22,7 +21,7 @@ from app.errors import (
     ConfigurationError,
 )
 from app.settings import Settings
-from tests.agent.conftest import END, Exchange, MakeSource, Webhook, chunk, serve
+from tests.agent.conftest import END, Exchange, MakeClient, MakeSource, Webhook, chunk, serve
 from tests.agent.lines import data, delta
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -202,12 +201,12 @@ def settings_of(**values: object) -> Settings:
     return Settings(_env_file=None, agent_webhook_url="http://agent.test/v1", **values)  # type: ignore[arg-type,call-arg]
 
 
-async def test_the_settings_choose(client: httpx.AsyncClient) -> None:
-    webhook = choose_agent(settings_of(), "http://agent.test/v1", client)
+async def test_the_settings_choose(connect: MakeClient) -> None:
+    webhook = choose_agent(settings_of(), connect("http://agent.test/v1"))
     assert isinstance(webhook, WebhookAgent)
     chosen = settings_of(agent_kind="openai", agent_model="m", agent_token="Bearer t")
     async with serve(lambda exchange: say(exchange, "نعم")) as served:
-        model = choose_agent(chosen, served.url, client)
+        model = choose_agent(chosen, connect(served.url))
         assert isinstance(model, OpenAIAgent)
         assert await ask(model, "a") == "نعم"
     question = json.loads(served.exchanges[0].body)
@@ -216,7 +215,7 @@ async def test_the_settings_choose(client: httpx.AsyncClient) -> None:
     assert b"authorization: bearer t\r\n" in served.exchanges[0].head.lower()
 
 
-async def test_a_model_without_a_name_cannot_be_asked(client: httpx.AsyncClient) -> None:
+async def test_a_model_without_a_name_cannot_be_asked(connect: MakeClient) -> None:
     nameless = settings_of().model_copy(update={"agent_kind": "openai"})
     with pytest.raises(ConfigurationError, match="AGENT_MODEL"):
-        choose_agent(nameless, "http://agent.test/v1", client)
+        choose_agent(nameless, connect("http://agent.test/v1"))

@@ -5,14 +5,11 @@ import gzip
 import json
 import socket
 
-import httpx
 import pytest
-import respx
 import structlog
 
 from app.agent.base import Agent, AgentRequest
 from app.agent.client import make_client
-from app.agent.source import AnswerSource
 from app.errors import (
     AgentCutError,
     AgentEmptyError,
@@ -332,47 +329,42 @@ async def test_a_refusal_whose_body_never_ends_is_bounded(make_agent: MakeAgent)
         (302, b"", "no reason given"),
     ],
 )
-@respx.mock
 async def test_refusals(make_agent: MakeAgent, status: int, body: bytes, reason: str) -> None:
-    location = {"Location": "http://elsewhere.test/"}
-    respx.post("http://n8n.test/w").respond(status, content=body, headers=location)
-    with pytest.raises(AgentRefusedError, match=reason) as caught:
-        await ask(make_agent("http://n8n.test/w"))
+    async def script(exchange: Exchange) -> None:
+        head = (
+            f"HTTP/1.1 {status} No\r\nLocation: /elsewhere\r\nContent-Length: {len(body)}\r\n\r\n"
+        )
+        await exchange.send(head.encode(), body)
+
+    async with serve(script) as webhook:
+        with pytest.raises(AgentRefusedError, match=reason) as caught:
+            await ask(make_agent(webhook.url))
     assert caught.value.status == status
+    assert len(webhook.exchanges) == 1
 
 
-@pytest.mark.parametrize(
-    ("error", "fault"),
-    [
-        (httpx.ConnectTimeout, AgentUnreachableError),
-        (httpx.PoolTimeout, AgentUnreachableError),
-        (httpx.ReadTimeout, AgentTimeoutError),
-        (httpx.WriteError, AgentUnreachableError),
-    ],
-)
-@respx.mock
-async def test_errors_of_the_client(
-    make_agent: MakeAgent, error: type[Exception], fault: type[Exception]
-) -> None:
-    respx.post("http://n8n.test/w").mock(side_effect=error)
-    with pytest.raises(fault):
-        await ask(make_agent("http://n8n.test/w"))
+@pytest.mark.parametrize("reset", [b"", HEAD[:20], HEAD, b"rubbish\r\n\r\n"])
+async def test_a_connection_reset_at_any_time(make_agent: MakeAgent, reset: bytes) -> None:
+    async def script(exchange: Exchange) -> None:
+        await exchange.send(reset)
+        exchange.writer.transport.abort()
+
+    async with serve(script) as webhook:
+        with pytest.raises(AgentCutError if reset == HEAD else AgentUnreachableError):
+            await ask(make_agent(webhook.url))
 
 
-@respx.mock
 async def test_a_proxy_that_compresses_unasked(make_agent: MakeAgent) -> None:
     body = gzip.compress(run("نعم"))
-    respx.post("http://n8n.test/w").respond(content=body, headers={"Content-Encoding": "gzip"})
-    assert await ask(make_agent("http://n8n.test/w")) == "نعم"
+
+    async def script(exchange: Exchange) -> None:
+        await exchange.send(HEAD.replace(b"\r\n\r\n", b"\r\nContent-Encoding: gzip\r\n\r\n"))
+        await exchange.send(chunk(body), END)
+
+    async with serve(script) as webhook:
+        assert await ask(make_agent(webhook.url)) == "نعم"
 
 
 async def test_a_url_that_is_none() -> None:
-    async with make_client(connect_timeout_s=1) as client:
-        with pytest.raises(ConfigurationError):
-            AnswerSource(
-                client=client,
-                url="http://n8n.test:port/",
-                first_token_timeout_s=1,
-                between_tokens_timeout_s=1,
-                total_timeout_s=1,
-            )
+    with pytest.raises(ConfigurationError):
+        make_client("http://n8n.test:port/", connect_timeout_s=1)
