@@ -174,9 +174,7 @@ def proxy_for(url: str) -> str | None:
         return None
     proxy = proxy if "://" in proxy else f"http://{proxy}"
     if urlsplit(proxy).scheme not in ("http", "https"):
-        raise ConfigurationError(
-            f"{parts.scheme}_proxy, all_proxy: must be a proxy by HTTP"
-        )
+        raise ConfigurationError(f"{parts.scheme}_proxy, all_proxy: must be a proxy by HTTP")
     return proxy
 
 

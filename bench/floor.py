@@ -10,6 +10,7 @@ import base64
 import os
 from collections.abc import AsyncIterator
 
+import aiohttp
 import httpx
 import orjson
 from websockets.asyncio.client import connect
@@ -18,12 +19,12 @@ from websockets.asyncio.server import ServerConnection, serve
 Speak = AsyncIterator[bytes]
 
 
-async def written(http: httpx.AsyncClient, text: str) -> AsyncIterator[str]:
+async def written(http: aiohttp.ClientSession, text: str) -> AsyncIterator[str]:
     """Ask the agent, and yield the pieces of its answer."""
     url = os.environ["AGENT_WEBHOOK_URL"]
     question = {"text": text, "session_id": "floor"}
-    async with http.stream("POST", url, json=question) as response:
-        async for line in response.aiter_lines():
+    async with http.post(url, json=question) as response:
+        async for line in response.content:
             if content := orjson.loads(line).get("content"):
                 yield content
 
@@ -55,8 +56,8 @@ async def by_rest(http2: httpx.AsyncClient, text: str) -> Speak:
 async def main() -> None:
     """Serve until killed."""
     rest = os.environ["TTS_TRANSPORT"] == "rest"
-    limits = httpx.Limits(max_connections=None)
-    http = httpx.AsyncClient(timeout=None, limits=limits, trust_env=False)  # noqa: S113
+    unbounded = aiohttp.TCPConnector(limit=0)
+    http = aiohttp.ClientSession(connector=unbounded, timeout=aiohttp.ClientTimeout(None))
     http2 = httpx.AsyncClient(timeout=None, http1=False, http2=True, trust_env=False)  # noqa: S113
 
     async def session(client: ServerConnection) -> None:

@@ -7,12 +7,13 @@ import pytest
 
 APP = Path(__file__).parent.parent / "app"
 
-BOTTOM = {"app.errors", "app.audio", "app.spoken"}
+BOTTOM = {"app.errors", "app.audio", "app.spoken", "app.watchdog"}
 BASES = {"app.stt.base", "app.agent.base", "app.transports.base", "app.listening.base"}
 
 ALLOWED = {
     "app.errors": set(),
     "app.spoken": set(),
+    "app.watchdog": set(),
     "app.audio": {"app.errors"},
     "app.settings": {"app.errors", "app.transports.base"},
     "app.logs": set(),

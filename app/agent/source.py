@@ -17,6 +17,7 @@ from app.errors import (
     AgentUnreachableError,
 )
 from app.http1 import BrokenOffError, Http1Client, Http1Response, NotConnectedError
+from app.watchdog import Watchdog
 
 log = structlog.get_logger(__name__)
 
@@ -65,11 +66,13 @@ class AnswerSource:
             total_timeout_s=self._total_timeout_s,
         )
         response = await self._open(question, patience)
+        watchdog = Watchdog()
         try:
-            while not parser.broken and (data := await _next_chunk(response, patience)):
+            while not parser.broken and (data := await _chunk(response, patience, watchdog)):
                 for piece in self._read(data, parser, patience):
                     yield piece
         finally:
+            watchdog.close()
             response.close()
         for piece in parser.finish():
             yield piece
@@ -108,13 +111,12 @@ class AnswerSource:
         return response
 
 
-async def _next_chunk(response: Http1Response, patience: Patience) -> bytes:
+async def _chunk(response: Http1Response, patience: Patience, watchdog: Watchdog) -> bytes:
     """Return the next bytes of the body; none at its end, or when enough was waited for it."""
     loop = asyncio.get_running_loop()
     started_s = loop.time()
     try:
-        async with asyncio.timeout(patience.left_s):
-            return await response.read()
+        return await watchdog.bound(response.read(), patience.left_s)
     except TimeoutError as error:
         if patience.lingering:
             return b""

@@ -14,7 +14,9 @@ class TokenBatcher:
         self._emit = emit
         self._pieces: list[str] = []
         self._filled = asyncio.Event()
-        self._ended = asyncio.Event()
+        self._ended = False
+        self._rested = asyncio.Event()
+        """Whether the next message may leave."""
 
     def put(self, piece: str) -> None:
         """Take a piece."""
@@ -23,8 +25,9 @@ class TokenBatcher:
 
     def end(self) -> None:
         """Let `run` hand on what is left, and return."""
-        self._ended.set()
+        self._ended = True
         self._filled.set()
+        self._rested.set()
 
     async def run(self) -> None:
         """Hand text on until the end."""
@@ -35,13 +38,14 @@ class TokenBatcher:
                 text = "".join(self._pieces)
                 self._pieces.clear()
                 await self._emit(text)
-            if self._ended.is_set():
+            if self._ended:
                 return
             await self._pause()
 
     async def _pause(self) -> None:
+        timer = asyncio.get_running_loop().call_later(INTERVAL_S, self._rested.set)
         try:
-            async with asyncio.timeout(INTERVAL_S):
-                await self._ended.wait()
-        except TimeoutError:
-            return
+            await self._rested.wait()
+        finally:
+            timer.cancel()
+        self._rested.clear()

@@ -1,11 +1,11 @@
 """One provider answer as clean audio: strips the header, aligns samples, bounds every silence."""
 
-import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 
 from app import errors
 from app.audio import AudioFormat, HeaderStripper, SampleAligner
 from app.transports.base import Attempt, AudioStream, LateAudio
+from app.watchdog import Watchdog
 
 
 class AnswerStream(AudioStream):
@@ -23,6 +23,7 @@ class AnswerStream(AudioStream):
         self._aligner = SampleAligner(format.bytes_per_sample)
         self._source: AsyncGenerator[bytes, None] | None = None
         self._first = b""
+        self._watchdog = Watchdog()
 
     async def begin(self, source: AsyncGenerator[bytes, None]) -> None:
         """Wait for the first audio; from then on `format` is known.
@@ -40,8 +41,7 @@ class AnswerStream(AudioStream):
         while chunk:
             yield chunk
             try:
-                async with asyncio.timeout(self._stall_timeout_s):
-                    chunk = await self._next()
+                chunk = await self._watchdog.bound(self._next(), self._stall_timeout_s)
             except TimeoutError:
                 raise errors.ProviderTimeoutError(
                     f"no audio for {self._stall_timeout_s} s"
@@ -49,6 +49,7 @@ class AnswerStream(AudioStream):
 
     async def aclose(self) -> None:
         """Let go of the source."""
+        self._watchdog.close()
         if self._source is not None:
             await self._source.aclose()
 
