@@ -5,13 +5,12 @@ import gc
 import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
 
 import structlog
 import uvicorn
 from fastapi import FastAPI, Request, Response, WebSocket
 
-from app import logs
+from app import logs, providers
 from app.agent.client import make_client
 from app.agent.registry import make_agent
 from app.api import health, page, workbench
@@ -29,9 +28,8 @@ from app.listening.registry import make_listening
 from app.pipeline.speech import SpeechStyle
 from app.pipeline.turn import Stages
 from app.port import address_of, listen
+from app.providers import Providers
 from app.settings import Settings, load
-from app.simulator.child import SimulatorProcess
-from app.simulator.panel import ControlPanel
 from app.stt.base import Transcriber
 from app.stt.fallback import FallbackTranscriber
 from app.stt.rest import RestTranscriber
@@ -42,9 +40,6 @@ from app.transports.registry import TransportContext
 
 log = structlog.get_logger(__name__)
 
-SIMULATOR_KEY = "simulator"
-"""Any key will do there."""
-
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 GRACE_S = 5
@@ -52,55 +47,6 @@ GRACE_S = 5
 
 GC_THRESHOLD = 10_000
 """Objects between two looks for cycles: a sentence makes thousands, and few of them are cycles."""
-
-
-@dataclass(frozen=True, slots=True)
-class Providers:
-    """Whom to talk to: the real ones, the simulator, or one of each."""
-
-    ws_url: str
-    rest_url: str
-    key: str
-    http2_prior_knowledge: bool
-    agent_url: str
-    simulated_voice: str | None = None
-    """What the simulator speaks with; None when it does not speak."""
-    simulator: ControlPanel | None = None
-    """Where the simulator is controlled, if there is one."""
-
-
-async def find_providers(settings: Settings, stack: AsyncExitStack) -> Providers:
-    """Return the configured providers; a simulator on `stack` stands for what is not configured."""
-    simulated: dict[str, str] = {}
-    panel = None
-    if settings.simulates_speech or settings.simulates_agent:
-        arguments = [
-            f"--profile={settings.simulator_profile}",
-            f"--voice={settings.simulator_voice}",
-        ]
-        if settings.simulator_script:
-            arguments.append(f"--script={settings.simulator_script}")
-        simulated = (await stack.enter_async_context(SimulatorProcess(arguments))).urls
-        panel = await stack.enter_async_context(ControlPanel(simulated["control_url"]))
-    agent_url = settings.agent_webhook_url or simulated["agent_webhook_url"]
-    if settings.hamsa_api_key is None:
-        return Providers(
-            ws_url=simulated["hamsa_ws_url"],
-            rest_url=simulated["hamsa_rest_url"],
-            key=SIMULATOR_KEY,
-            http2_prior_knowledge=True,
-            agent_url=agent_url,
-            simulated_voice=simulated["voice"],
-            simulator=panel,
-        )
-    return Providers(
-        ws_url=settings.hamsa_ws_url,
-        rest_url=settings.hamsa_rest_url,
-        key=settings.hamsa_api_key.get_secret_value(),
-        http2_prior_knowledge=settings.hamsa_rest_http2 == "prior_knowledge",
-        agent_url=agent_url,
-        simulator=panel,
-    )
 
 
 def make_pool(settings: Settings, providers: Providers) -> ConnectionPool:
@@ -202,12 +148,12 @@ def create_app(settings: Settings, address: str = "") -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
-            providers = await find_providers(settings, stack)
-            pool = make_pool(settings, providers)
+            found = await providers.find(settings, stack)
+            pool = make_pool(settings, found)
             await pool.start()
             stack.push_async_callback(pool.aclose)
-            stages = await make_stages(settings, providers, pool, stack)
-            app.state.workbench = make_workbench(settings, providers)
+            stages = await make_stages(settings, found, pool, stack)
+            app.state.workbench = make_workbench(settings, found)
             app.state.endpoint = VoiceEndpoint(
                 stages, style, max_utterance_bytes=settings.max_utterance_bytes
             )
@@ -215,7 +161,7 @@ def create_app(settings: Settings, address: str = "") -> FastAPI:
             warming = await stack.enter_async_context(asyncio.TaskGroup())
             task = warming.create_task(stages.warm_up(), name="warm-up")
             stack.callback(task.cancel)
-            print(describe(settings, providers), f"Open   {address}", sep="\n", flush=True)
+            print(providers.describe(settings, found), f"Open   {address}", sep="\n", flush=True)
             yield
 
     app = FastAPI(title="Nabra", lifespan=lifespan, openapi_url=None)
@@ -242,27 +188,12 @@ def create_app(settings: Settings, address: str = "") -> FastAPI:
     return app
 
 
-def describe(settings: Settings, providers: Providers) -> str:
-    """Say in three lines who listens, answers and speaks."""
-    real = providers.simulated_voice is None
-    provider = "Hamsa" if real else "simulator"
-    hears = "" if real else ": transcripts come from a script"
-    voice = "" if real else f", voice {providers.simulated_voice}"
-    agent = "simulator" if settings.simulates_agent else settings.agent_kind
-    return "\n".join(
-        (
-            f"STT    {provider} by {settings.stt_transport}{hears}",
-            f"Agent  {agent}",
-            f"TTS    {provider} by {settings.tts_transport}{voice}, {settings.tts_sample_rate} Hz",
-        )
-    )
-
-
 def serve() -> None:
     """Run the gateway until it is told to stop; end with one clear line when it cannot start."""
     try:
         settings = load()
         composition.check(settings)
+        providers.check(settings)
     except ConfigurationError as error:
         sys.exit(f"nabra cannot start:\n{error}")
     logs.configure(settings.log_level, settings.log_format)

@@ -37,6 +37,7 @@ ALLOWED = {
     "app.simulator": {"app.audio"},
     "app.talk": {"app.audio"},
     "app.console": {"app.talk"},
+    "app.providers": {"app.http1", "app.settings", "app.simulator"},
     "app.cli": {"app.main", "app.simulator", "app.talk", "app.console"},
     "app.main": {"app"},
 }
@@ -105,10 +106,11 @@ def test_a_module_knows_no_library_that_is_foreign_to_its_room(path: Path) -> No
             assert not {name.partition(".")[0] for name in _imports(path)} & foreign
 
 
-def test_only_main_and_what_composes_strategies_see_the_settings() -> None:
+def test_only_main_and_what_composes_see_the_settings() -> None:
     seeing = {_module(path) for path in MODULES if "app.settings" in _imports(path)}
     assert seeing == {
         "app.main",
+        "app.providers",
         "app.agent.registry",
         "app.listening.registry",
         "app.transports.registry",

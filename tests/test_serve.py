@@ -125,6 +125,23 @@ async def test_a_wrong_setting_stops_the_start_and_says_what_is_allowed(
     assert "Traceback" not in output
 
 
+async def test_a_proxy_that_speaks_no_http_is_told_to_those_who_need_one(tmp_path: Path) -> None:
+    socks = {"ALL_PROXY": "socks5://127.0.0.1:9"}
+    for needing in ("HAMSA_API_KEY", "AGENT_WEBHOOK_URL"):
+        code, output = await failing(tmp_path, **socks, **{needing: "http://n8n.test/"})
+        assert code == 1
+        assert "proxy by HTTP" in output
+        assert "Traceback" not in output
+
+
+async def test_behind_a_proxy_the_simulator_is_reached_without_it(tmp_path: Path) -> None:
+    nowhere = dict.fromkeys(("HTTP_PROXY", "http_proxy", "ALL_PROXY"), "http://127.0.0.1:9")
+    async with serving(tmp_path, **nowhere) as (_, banner):
+        async with calling(address(banner).replace("http", "ws") + "/ws/agent/") as caller:
+            await caller.say()
+            assert audio_of(await caller.until("done"))
+
+
 def children_of(pid: int) -> list[int]:
     text = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii")
     return [int(child) for child in text.split()]
