@@ -5,18 +5,24 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bench.load import SPEED, Framing, Kind, Relay, Way, callers, provider, relay
-from bench.results import Plot, Result, Series, Table
+from bench.results import Cell, Plot, Result, Series, Table
 
 SESSIONS = 50
 FRAMINGS: tuple[Framing, ...] = ("binary", "base64")
 AT_ONCE_TURNS, PACED_TURNS = 5, 2
-SECOND = ("floor a second", "Nabra a second")
+FLOORS = ("httpx", "aiohttp")
+LOADS: tuple[tuple[Way, float, int], ...] = (
+    ("websocket", SPEED, PACED_TURNS),
+    ("websocket", 0.0, AT_ONCE_TURNS),
+    ("rest", SPEED, PACED_TURNS),
+)
 
 NOTE = (
     f"{SESSIONS} sessions, answers of two sentences (10.5 s of audio, 53 chunks, 20 tokens) that "
     "follow each other without a pause; agent, tokens and events included. The provider makes "
-    f"speech {SPEED:.0f} times as fast as it plays, or all at once. The floor asks the same "
-    "provider with bare libraries and checks nothing (bench/floor.py); on REST that is httpx."
+    f"speech {SPEED:.0f} times as fast as it plays, or all at once. The floors ask the same "
+    "provider with bare libraries and check nothing (bench/floor.py); one asks the agent by "
+    "httpx, the usual client, one by aiohttp, which costs a fraction and is Nabra's."
 )
 
 
@@ -32,36 +38,51 @@ class Cost(NamedTuple):
     lost: int
     """Answers that were not heard whole."""
 
+    @property
+    def second_ms(self) -> float:
+        """CPU of a second of audio."""
+        return self.cpu_ms / self.audio_s
+
+    @property
+    def turn_ms(self) -> float:
+        """CPU of a turn."""
+        return self.cpu_ms / self.turns
+
 
 async def run() -> Result:
-    """Weigh gateway and floor, on both ways, in both framings, at both paces."""
-    rows, allocated = [], []
-    ratios: dict[str, list[float]] = {framing: [] for framing in FRAMINGS}
+    """Weigh gateway and floors, on both ways, in both framings, at both paces."""
+    rows: list[tuple[Cell, ...]] = []
+    allocated: list[tuple[Cell, ...]] = []
+    ratios: dict[tuple[str, str], list[float]] = {}
     labels = []
-    for way, speed, turns in (
-        ("websocket", SPEED, PACED_TURNS),
-        ("websocket", 0.0, AT_ONCE_TURNS),
-        ("rest", SPEED, PACED_TURNS),
-    ):
+    for way, speed, turns in LOADS:
         pace = f"{speed:.0f} x" if speed else "at once"
         labels.append(f"{way}, {pace}")
-        floor = await _costs("floor", way, speed, turns)
+        floors = {agent: await _costs("floor", way, speed, turns, agent) for agent in FLOORS}
         gateway = await _costs("gateway", way, speed, turns)
         for framing in FRAMINGS:
-            low, ours = floor[framing], gateway[framing]
-            seconds = (low.cpu_ms / low.audio_s, ours.cpu_ms / ours.audio_s)
-            turns_ms = (low.cpu_ms / low.turns, ours.cpu_ms / ours.turns)
-            ratio = seconds[1] / seconds[0]
-            ratios[framing].append(ratio)
-            rows.append((way, pace, framing, *seconds, ratio, *turns_ms, ours.lost))
-            allocated.append((way, pace, framing, *_allocations(low), *_allocations(ours)))
+            ours = gateway[framing]
+            lows = [floors[agent][framing] for agent in FLOORS]
+            beside = [ours.second_ms / low.second_ms for low in lows]
+            for agent, ratio in zip(FLOORS, beside, strict=True):
+                ratios.setdefault((framing, agent), []).append(ratio)
+            seconds = (*(low.second_ms for low in lows), ours.second_ms)
+            rows.append((way, pace, framing, *seconds, *beside, ours.turn_ms, ours.lost))
+            allocated.append((way, pace, framing, *_allocations(lows[-1]), *_allocations(ours)))
     columns = ("provider", "pace", "framing")
     return Result(
         "cost",
         [
             Table(
-                "CPU milliseconds of the relay's process",
-                (*columns, *SECOND, "ratio", "floor a turn", "Nabra a turn", "answers lost"),
+                "CPU milliseconds of the relay's process for a second of audio",
+                (
+                    *columns,
+                    *(f"floor, {agent}" for agent in FLOORS),
+                    "Nabra",
+                    *(f"ratio, {agent}" for agent in FLOORS),
+                    "Nabra a turn",
+                    "answers lost",
+                ),
                 rows,
                 NOTE,
             ),
@@ -69,7 +90,8 @@ async def run() -> Result:
                 "Allocations of the relay's interpreter",
                 (*columns, "floor a second", "KB", "a turn", "Nabra a second", "KB", "a turn"),
                 allocated,
-                "Counted in the same run; objects from free lists are not seen.",
+                "Counted in the same run; objects from free lists are not seen. The floor is that "
+                "by aiohttp.",
             ),
         ],
         [
@@ -78,7 +100,10 @@ async def run() -> Result:
                 "CPU of a second of audio, as a multiple of the floor",
                 "provider",
                 "ratio",
-                [Series(framing, labels, ratios[framing]) for framing in FRAMINGS],
+                [
+                    Series(f"{framing}, floor by {agent}", labels, values)
+                    for (framing, agent), values in ratios.items()
+                ],
                 kind="bars",
                 floor=1.0,
             )
@@ -86,12 +111,14 @@ async def run() -> Result:
     )
 
 
-async def _costs(kind: Kind, way: Way, speed: float, turns: int) -> dict[Framing, Cost]:
+async def _costs(
+    kind: Kind, way: Way, speed: float, turns: int, agent: str = "aiohttp"
+) -> dict[Framing, Cost]:
     with tempfile.TemporaryDirectory() as directory:
         counters = Path(directory) / "counters"
         async with (
             provider(speed) as addresses,
-            relay(kind, addresses, way=way, counters=counters) as weighed,
+            relay(kind, addresses, way=way, counters=counters, FLOOR_AGENT=agent) as weighed,
         ):
             await _warm_up(weighed)
             return {framing: await _cost(weighed, framing, turns) for framing in FRAMINGS}

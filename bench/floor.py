@@ -10,23 +10,14 @@ import base64
 import os
 from collections.abc import AsyncIterator
 
-import aiohttp
 import httpx
 import orjson
 from websockets.asyncio.client import connect
 from websockets.asyncio.server import ServerConnection, serve
 
+from bench.floor_agents import CLIENTS
+
 Speak = AsyncIterator[bytes]
-
-
-async def written(http: aiohttp.ClientSession, text: str) -> AsyncIterator[str]:
-    """Ask the agent, and yield the pieces of its answer."""
-    url = os.environ["AGENT_WEBHOOK_URL"]
-    question = {"text": text, "session_id": "floor"}
-    async with http.post(url, json=question) as response:
-        async for line in response.content:
-            if content := orjson.loads(line).get("content"):
-                yield content
 
 
 def payload(text: str) -> dict[str, object]:
@@ -56,8 +47,7 @@ async def by_rest(http2: httpx.AsyncClient, text: str) -> Speak:
 async def main() -> None:
     """Serve until killed."""
     rest = os.environ["TTS_TRANSPORT"] == "rest"
-    unbounded = aiohttp.TCPConnector(limit=0)
-    http = aiohttp.ClientSession(connector=unbounded, timeout=aiohttp.ClientTimeout(None))
+    ask = CLIENTS[os.environ["FLOOR_AGENT"]](os.environ["AGENT_WEBHOOK_URL"])
     http2 = httpx.AsyncClient(timeout=None, http1=False, http2=True, trust_env=False)  # noqa: S113
 
     async def session(client: ServerConnection) -> None:
@@ -69,7 +59,9 @@ async def main() -> None:
                 binary = asked["output"]["framing"] == "binary"
                 continue
             sentence = ""
-            async for piece in written(http, asked["text"]):
+            async for line in ask({"text": asked["text"], "session_id": "floor"}):
+                if not (piece := orjson.loads(line).get("content")):
+                    continue
                 await client.send(orjson.dumps({"type": "token", "content": piece}).decode())
                 sentence += piece
                 if not sentence.rstrip().endswith("."):

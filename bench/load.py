@@ -111,6 +111,7 @@ async def relay(
         "TTS_TRANSPORT": way,
         "TTS_FALLBACK": "none",
         "LOG_LEVEL": "error",
+        "FLOOR_AGENT": "aiohttp",
         "PORT": "0",
         "BENCH_COUNTERS": str(counters or ""),
         **settings,
