@@ -5,6 +5,8 @@ import unicodedata
 from enum import Enum, auto
 
 SENTENCE_MARKS = "!?؟۔"
+GLUING_MARKS = ".!؟"
+"""Marks after which writers, and models, forget the space: «وصلت.هل»."""
 CLAUSE_MARKS = "،,:;–—"
 
 OPENERS = "«‹([{﴿"
@@ -31,6 +33,10 @@ _CONTINUING_WORDS = (
 CONTINUING = frozenset(_CONTINUING_WORDS.split())
 """Words that begin no sentence: after a doubtful end they go on with the one before."""
 
+_GLUED = re.compile(r"[^\W\d_a-zA-Z]{3,}[.!؟]+")
+_GLUED_NEXT = re.compile(r"[^\W\d_a-zA-Z]")
+"""Shorter ones may be initials, ص.ب; those of other scripts may be addresses, nql.com."""
+
 
 class End(Enum):
     """What ends with a word."""
@@ -53,6 +59,14 @@ def item_number(word: str) -> int | None:
 def is_bullet(word: str) -> bool:
     """Tell whether this word may stand before an item of a list."""
     return _BULLET.fullmatch(word.strip(_INVISIBLE)) is not None
+
+
+def is_glued(word: str, char: str) -> bool:
+    """Tell whether `word`, with its mark, is a word by itself though `char` follows at once."""
+    bare = "".join(each for each in word if _counts(each))
+    return (
+        _GLUED.fullmatch(bare.lstrip(_BEFORE)) is not None and _GLUED_NEXT.match(char) is not None
+    )
 
 
 def end_of(word: str, *, before: str = "", ended: End = End.NOTHING) -> End:

@@ -2,12 +2,14 @@
 
 from app.pipeline.boundaries import (
     CLOSERS,
+    GLUING_MARKS,
     OPENERS,
     QUOTES,
     End,
     continues,
     end_of,
     is_bullet,
+    is_glued,
     item_number,
 )
 
@@ -125,15 +127,27 @@ class SentenceSplitter:
 
     def _take_all(self, text: str, chunks: list[str]) -> None:
         for char in text:
+            if self._chars and self._chars[-1] in GLUING_MARKS and self._begins_glued_word(char):
+                end = self._end_word()
+                if end is not None:
+                    self._cut(end, chunks)
             end = self._take_space(char) if char.isspace() else self._take(char)
             if end is not None:
-                chunk, rest = "".join(self._chars[:end]), "".join(self._chars[end:])
-                chunks.append(chunk.rstrip())
-                self._goes_on = self._is_first and self._at_clause
-                self._is_first = False
-                self._opens_line = False
-                self._begin()
-                self._take_all(rest, chunks)  # shorter each time
+                self._cut(end, chunks)
+
+    def _cut(self, end: int, chunks: list[str]) -> None:
+        chunk, rest = "".join(self._chars[:end]), "".join(self._chars[end:])
+        chunks.append(chunk.rstrip())
+        self._goes_on = self._is_first and self._at_clause
+        self._is_first = False
+        self._opens_line = False
+        self._begin()
+        self._take_all(rest, chunks)  # shorter each time
+
+    def _begins_glued_word(self, char: str) -> bool:
+        """Tell whether a word begins here for which the writer forgot the space."""
+        word = "".join(self._chars[self._word_at :])
+        return self._word_end is None and is_glued(word, char)
 
     def _take(self, char: str) -> int | None:
         """Take a character of a word; return where the chunk ends, if that is certain now."""
