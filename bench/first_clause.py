@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from statistics import median
 
 from app.simulator import Simulator, SimulatorConfig
+from app.simulator.profiles import TimingField
 from app.simulator.script import answer_to, built_in_lines
 from bench.harness import TimedTurn, caller, gateway, settings_for, spoken, take_turn
 from bench.results import Cell, Result, Table
@@ -27,7 +28,7 @@ ANSWERS = [
 WHOLE = 0
 SIZES = (WHOLE, 15, 20, 25)
 TRANSPORTS = ("websocket", "rest")
-PACE: dict[str, float] = {"agent_answer_ms": 0.0, "agent_token_ms": 110.0}
+PACE: dict[TimingField, float] = {"agent_answer_ms": 0.0, "agent_token_ms": 110.0}
 """The measured 6.4 s for four sentences, as a pace: short answers are not written slower."""
 
 

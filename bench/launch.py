@@ -27,7 +27,7 @@ def gateway(loop: str) -> None:
 
     def server_config(*arguments: object) -> uvicorn.Config:
         config = configured(*arguments)  # type: ignore[arg-type]
-        config.loop = loop  # type: ignore[assignment]
+        config.loop = loop
         return config
 
     main.server_config = server_config  # type: ignore[assignment]

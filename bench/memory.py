@@ -17,7 +17,8 @@ COUNTS = [GROUP * number for number in range(1, GROUPS + 1)]
 async def run() -> Result:
     """Weigh gateway and floor."""
     rows, lines = [], []
-    for kind, name in (("floor", "floor"), ("gateway", "Nabra")):
+    relays: tuple[tuple[Kind, str], ...] = (("floor", "floor"), ("gateway", "Nabra"))
+    for kind, name in relays:
         before, idle, speaking = await _weigh(kind)
         idle_kb = slope(COUNTS, idle)
         rows.append((name, round(before), idle_kb, idle_kb + slope([0, *COUNTS], speaking)))
@@ -50,8 +51,8 @@ async def _weigh(kind: Kind) -> tuple[float, list[float], list[float]]:
         before, idle = weighed.resident_kb(), []
         groups: list[Callers] = []
         for number in range(GROUPS):
-            group = callers(weighed.url, GROUP, framing="base64", name=f"group-{number}")
-            groups.append(await stack.enter_async_context(group))
+            connected = callers(weighed.url, GROUP, framing="base64", name=f"group-{number}")
+            groups.append(await stack.enter_async_context(connected))
             await asyncio.sleep(SETTLED_S)
             idle.append(weighed.resident_kb())
         speaking = [idle[-1]]

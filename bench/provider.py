@@ -123,12 +123,15 @@ class SpeechOverHttp2(asyncio.Protocol):
                     text = orjson.loads(self._bodies.pop(stream))["text"]
                     task = asyncio.get_running_loop().create_task(self._speak(stream, text))
                     self._tasks[stream] = task
-                    task.add_done_callback(lambda _, stream=stream: self._tasks.pop(stream))
+                    task.add_done_callback(functools.partial(self._forget, stream))
                 case h2.events.StreamReset(stream_id=stream) if stream in self._tasks:
                     self._tasks[stream].cancel()
                 case h2.events.WindowUpdated():
                     self._granted.set()
         self._flush()
+
+    def _forget(self, stream: int, _: asyncio.Task[None]) -> None:
+        del self._tasks[stream]
 
     async def _speak(self, stream: int, text: str) -> None:
         started_at = asyncio.get_running_loop().time()

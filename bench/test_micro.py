@@ -85,7 +85,7 @@ def seconds_of(work: Callable[[], object]) -> float:
     return shortest
 
 
-BOUNDS = {
+BOUNDS: dict[Callable[[], object], float] = {
     split: 5.6,
     relayed: 1.2,
     encoded: 0.9,
@@ -102,6 +102,7 @@ def test_costs_no_more_than(work: Callable[[], object], benchmark: BenchmarkFixt
     before = seconds_of(reference)
     benchmark(work)
     loop_s = min(before, seconds_of(reference))
+    assert benchmark.stats is not None
     ratio = benchmark.stats.stats.min / loop_s
     benchmark.extra_info.update(
         loops=ratio, bound=BOUNDS[work], what=(work.__doc__ or "").strip().rstrip(".")
