@@ -57,6 +57,9 @@ class Connection:
         """Whether a request was sent whose answer has not ended."""
         self.late: LateSink | None = None
         """Takes the audio that comes before the `ack` of the next request."""
+        self._last_frame: type[wire.Frame] = wire.End
+        self._begun = False
+        """Whether anything of the answer in flight has come."""
 
     def __repr__(self) -> str:
         return f"<Connection #{self.number} {self._socket.state.name} requests={self.requests}>"
@@ -105,10 +108,16 @@ class Connection:
         """What the closing of this socket means."""
         return wire.error_from_close(self._socket.close_code, self._socket.close_reason or "")
 
-    async def send(self, request: str) -> None:
-        """Send a request. Raises what the socket's close code means."""
+    async def send(
+        self, request: str, *, last_frame: type[wire.End] | type[wire.Transcript] = wire.End
+    ) -> None:
+        """Send a request; `last_frame` or a failure ends its answer.
+
+        Raises what the socket's close code means.
+        """
         self.requests += 1
         self.in_flight = True
+        self._last_frame, self._begun = last_frame, False
         try:
             await self._socket.send(request)
         except ConnectionClosed:
@@ -127,7 +136,14 @@ class Connection:
                     continue
                 case wire.Ack() if self.in_flight:
                     self.end_late()
-                case wire.End() | wire.Transcript() | wire.Failure():
+                    self._begun = True
+                case wire.Audio():
+                    self._begun = True
+                case wire.End() if self.in_flight and not self._begun:
+                    continue  # said once more of the request before
+                case wire.Failure():
+                    self.in_flight = False
+                case _ if isinstance(frame, self._last_frame):
                     self.in_flight = False
             return frame
 

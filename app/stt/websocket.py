@@ -43,7 +43,7 @@ class WebSocketTranscriber(Transcriber):
         async with self._pool.lease(self._patience_s) as lease:
             try:
                 async with asyncio.timeout(self._timeout_s):
-                    await lease.connection.send(request)
+                    await lease.connection.send(request, last_frame=wire.Transcript)
                     while True:
                         match await lease.connection.receive():
                             case wire.Transcript(text):

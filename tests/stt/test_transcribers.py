@@ -191,6 +191,36 @@ async def test_cancelling_drains_the_socket_and_its_transcript_reaches_nobody() 
         assert await transcriber.transcribe(UTTERANCE) == "الثانية"
 
 
+async def test_an_end_of_speech_is_no_end_of_an_utterance_that_is_abandoned() -> None:
+    asked, goes_on = asyncio.Event(), asyncio.Event()
+
+    async def script(socket: Socket) -> None:
+        await socket.request()
+        await socket.send(ACK, END)
+        asked.set()
+        await goes_on.wait()
+        await socket.send("الأولى")
+        await socket.request()
+        await socket.send("الثانية")
+        await forever(socket)
+
+    async with (
+        scripted_provider(script) as provider,
+        running_pool(provider.url, limit=1) as pool,
+    ):
+        transcriber = WebSocketTranscriber(pool, timeout_s=5)
+        task = asyncio.create_task(transcriber.transcribe(UTTERANCE))
+        await asked.wait()
+        for _ in range(50):  # what was sent arrives
+            await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.wait([task])
+        next_one = asyncio.create_task(transcriber.transcribe(UTTERANCE))
+        await asyncio.sleep(0)
+        goes_on.set()
+        assert await next_one == "الثانية"
+
+
 async def test_a_peer_that_reads_nothing_of_a_long_utterance_costs_a_bounded_time(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

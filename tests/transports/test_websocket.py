@@ -339,6 +339,37 @@ async def test_late_audio_of_an_abandoned_sentence_never_plays_in_the_next(hurri
         assert len(provider.sockets) == 1
 
 
+async def test_a_text_that_nobody_knows_does_not_end_an_answer_that_is_abandoned() -> None:
+    goes_on = asyncio.Event()
+
+    async def script(socket: Socket) -> None:
+        await socket.request()
+        await socket.send(ACK, '{"type":"progress","payload":{}}', b"\x01" * 640)
+        await goes_on.wait()
+        await socket.send(b"\x01" * 640, END)
+        while True:
+            await socket.answer(b"\x03" * 640)
+
+    async with scripted_provider(script) as provider, running_pool(provider.url, limit=1) as pool:
+        async with over(pool).synthesize(request()):
+            pass
+        assert "draining=1" in repr(pool)
+        goes_on.set()
+        assert await speak(over(pool)) == b"\x03" * 640
+
+
+async def test_an_end_that_is_said_twice_does_not_end_the_next_sentence() -> None:
+    async def script(socket: Socket) -> None:
+        await socket.answer(b"\x01" * 640)
+        await socket.request()
+        await socket.send(b"\x02" * 640, END, ACK, b"\x03" * 640, END)
+        await forever(socket)
+
+    async with scripted_provider(script) as provider, running_pool(provider.url, limit=1) as pool:
+        assert await speak(over(pool)) == b"\x01" * 640
+        assert await speak(over(pool)) == b"\x03" * 640
+
+
 @pytest.mark.parametrize("greeting", [GREETING_ACK, INFO])
 async def test_a_greeting_of_either_kind_is_no_answer(greeting: str) -> None:
     async def script(socket: Socket) -> None:
