@@ -52,6 +52,7 @@ class Connection:
         self.number = next(_numbers)
         self.opened_at = asyncio.get_running_loop().time()
         self.last_pong_at = self.opened_at
+        """When the peer was heard last; a frame is as good as a pong."""
         self.requests = 0
         self.in_flight = False
         """Whether a request was sent whose answer has not ended."""
@@ -130,6 +131,7 @@ class Connection:
                 frame = wire.decode(await self._socket.recv())
             except ConnectionClosed:
                 raise self.closed_with from None
+            self.last_pong_at = asyncio.get_running_loop().time()
             match frame:
                 case wire.Audio(data) if self.late is not None:
                     self.late.put(data)
@@ -154,7 +156,10 @@ class Connection:
             self.late = None
 
     async def keep_alive(self, *, interval_s: float, timeout_s: float) -> None:
-        """Ping until the socket closes; a pong that stays out closes it."""
+        """Ping until the socket closes; a pong that stays out closes it.
+
+        Not while audio waits to be read here: the pong waits behind it.
+        """
         while self.is_open:
             try:
                 async with asyncio.timeout(interval_s):
@@ -163,11 +168,13 @@ class Connection:
                 await self._ping(timeout_s)
 
     async def _ping(self, timeout_s: float) -> None:
+        asked_at = asyncio.get_running_loop().time()
         try:
             async with asyncio.timeout(timeout_s):  # even sending waits for a peer that reads
                 await (await self._socket.ping())
         except TimeoutError:
-            self.abort()
+            if self._socket.transport.is_reading() and self.last_pong_at <= asked_at:
+                self.abort()
         except ConnectionClosed:
             return
         else:

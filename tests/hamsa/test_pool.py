@@ -307,6 +307,27 @@ async def test_a_socket_without_pong_is_given_up() -> None:
         provider.sockets[0].drop()
 
 
+async def test_a_pong_behind_audio_that_nobody_reads_yet_is_not_missed() -> None:
+    async def pours(socket: Socket) -> None:
+        await socket.answer(*[bytes(64 * 1024)] * 200)  # more than the buffers on the way hold
+        await forever(socket)
+
+    async with (
+        scripted_provider(pours) as provider,
+        running_pool(provider.url, ping_interval_s=0.02, ping_timeout_s=0.05) as pool,
+    ):
+        async with pool.lease() as lease:
+            await lease.connection.send("{}")
+            await lease.connection.receive()
+            given_up = asyncio.create_task(provider.until_open(0))
+            await asyncio.wait([given_up], timeout=0.2)  # several pings go out meanwhile
+            assert not given_up.done()
+            given_up.cancel()
+            while lease.connection.in_flight:
+                await lease.connection.receive()
+        await until(pool, CLEAN)
+
+
 async def test_closing_leaves_no_socket_and_no_task() -> None:
     before = asyncio.all_tasks()
     async with scripted_provider(regular) as provider:
