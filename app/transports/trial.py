@@ -146,7 +146,8 @@ async def enter(order: list[Way], request: SpeechRequest, heard: Heard) -> Trial
     """Return a proved trial by the first of these ways that takes the request.
 
     A way whose pool has nothing to lease, or whose breaker is open, is passed over: that is no
-    attempt. When all are, those with an open breaker are tried in spite of it.
+    attempt. When all are, those with an open breaker are tried in spite of it, but none before
+    the time that it has named.
     """
     now = asyncio.get_running_loop().time()
     distrusted: list[Way] = []
@@ -160,12 +161,13 @@ async def enter(order: list[Way], request: SpeechRequest, heard: Heard) -> Trial
         except errors.PoolExhaustedError as error:
             exhausted = error
     for way in distrusted:
+        if way.breaker.blocked_until(now) > now:
+            continue
         try:
             return await _prove(way, request, heard)
         except errors.PoolExhaustedError as error:
             exhausted = error
-    assert exhausted is not None
-    raise exhausted
+    raise exhausted or errors.RateLimitedError("all ways have asked for time")
 
 
 async def _prove(way: Way, request: SpeechRequest, heard: Heard) -> Trial:
