@@ -258,6 +258,8 @@ class ConnectionPool:
         self._slots.remove(slot)
         if isinstance(error, errors.RateLimitedError):
             self._throttled(error.retry_after_s)
+            if self._slots.slots:  # it holds for opening: those that are there still serve
+                error = errors.RateLimitedError(str(error))
         for waiter in self._slots.waiters_to_tell(everybody=not error.retryable):
             waiter.set_exception(error)
         self._pump()

@@ -9,10 +9,13 @@ import pytest
 
 from app import errors
 from app.audio import PCM16_16K, AudioFormat, wav_header
+from app.hamsa.connection import Connection
 from app.hamsa.pool import ConnectionPool
-from app.transports.base import AudioStream, SpeechRequest
+from app.transports.base import AudioStream, SpeechRequest, TTSTransport
+from app.transports.policy import Policy
+from app.transports.resilient import ResilientTransport
 from app.transports.websocket import WebSocketTransport
-from tests.hamsa.pools import running_pool
+from tests.hamsa.pools import Open, running_pool
 from tests.scripted import (
     ACK,
     END,
@@ -76,7 +79,7 @@ async def heard(stream: AudioStream) -> list[bytes]:
     return [chunk async for chunk in stream]
 
 
-async def speak(transport: WebSocketTransport, spoken: SpeechRequest | None = None) -> bytes:
+async def speak(transport: TTSTransport, spoken: SpeechRequest | None = None) -> bytes:
     async with transport.synthesize(spoken or request()) as stream:
         return b"".join(await heard(stream))
 
@@ -560,3 +563,22 @@ async def test_patience_grows_with_each_failure() -> None:
         with pytest.raises(errors.ProviderUnavailableError), asked.attempt("rest"):
             raise errors.ProviderUnavailableError("down")
     assert waited == [0.1, 0.2, 0.4, 0.5]
+
+
+async def test_a_handshake_that_is_throttled_does_not_keep_an_open_socket_from_its_work() -> None:
+    async def once(open_connection: Open) -> Connection:
+        if pool.opened:
+            raise errors.RateLimitedError("too many", 60)
+        return await open_connection()
+
+    async with (
+        scripted_provider(answers(SPEECH * 8)) as provider,
+        running_pool(provider.url, opener=once) as pool,
+    ):
+        policy = Policy(attempts=1, deadline_s=1)
+        transport = ResilientTransport([over(pool)], policy)
+        async with over(pool).synthesize(request()) as stream:
+            with pytest.raises(errors.RateLimitedError):
+                await speak(transport)
+            await heard(stream)
+        assert await speak(transport) == SPEECH * 8
