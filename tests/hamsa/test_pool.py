@@ -392,6 +392,30 @@ async def test_a_request_made_ahead_takes_a_socket_that_comes_free() -> None:
         assert pool.opened == 1
 
 
+async def test_what_is_due_is_served_before_what_is_made_ahead() -> None:
+    served: list[str] = []
+
+    async def take(name: str, due: asyncio.Event | None) -> None:
+        async with pool.lease(due=due):
+            served.append(name)
+
+    async with (
+        scripted_provider(regular) as provider,
+        running_pool(provider.url, max_connections=1) as pool,
+        asyncio.TaskGroup() as tasks,
+    ):
+        became_due = asyncio.Event()
+        async with pool.lease():
+            tasks.create_task(take("ahead", asyncio.Event()))
+            tasks.create_task(take("ahead, then due", became_due))
+            await turns()
+            tasks.create_task(take("due", None))
+            became_due.set()
+            await turns()
+        await until(pool, CLEAN)
+        assert served == ["ahead, then due", "due", "ahead"]
+
+
 async def test_a_request_that_is_due_already_opens_at_once() -> None:
     due = asyncio.Event()
     due.set()
