@@ -93,7 +93,7 @@ class Http2Socket(asyncio.Protocol):
         self.resets: list[tuple[int, int]] = []
         """Every RST_STREAM frame, though its stream was closed before: stream and code."""
         self._unread = b""
-        self.pings = 0
+        self.pings = self.pongs = 0
         self.turns = 0
         """How often anything arrived."""
         self.closed = False
@@ -175,6 +175,8 @@ class Http2Socket(asyncio.Protocol):
                 exchange.reset_by = code
             case h2.events.PingReceived():
                 self.pings += 1
+            case h2.events.PingAckReceived():
+                self.pongs += 1
 
 
 @dataclass(eq=False)

@@ -52,11 +52,15 @@ class Connection:
         self.number = next(_numbers)
         self.opened_at = asyncio.get_running_loop().time()
         self.last_pong_at = self.opened_at
+        """When the peer was heard last; a frame is as good as a pong."""
         self.requests = 0
         self.in_flight = False
         """Whether a request was sent whose answer has not ended."""
         self.late: LateSink | None = None
         """Takes the audio that comes before the `ack` of the next request."""
+        self._last_frame: type[wire.Frame] = wire.End
+        self._begun = False
+        """Whether anything of the answer in flight has come."""
 
     def __repr__(self) -> str:
         return f"<Connection #{self.number} {self._socket.state.name} requests={self.requests}>"
@@ -105,10 +109,16 @@ class Connection:
         """What the closing of this socket means."""
         return wire.error_from_close(self._socket.close_code, self._socket.close_reason or "")
 
-    async def send(self, request: str) -> None:
-        """Send a request. Raises what the socket's close code means."""
+    async def send(
+        self, request: str, *, last_frame: type[wire.End] | type[wire.Transcript] = wire.End
+    ) -> None:
+        """Send a request; `last_frame` or a failure ends its answer.
+
+        Raises what the socket's close code means.
+        """
         self.requests += 1
         self.in_flight = True
+        self._last_frame, self._begun = last_frame, False
         try:
             await self._socket.send(request)
         except ConnectionClosed:
@@ -121,13 +131,21 @@ class Connection:
                 frame = wire.decode(await self._socket.recv())
             except ConnectionClosed:
                 raise self.closed_with from None
+            self.last_pong_at = asyncio.get_running_loop().time()
             match frame:
                 case wire.Audio(data) if self.late is not None:
                     self.late.put(data)
                     continue
                 case wire.Ack() if self.in_flight:
                     self.end_late()
-                case wire.End() | wire.Transcript() | wire.Failure():
+                    self._begun = True
+                case wire.Audio():
+                    self._begun = True
+                case wire.End() if self.in_flight and not self._begun:
+                    continue  # said once more of the request before
+                case wire.Failure():
+                    self.in_flight = False
+                case _ if isinstance(frame, self._last_frame):
                     self.in_flight = False
             return frame
 
@@ -138,7 +156,10 @@ class Connection:
             self.late = None
 
     async def keep_alive(self, *, interval_s: float, timeout_s: float) -> None:
-        """Ping until the socket closes; a pong that stays out closes it."""
+        """Ping until the socket closes; a pong that stays out closes it.
+
+        Not while audio waits to be read here: the pong waits behind it.
+        """
         while self.is_open:
             try:
                 async with asyncio.timeout(interval_s):
@@ -147,11 +168,13 @@ class Connection:
                 await self._ping(timeout_s)
 
     async def _ping(self, timeout_s: float) -> None:
+        asked_at = asyncio.get_running_loop().time()
         try:
             async with asyncio.timeout(timeout_s):  # even sending waits for a peer that reads
                 await (await self._socket.ping())
         except TimeoutError:
-            self.abort()
+            if self._socket.transport.is_reading() and self.last_pong_at <= asked_at:
+                self.abort()
         except ConnectionClosed:
             return
         else:

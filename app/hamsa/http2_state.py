@@ -1,4 +1,4 @@
-"""The `h2` state machine as a client needs it, gentler in two places."""
+"""The `h2` state machine as a client needs it, gentler in three places."""
 
 import h2.config
 import h2.connection
@@ -32,6 +32,9 @@ class StateMachine(h2.connection.H2Connection):
             return super()._receive_goaway_frame(frame)
         finally:
             self.state_machine.state = before
+
+    def clear_outbound_data_buffer(self) -> None:
+        """Keep what GOAWAY would drop: answers to what came with it, such as a ping."""
 
     def _handle_data_on_closed_stream(
         self,

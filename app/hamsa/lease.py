@@ -25,6 +25,7 @@ class Waiter(asyncio.Future[Slot]):
     """Somebody who waits for a slot."""
 
     may_open = True
+    is_due = True
 
 
 class Nobody:

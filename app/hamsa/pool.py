@@ -121,12 +121,13 @@ class ConnectionPool:
         if self._tasks is None:
             raise errors.ConnectError("the connection pool is not running")
         waiter = Waiter(loop=asyncio.get_running_loop())
-        waiter.may_open = may_open and (due is None or due.is_set())
+        waiter.is_due = due is None or due.is_set()
+        waiter.may_open = may_open and waiter.is_due
         self._slots.waiters.append(waiter)
         self._pump()
         promotion: asyncio.Task[None] | None = None
         now = asyncio.get_running_loop().time()
-        made_ahead = may_open and due is not None and not due.is_set()
+        made_ahead = may_open and not waiter.is_due
         patience_s = max(timeout_s, AHEAD_PATIENCE_S) if made_ahead else timeout_s
         if not waiter.done() and self._slots.is_hopeless(now, patience_s):
             waiter.cancel()
@@ -157,7 +158,7 @@ class ConnectionPool:
     ) -> None:
         """Let a socket be opened for a request once it is due; from then on its patience counts."""
         await due.wait()
-        waiter.may_open = True
+        waiter.may_open = waiter.is_due = True
         due_limit = asyncio.get_running_loop().time() + timeout_s
         if not limit.expired():
             limit.reschedule(min(due_limit, limit.when() or due_limit))
@@ -258,6 +259,8 @@ class ConnectionPool:
         self._slots.remove(slot)
         if isinstance(error, errors.RateLimitedError):
             self._throttled(error.retry_after_s)
+            if self._slots.slots:  # it holds for opening: those that are there still serve
+                error = errors.RateLimitedError(str(error))
         for waiter in self._slots.waiters_to_tell(everybody=not error.retryable):
             waiter.set_exception(error)
         self._pump()

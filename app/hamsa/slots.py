@@ -27,6 +27,8 @@ class Waiter(Protocol):
 
     may_open: bool
     """Whether a socket may be opened for it."""
+    is_due: bool
+    """Whether somebody waits to hear what it is for; such waiters go first."""
 
     def done(self) -> bool:
         """Whether the waiter is served already, or gone."""
@@ -113,7 +115,7 @@ class Slots:
         return sum(slot.state in states for slot in self.slots)
 
     def assign(self, now: float) -> Actions:
-        """Pair waiters, in order, with sockets; the socket used last goes first.
+        """Pair waiters, what is due first, with sockets; the socket used last goes first.
 
         So few sockets serve, and the others grow old and go. A lingering socket is hurried rather
         than a new one opened: the border between two requests is marked by the provider's `ack`.
@@ -160,12 +162,13 @@ class Slots:
         slot.linger = None
 
     def next_waiter(self) -> Waiter | None:
-        """Take the first waiter that still waits; those that are served or gone are skipped."""
-        while self.waiters:
-            waiter = self.waiters.popleft()
-            if not waiter.done():
-                return waiter
-        return None
+        """Take the first waiter that still waits, of those that are due if there is one."""
+        waiting = [waiter for waiter in self.waiters if not waiter.done()]
+        if not waiting:
+            return None
+        waiter = next((waiter for waiter in waiting if waiter.is_due), waiting[0])
+        self.waiters.remove(waiter)
+        return waiter
 
     def waiters_to_tell(self, *, everybody: bool) -> list[Waiter]:
         """Return who learns that an opening failed: the first it may have been for, or all."""

@@ -13,7 +13,8 @@ class WebSocketTranscriber(Transcriber):
     """Sends the whole utterance over a leased socket; `timeout_s` bounds the wait for the answer.
 
     `patience_s` bounds the wait for a socket; without it the pool's own limit does.
-    A socket that breaks while it waits is replaced once: it may have died unnoticed while idle.
+    A socket that breaks while it waits is replaced once, within the same bound: it may have died
+    unnoticed while idle.
     """
 
     name = "websocket"
@@ -30,20 +31,25 @@ class WebSocketTranscriber(Transcriber):
         request = wire.stt_request(
             wav(utterance.pcm, utterance.format), language=utterance.language
         )
+        loop = asyncio.get_running_loop()
+        asked_at = loop.time()
         try:
-            return await self._ask(request)
+            return await self._ask(request, self._timeout_s)
         except errors.ConnectionLostError:
-            return await self._ask(request)
+            left_s = asked_at + self._timeout_s - loop.time()
+            if left_s <= 0:
+                raise
+            return await self._ask(request, left_s)
 
     async def warm_up(self) -> None:
         """Have a socket opened."""
         self._pool.warm_up()
 
-    async def _ask(self, request: str) -> str:
+    async def _ask(self, request: str, timeout_s: float) -> str:
         async with self._pool.lease(self._patience_s) as lease:
             try:
-                async with asyncio.timeout(self._timeout_s):
-                    await lease.connection.send(request)
+                async with asyncio.timeout(timeout_s):
+                    await lease.connection.send(request, last_frame=wire.Transcript)
                     while True:
                         match await lease.connection.receive():
                             case wire.Transcript(text):

@@ -30,7 +30,11 @@ OUTAGE_RATE = 0.8
 
 
 class Breaker:
-    """Learns from outcomes. Each `try_begin` that says yes is followed by one outcome."""
+    """Learns from outcomes. Each `try_begin` that says yes is followed by one outcome.
+
+    One that was sent before the breaker opened, or in spite of it, is no probe: its outcome counts,
+    but says nothing of the probe that may be under way.
+    """
 
     def __init__(self) -> None:
         self._outcomes: deque[bool] = deque(maxlen=RATE_WINDOW)
@@ -85,19 +89,21 @@ class Breaker:
         self._open_until = None
         self._probing = False
 
-    def failed(self, now: float) -> None:
+    def failed(self, now: float, *, is_probe: bool = True) -> None:
         """Learn that the answer was bad, or that none came."""
         self._outcomes.append(False)
         self._failures_in_a_row += 1
-        if self._probing:
+        probed = self._probing and is_probe
+        if probed:
             self._cool_down_s = min(2 * self._cool_down_s, MAX_COOL_DOWN_S)
-        if self._probing or self._failures_in_a_row >= FAILURES_TO_OPEN:
+            self._probing = False
+        if probed or self._failures_in_a_row >= FAILURES_TO_OPEN:
             self._open_until = now + self._cool_down_s
-        self._probing = False
 
-    def abandoned(self) -> None:
+    def abandoned(self, *, is_probe: bool = True) -> None:
         """Learn nothing: nobody waited for the outcome."""
-        self._probing = False
+        if is_probe:
+            self._probing = False
 
     def block(self, until: float) -> None:
         """Send nothing before a time that the provider has named."""

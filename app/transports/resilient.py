@@ -122,6 +122,8 @@ class ResilientStream(AudioStream):
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._policy.deadline_s
         number, resume_at = first_round, self._unblocked_at
+        if resume_at >= deadline:
+            raise errors.RateLimitedError("all ways have asked for time", resume_at - loop.time())
         while True:
             try:
                 async with asyncio.timeout_at(deadline):

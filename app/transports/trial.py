@@ -47,8 +47,12 @@ class Heard:
 class Trial:
     """Takes one request through one way. Whoever gets a proved trial must `leave` it."""
 
-    def __init__(self, way: Way, request: SpeechRequest, heard: Heard) -> None:
+    def __init__(
+        self, way: Way, request: SpeechRequest, heard: Heard, *, is_probe: bool = True
+    ) -> None:
         self.way = way
+        self._is_probe = is_probe
+        """Whether the breaker was open, and let it through to learn from it."""
         self._request = request
         self._heard = heard
         self._least_ms = completeness.least_ms(request.text)
@@ -110,9 +114,9 @@ class Trial:
         if not self._judged:
             self._judged = True
             if isinstance(error, errors.ProviderError):
-                _learn(self.way, error)
+                _learn(self.way, error, is_probe=self._is_probe)
             else:
-                self.way.breaker.abandoned()
+                self.way.breaker.abandoned(is_probe=self._is_probe)
         await self._exit(error)
 
     async def _exit(self, error: BaseException | None) -> None:
@@ -146,7 +150,8 @@ async def enter(order: list[Way], request: SpeechRequest, heard: Heard) -> Trial
     """Return a proved trial by the first of these ways that takes the request.
 
     A way whose pool has nothing to lease, or whose breaker is open, is passed over: that is no
-    attempt. When all are, those with an open breaker are tried in spite of it.
+    attempt. When all are, those with an open breaker are tried in spite of it, but none before
+    the time that it has named.
     """
     now = asyncio.get_running_loop().time()
     distrusted: list[Way] = []
@@ -156,41 +161,42 @@ async def enter(order: list[Way], request: SpeechRequest, heard: Heard) -> Trial
             distrusted.append(way)
             continue
         try:
-            return await _prove(way, request, heard)
+            return await _prove(way, request, heard, is_probe=not way.breaker.is_closed)
         except errors.PoolExhaustedError as error:
             exhausted = error
     for way in distrusted:
+        if way.breaker.blocked_until(now) > now:
+            continue
         try:
-            return await _prove(way, request, heard)
+            return await _prove(way, request, heard, is_probe=False)
         except errors.PoolExhaustedError as error:
             exhausted = error
-    assert exhausted is not None
-    raise exhausted
+    raise exhausted or errors.RateLimitedError("all ways have asked for time")
 
 
-async def _prove(way: Way, request: SpeechRequest, heard: Heard) -> Trial:
+async def _prove(way: Way, request: SpeechRequest, heard: Heard, *, is_probe: bool) -> Trial:
     """Make one attempt, and let the way's breaker learn from it."""
-    trial = Trial(way, request, heard)
+    trial = Trial(way, request, heard, is_probe=is_probe)
     try:
         await trial.prove()
     except errors.PoolExhaustedError:
-        way.breaker.abandoned()
+        way.breaker.abandoned(is_probe=is_probe)
         raise
     except errors.ProviderError as error:
-        _learn(way, error)
+        _learn(way, error, is_probe=is_probe)
         raise
     except BaseException:
-        way.breaker.abandoned()
+        way.breaker.abandoned(is_probe=is_probe)
         raise
     return trial
 
 
-def _learn(way: Way, error: errors.ProviderError) -> None:
+def _learn(way: Way, error: errors.ProviderError, *, is_probe: bool) -> None:
     """Tell the breaker; what is final says nothing about the way."""
     now = asyncio.get_running_loop().time()
     if isinstance(error, errors.RateLimitedError) and error.retry_after_s:
         way.breaker.block(now + error.retry_after_s)
     if error.retryable:
-        way.breaker.failed(now)
+        way.breaker.failed(now, is_probe=is_probe)
     else:
-        way.breaker.abandoned()
+        way.breaker.abandoned(is_probe=is_probe)

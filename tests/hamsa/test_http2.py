@@ -319,6 +319,18 @@ async def test_goaway_and_the_rest_of_the_answer_may_come_in_one_piece() -> None
         assert not connection.is_usable
 
 
+async def test_what_came_before_goaway_in_the_same_piece_is_answered() -> None:
+    async def pings_and_retires(exchange: Exchange) -> None:
+        state = exchange.socket.h2
+        state.ping(b"measured")
+        exchange.socket.write(state.data_to_send() + go_away(exchange.id))
+        await server.until(lambda: exchange.socket.pongs == 1)
+        await exchange.answer(b"whole")
+
+    async with scripted_http2(pings_and_retires) as server, connected(server) as connection:
+        assert await ask(connection) == b"whole"
+
+
 async def test_an_upload_goes_on_after_goaway() -> None:
     async def retires(exchange: Exchange) -> None:
         await server.until(lambda: len(exchange.received) > 0)

@@ -307,6 +307,27 @@ async def test_a_socket_without_pong_is_given_up() -> None:
         provider.sockets[0].drop()
 
 
+async def test_a_pong_behind_audio_that_nobody_reads_yet_is_not_missed() -> None:
+    async def pours(socket: Socket) -> None:
+        await socket.answer(*[bytes(64 * 1024)] * 200)  # more than the buffers on the way hold
+        await forever(socket)
+
+    async with (
+        scripted_provider(pours) as provider,
+        running_pool(provider.url, ping_interval_s=0.02, ping_timeout_s=0.05) as pool,
+    ):
+        async with pool.lease() as lease:
+            await lease.connection.send("{}")
+            await lease.connection.receive()
+            given_up = asyncio.create_task(provider.until_open(0))
+            await asyncio.wait([given_up], timeout=0.2)  # several pings go out meanwhile
+            assert not given_up.done()
+            given_up.cancel()
+            while lease.connection.in_flight:
+                await lease.connection.receive()
+        await until(pool, CLEAN)
+
+
 async def test_closing_leaves_no_socket_and_no_task() -> None:
     before = asyncio.all_tasks()
     async with scripted_provider(regular) as provider:
@@ -369,6 +390,30 @@ async def test_a_request_made_ahead_takes_a_socket_that_comes_free() -> None:
             assert not asking.done()
         await asking
         assert pool.opened == 1
+
+
+async def test_what_is_due_is_served_before_what_is_made_ahead() -> None:
+    served: list[str] = []
+
+    async def take(name: str, due: asyncio.Event | None) -> None:
+        async with pool.lease(due=due):
+            served.append(name)
+
+    async with (
+        scripted_provider(regular) as provider,
+        running_pool(provider.url, max_connections=1) as pool,
+        asyncio.TaskGroup() as tasks,
+    ):
+        became_due = asyncio.Event()
+        async with pool.lease():
+            tasks.create_task(take("ahead", asyncio.Event()))
+            tasks.create_task(take("ahead, then due", became_due))
+            await turns()
+            tasks.create_task(take("due", None))
+            became_due.set()
+            await turns()
+        await until(pool, CLEAN)
+        assert served == ["ahead, then due", "due", "ahead"]
 
 
 async def test_a_request_that_is_due_already_opens_at_once() -> None:

@@ -13,9 +13,10 @@ class FakeConnection:
     last_pong_at: float = 0.0
 
 
-@dataclass
+@dataclass(eq=False)
 class FakeWaiter:
     may_open: bool = True
+    is_due: bool = True
     slot: Slot | None = None
     gone: bool = False
     errors: list[Exception] = field(default_factory=list)

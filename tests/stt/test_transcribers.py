@@ -5,17 +5,20 @@ import base64
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import cast
 
 import orjson
 import pytest
 
 from app import errors
 from app.audio import PCM16_16K, AudioFormat, wav_header
-from app.hamsa import connection
+from app.hamsa import connection, wire
 from app.hamsa.http import HamsaClient
+from app.hamsa.pool import ConnectionPool
 from app.stt.base import Utterance
 from app.stt.rest import MAX_ANSWER_BYTES, RestTranscriber
 from app.stt.websocket import WebSocketTranscriber
+from tests import virtual_time
 from tests.hamsa.pools import running_pool
 from tests.scripted import ACK, END, INFO, Script, Socket, error, forever, scripted_provider
 from tests.scripted_http2 import Exchange, Http2Server, scripted_http2, silent
@@ -189,6 +192,69 @@ async def test_cancelling_drains_the_socket_and_its_transcript_reaches_nobody() 
         assert "draining=1" in repr(pool)
         goes_on.set()
         assert await transcriber.transcribe(UTTERANCE) == "الثانية"
+
+
+async def test_an_end_of_speech_is_no_end_of_an_utterance_that_is_abandoned() -> None:
+    asked, goes_on = asyncio.Event(), asyncio.Event()
+
+    async def script(socket: Socket) -> None:
+        await socket.request()
+        await socket.send(ACK, END)
+        asked.set()
+        await goes_on.wait()
+        await socket.send("الأولى")
+        await socket.request()
+        await socket.send("الثانية")
+        await forever(socket)
+
+    async with (
+        scripted_provider(script) as provider,
+        running_pool(provider.url, limit=1) as pool,
+    ):
+        transcriber = WebSocketTranscriber(pool, timeout_s=5)
+        task = asyncio.create_task(transcriber.transcribe(UTTERANCE))
+        await asked.wait()
+        for _ in range(50):  # what was sent arrives
+            await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.wait([task])
+        next_one = asyncio.create_task(transcriber.transcribe(UTTERANCE))
+        await asyncio.sleep(0)
+        goes_on.set()
+        assert await next_one == "الثانية"
+
+
+class DiesThenSilent:
+    """Leases one socket that breaks after 14 seconds, and then one that never answers."""
+
+    def __init__(self) -> None:
+        self.connection = self
+        self.leases = 0
+
+    @asynccontextmanager
+    async def lease(self, timeout_s: float | None) -> AsyncIterator["DiesThenSilent"]:
+        self.leases += 1
+        yield self
+
+    async def send(self, request: str, *, last_frame: type[wire.Frame]) -> None:
+        """Take it."""
+
+    async def receive(self) -> wire.Frame:
+        await asyncio.sleep(14 if self.leases == 1 else 600)
+        raise errors.ConnectionLostError("gone")
+
+
+def test_a_socket_that_is_replaced_does_not_double_the_wait() -> None:
+    async def ask() -> float:
+        pool = DiesThenSilent()
+        with pytest.raises(errors.ProviderTimeoutError):
+            await WebSocketTranscriber(cast(ConnectionPool, pool), timeout_s=15).transcribe(
+                UTTERANCE
+            )
+        assert pool.leases == 2
+        return asyncio.get_running_loop().time()
+
+    assert virtual_time.run(ask()) == pytest.approx(15)
 
 
 async def test_a_peer_that_reads_nothing_of_a_long_utterance_costs_a_bounded_time(

@@ -11,11 +11,12 @@ import pytest
 from app import errors
 from app.audio import AudioFormat
 from app.transports.base import TALLY, Attempt, AudioStream, SpeechRequest
+from app.transports.breaker import COOL_DOWN_S, FAILURES_TO_OPEN, MAX_COOL_DOWN_S
 from app.transports.policy import Policy
 from app.transports.race import race
 from app.transports.resilient import ResilientTransport
 from app.transports.trial import Heard, Trial, Way, enter
-from tests.transports.fakes import FakeTransport, request
+from tests.transports.fakes import FakeTransport, Step, request
 from tests.transports.test_resilient import GOOD, LOST, QUICK, SPEECH, STUMP
 
 
@@ -143,3 +144,33 @@ async def test_a_final_error_in_mid_answer_says_nothing_about_the_way() -> None:
             async for _ in stream:
                 pass
     assert transport.ways[0].breaker.failure_rate == 0
+
+
+async def test_what_is_no_probe_says_nothing_of_the_probe() -> None:
+    never: list[Step] = [asyncio.Event()]
+    fake = FakeTransport([never, never, [LOST], [LOST], never])
+    distrusted = Way(fake)
+    exhausted = Way(FakeTransport([[errors.PoolExhaustedError("none free")]] * 9))
+    now = asyncio.get_running_loop().time()
+    order = [distrusted, exhausted]
+    before = asyncio.create_task(enter(order, request(), Heard()))
+    await asyncio.sleep(0)
+    for _ in range(FAILURES_TO_OPEN):
+        distrusted.breaker.failed(now - COOL_DOWN_S)
+    probe = asyncio.create_task(enter(order, request(), Heard()))
+    await asyncio.sleep(0)
+    for _ in range(2):
+        with pytest.raises(errors.ConnectionLostError):
+            await enter(order, request(), Heard())
+    in_spite = asyncio.create_task(enter(order, request(), Heard()))
+    await asyncio.sleep(0)
+    for abandoned in (before, in_spite):
+        abandoned.cancel()
+        await asyncio.wait([abandoned])
+    assert len(fake.asked) == 5
+    assert not distrusted.breaker.try_begin(now + 2 * MAX_COOL_DOWN_S)  # the probe goes on
+    probe.cancel()
+    await asyncio.wait([probe])
+    until = distrusted.breaker.opens_at(now)
+    assert until - now < 2 * COOL_DOWN_S  # and has not failed, let alone twice
+    assert distrusted.breaker.try_begin(until)

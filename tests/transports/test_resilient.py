@@ -169,6 +169,29 @@ async def test_a_new_sentence_waits_as_well_when_the_only_way_has_asked_for_time
         assert b"".join([chunk async for chunk in stream]) == SPEECH
 
 
+async def test_a_way_that_asks_for_time_is_left_alone_though_the_other_has_no_socket() -> None:
+    none_free: list[Step] = [errors.PoolExhaustedError("none free")]
+    first = FakeTransport([none_free] * 1000)
+    second = FakeTransport([[errors.RateLimitedError("slow down", retry_after_s=0.05)], GOOD])
+    transport = ResilientTransport([first, second], QUICK)
+    loop = asyncio.get_running_loop()
+    began_at = loop.time()
+    async with transport.synthesize(request()) as stream:
+        assert loop.time() - began_at >= 0.049
+        assert b"".join([chunk async for chunk in stream]) == SPEECH
+    assert len(second.asked) == 2
+
+
+async def test_a_sentence_does_not_wait_for_what_comes_after_its_deadline() -> None:
+    fake = FakeTransport([])
+    transport = ResilientTransport([fake], Policy(deadline_s=0.05))
+    transport.ways[0].breaker.block(asyncio.get_running_loop().time() + 60)
+    with pytest.raises(errors.RateLimitedError):
+        async with transport.synthesize(request()):
+            raise AssertionError("nothing of it may be heard")
+    assert fake.asked == []
+
+
 async def test_a_way_that_fails_again_and_again_is_not_asked_first_any_more() -> None:
     first = FakeTransport([STUMP] * 20)
     second = FakeTransport([GOOD] * 40)

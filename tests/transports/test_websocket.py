@@ -9,10 +9,13 @@ import pytest
 
 from app import errors
 from app.audio import PCM16_16K, AudioFormat, wav_header
+from app.hamsa.connection import Connection
 from app.hamsa.pool import ConnectionPool
-from app.transports.base import AudioStream, SpeechRequest
+from app.transports.base import AudioStream, SpeechRequest, TTSTransport
+from app.transports.policy import Policy
+from app.transports.resilient import ResilientTransport
 from app.transports.websocket import WebSocketTransport
-from tests.hamsa.pools import running_pool
+from tests.hamsa.pools import Open, running_pool
 from tests.scripted import (
     ACK,
     END,
@@ -76,7 +79,7 @@ async def heard(stream: AudioStream) -> list[bytes]:
     return [chunk async for chunk in stream]
 
 
-async def speak(transport: WebSocketTransport, spoken: SpeechRequest | None = None) -> bytes:
+async def speak(transport: TTSTransport, spoken: SpeechRequest | None = None) -> bytes:
     async with transport.synthesize(spoken or request()) as stream:
         return b"".join(await heard(stream))
 
@@ -339,6 +342,37 @@ async def test_late_audio_of_an_abandoned_sentence_never_plays_in_the_next(hurri
         assert len(provider.sockets) == 1
 
 
+async def test_a_text_that_nobody_knows_does_not_end_an_answer_that_is_abandoned() -> None:
+    goes_on = asyncio.Event()
+
+    async def script(socket: Socket) -> None:
+        await socket.request()
+        await socket.send(ACK, '{"type":"progress","payload":{}}', b"\x01" * 640)
+        await goes_on.wait()
+        await socket.send(b"\x01" * 640, END)
+        while True:
+            await socket.answer(b"\x03" * 640)
+
+    async with scripted_provider(script) as provider, running_pool(provider.url, limit=1) as pool:
+        async with over(pool).synthesize(request()):
+            pass
+        assert "draining=1" in repr(pool)
+        goes_on.set()
+        assert await speak(over(pool)) == b"\x03" * 640
+
+
+async def test_an_end_that_is_said_twice_does_not_end_the_next_sentence() -> None:
+    async def script(socket: Socket) -> None:
+        await socket.answer(b"\x01" * 640)
+        await socket.request()
+        await socket.send(b"\x02" * 640, END, ACK, b"\x03" * 640, END)
+        await forever(socket)
+
+    async with scripted_provider(script) as provider, running_pool(provider.url, limit=1) as pool:
+        assert await speak(over(pool)) == b"\x01" * 640
+        assert await speak(over(pool)) == b"\x03" * 640
+
+
 @pytest.mark.parametrize("greeting", [GREETING_ACK, INFO])
 async def test_a_greeting_of_either_kind_is_no_answer(greeting: str) -> None:
     async def script(socket: Socket) -> None:
@@ -529,3 +563,22 @@ async def test_patience_grows_with_each_failure() -> None:
         with pytest.raises(errors.ProviderUnavailableError), asked.attempt("rest"):
             raise errors.ProviderUnavailableError("down")
     assert waited == [0.1, 0.2, 0.4, 0.5]
+
+
+async def test_a_handshake_that_is_throttled_does_not_keep_an_open_socket_from_its_work() -> None:
+    async def once(open_connection: Open) -> Connection:
+        if pool.opened:
+            raise errors.RateLimitedError("too many", 60)
+        return await open_connection()
+
+    async with (
+        scripted_provider(answers(SPEECH * 8)) as provider,
+        running_pool(provider.url, opener=once) as pool,
+    ):
+        policy = Policy(attempts=1, deadline_s=1)
+        transport = ResilientTransport([over(pool)], policy)
+        async with over(pool).synthesize(request()) as stream:
+            with pytest.raises(errors.RateLimitedError):
+                await speak(transport)
+            await heard(stream)
+        assert await speak(transport) == SPEECH * 8
