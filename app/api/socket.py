@@ -3,7 +3,8 @@
 import asyncio
 import re
 import uuid
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
+from contextlib import closing
 from typing import Any
 
 import orjson
@@ -21,11 +22,16 @@ from app.pipeline.said import Recording
 from app.pipeline.session import Session
 from app.pipeline.speech import SpeechStyle
 from app.pipeline.turn import Stages
+from app.watchdog import Watchdog
 
 log = structlog.get_logger(__name__)
 
 _SESSION_ID = re.compile(r"[A-Za-z0-9._~:@-]{1,128}")
 """Agents key their memory by it, so it is kept to what is safe in any store."""
+
+SEND_TIMEOUT_S = 40.0
+"""Longest wait for a client that takes nothing. In this time the server's pings give it up as well
+(20 s between two, 20 s for the pong), but tell us only once all that was written has left."""
 
 
 class VoiceEndpoint:
@@ -46,10 +52,24 @@ class VoiceEndpoint:
             await websocket.send_denial_response(JSONResponse(refusal, status_code=400))
             return
         await websocket.accept()
-        configuration = Configuration(self._style, transports=tuple(self._stages.transports))
-        outbox = Outbox(websocket, configuration)
         self.sessions += 1
         try:
+            async with asyncio.timeout(None) as stay:
+                await self._converse(websocket, session_id, hang_up=lambda: stay.reschedule(0))
+        except events.ClientGoneError:
+            log.debug("client left", session=session_id)
+        except TimeoutError:
+            if not stay.expired():
+                raise
+            log.info("client takes nothing", session=session_id)
+        finally:
+            self.sessions -= 1
+
+    async def _converse(
+        self, websocket: WebSocket, session_id: str, *, hang_up: Callable[[], None]
+    ) -> None:
+        configuration = Configuration(self._style, transports=tuple(self._stages.transports))
+        with closing(Outbox(websocket, configuration, hang_up)) as outbox:
             async with Session(session_id, self._stages, self._style, outbox.emit) as session:
                 await outbox.send(configuration.session_message(session_id))
                 await outbox.emit(events.Status("connected"))
@@ -59,10 +79,6 @@ class VoiceEndpoint:
                 await Conversation(session, outbox, microphone, self._max_utterance_bytes).run(
                     websocket
                 )
-        except events.ClientGoneError:
-            log.debug("client left", session=session_id)
-        finally:
-            self.sessions -= 1
 
 
 class Conversation:
@@ -151,11 +167,16 @@ class Outbox:
     """Numbers what leaves, and keeps the order of numbers the order on the wire.
 
     Waits while the client reads slowly: nothing is queued here, so memory stays flat and the
-    provider is slowed down instead.
+    provider is slowed down instead. A client that takes nothing any more is gone: `hang_up` ends
+    the session, which would else keep the provider's sockets from the others.
     """
 
-    def __init__(self, websocket: WebSocket, configuration: Configuration) -> None:
+    def __init__(
+        self, websocket: WebSocket, configuration: Configuration, hang_up: Callable[[], None]
+    ) -> None:
         self.configuration = configuration
+        self._hang_up = hang_up
+        self._watchdog = Watchdog()
         self._framing = configuration.framing
         self._websocket = websocket
         self._seq = 0
@@ -178,9 +199,16 @@ class Outbox:
             await self._write(self._websocket.send_text(orjson.dumps(message).decode()))
             self._seq += 1
 
+    def close(self) -> None:
+        """Stop the clock."""
+        self._watchdog.close()
+
     async def _write(self, sending: Awaitable[None]) -> None:
         try:
-            await sending
+            await self._watchdog.bound(sending, SEND_TIMEOUT_S)
+        except TimeoutError as error:
+            self._hang_up()
+            raise events.ClientGoneError from error
         except (WebSocketDisconnect, RuntimeError) as error:
             # starlette raises RuntimeError for a send after the close
             raise events.ClientGoneError from error
