@@ -195,6 +195,20 @@ async def test_a_client_may_change_its_mind(simulator: Simulator) -> None:
     assert abs(started[0]["audio_start_ms"] - scene.utterances[0][0]) <= 150
 
 
+async def test_what_was_streamed_by_hand_is_forgotten_by_going_hands_free(
+    simulator: Simulator,
+) -> None:
+    async with running_gateway(settings_for(simulator)) as url, calling(url) as caller:
+        await caller.send({"type": "configure", "input": {"sample_rate": 16000}})
+        await caller.until("configured")
+        await stream(caller, bytes(32_000))
+        await listen(caller)
+        await caller.send({"type": "configure", "turn_detection": "none"})
+        await caller.until("configured")
+        await caller.send({"type": "audio_end"})
+        assert (await caller.next()).get("code") == "empty-audio"
+
+
 @pytest.mark.parametrize(
     ("message", "code"),
     [

@@ -129,12 +129,13 @@ class Conversation:
 
     async def _configure(self, message: protocol.ConfigureMessage) -> None:
         configuration = self._outbox.configuration.changed(message)
-        if configuration.listens_otherwise(self._outbox.configuration):
+        listens_otherwise = configuration.listens_otherwise(self._outbox.configuration)
+        if listens_otherwise:
             if configuration.turn_detection == "server_vad":
                 await self._session.listen(configuration.input)
             else:
                 self._session.stop_listening()
-        if message.input is not None:
+        if listens_otherwise or message.input is not None:
             self._microphone.forget()
         self._outbox.configuration = configuration
         self._session.style = configuration.style
