@@ -107,8 +107,10 @@ class Timeline:
         """Return the words that fit into so much audio, sentence by sentence."""
         heard: list[str] = []
         for sentence in self.metrics.sentences:
-            if played_ms <= 0 or not sentence.audio_ms:
+            if played_ms <= 0:
                 break
+            if not sentence.audio_ms:
+                continue  # it could not be spoken; those after it were
             words = sentence.text.split()
             share = min(1.0, played_ms / sentence.audio_ms)
             heard += words[: round(len(words) * share)]

@@ -36,3 +36,8 @@ def test_no_more_was_heard_than_was_sent_or_than_time_passed() -> None:
 def test_the_text_heard_is_the_words_that_fit_into_the_audio(played_ms: float, text: str) -> None:
     timeline = spoken(("واحد اثنان ثلاثة أربعة", 2000), ("خمسة ستة", 2000), ("لم يُسمع", 0))
     assert timeline.heard_text(played_ms) == text
+
+
+def test_a_sentence_that_could_not_be_spoken_hides_none_that_was_heard() -> None:
+    timeline = spoken(("لم تُنطق", 0), ("واحد اثنان", 2000), ("لم تُنطق", 0), ("ثلاثة أربعة", 2000))
+    assert timeline.heard_text(3000) == "واحد اثنان ثلاثة"
