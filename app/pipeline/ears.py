@@ -5,6 +5,7 @@ from typing import Protocol
 
 from app.audio import PCM16_16K, AudioFormat
 from app.listening.base import (
+    EndReason,
     Listener,
     Mark,
     SpeechBegan,
@@ -51,6 +52,7 @@ class Ears:
     ) -> None:
         self._listener = listener
         self._piece_bytes = format.bytes_per_second * PIECE_MS // 1000
+        self._max_bytes = round(stages.max_utterance_s * PCM16_16K.sample_rate_hz) * 2
         self._floor = floor
         self._stages = stages
         self._emit = emit
@@ -88,7 +90,7 @@ class Ears:
                 await self._begin(start_ms)
             case SpeechPaused(pcm):
                 if self._stages.stt_early:
-                    utterance = Utterance(self._first_half + pcm, PCM16_16K, language)
+                    utterance = Utterance(self._joined(pcm), PCM16_16K, language)
                     self._early = EarlyTranscript(self._stages.transcriber, utterance, self._tasks)
             case SpeechResumed():
                 self.close()
@@ -103,10 +105,16 @@ class Ears:
         await self._emit(events.UserStarted(start_ms))
 
     async def _end(self, ended: SpeechEnded) -> None:
-        await self._emit(events.UserStopped(ended.end_ms, ended.reason))
-        if ended.reason != "silence":
+        pcm = self._joined(ended.pcm)
+        is_cut = len(pcm) < len(self._first_half) + len(ended.pcm)
+        reason: EndReason = "limit" if is_cut else ended.reason
+        await self._emit(events.UserStopped(ended.end_ms, reason))
+        if reason != "silence":
             self.close()  # there was more speech
         early, self._early = self._early, None
-        pcm = self._first_half + ended.pcm
         turn = await self._floor.begin(Spoken(pcm, ended.silence_ms / 1000, early))
         self._last = (turn, pcm)
+
+    def _joined(self, pcm: bytes) -> bytes:
+        """Put both halves together, up to the longest utterance: breath may be taken for ever."""
+        return (self._first_half + pcm)[: self._max_bytes] if self._first_half else pcm

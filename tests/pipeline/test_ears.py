@@ -103,6 +103,7 @@ class listening:  # noqa: N801 - reads as the context that it is
         transcriber: FakeTranscriber | None = None,
         *,
         early: bool = False,
+        max_utterance_s: float = 120,
     ) -> None:
         self.recorder = Recorder()
         self.agent = agent
@@ -112,7 +113,7 @@ class listening:  # noqa: N801 - reads as the context that it is
             self.transcriber,
             agent,
             transport or FakeTransport([[*SECOND_OF_AUDIO]] * 4),
-            max_utterance_s=120,
+            max_utterance_s=max_utterance_s,
             open_listener=self._open,
             stt_early=early,
         )
@@ -207,6 +208,23 @@ async def test_an_utterance_that_goes_on_before_the_agent_was_asked_is_one() -> 
     assert len(scene.agent.asked) == 1
     assert scene.agent.asked[0].interrupted is False
     assert len(scene.recorder.of(events.Interrupted)) == 1
+
+
+async def test_an_utterance_that_goes_on_and_on_is_cut_at_the_limit() -> None:
+    transcriber = SlowTranscriber()
+    seven_samples_s = 7 / PCM16_16K.sample_rate_hz
+    async with listening(
+        FakeAgent([ANSWER]), transcriber=transcriber, max_utterance_s=seven_samples_s
+    ) as scene:
+        for half in (b"11", b"22", b"33"):
+            asked = len(transcriber.heard)
+            await scene.hear(BEGIN, half, END)
+            await transcriber.until_asked(asked + 1)
+        transcriber.goes_on.set()
+        await scene.recorder.until(events.TurnDone)
+    assert scene.pcm[:3] == [b"B.11E.", b"B.11E.B.22E.", b"B.11E.B.22E.B."]
+    stops = [event.reason for event in scene.recorder.of(events.UserStopped)]
+    assert stops == ["silence", "silence", "limit"]
 
 
 async def test_an_utterance_after_the_agent_was_asked_is_another() -> None:
