@@ -160,6 +160,9 @@ class Turn:
             tasks.create_task(speech.say(_until_none(sentences)), name="speak")
 
     async def _think(self, text: str, sentences: asyncio.Queue[str | None]) -> None:
+        if self.over:  # interrupted a moment ago, and the session counts on what `asked` said then
+            await sentences.put(None)
+            return
         interrupted, heard = self.cut_at is not None, self.cut_at or ""
         request = AgentRequest(text, self._session_id, interrupted, heard)
         splitter = SentenceSplitter(first_chars=self._stages.first_chunk_min_chars)

@@ -210,6 +210,29 @@ async def test_an_utterance_that_goes_on_before_the_agent_was_asked_is_one() -> 
     assert len(scene.recorder.of(events.Interrupted)) == 1
 
 
+@pytest.mark.parametrize("steps", range(6))
+async def test_an_utterance_that_goes_on_as_its_transcript_comes_is_not_lost(steps: int) -> None:
+    """Either the agent is asked, and told of the interruption, or both halves are one."""
+    transcriber = SlowTranscriber()
+    async with listening(FakeAgent([asyncio.Event()]), transcriber=transcriber) as scene:
+        scene.recorder.takes_steps = 5
+        await scene.hear(BEGIN, b"11", END)
+        await transcriber.until_asked(1)
+        transcriber.goes_on.set()
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        await scene.hear(BEGIN, b"22", END)
+        while not scene.agent.asked or scene.pcm[-1] == b"B.11E.":
+            await asyncio.sleep(0)
+        while len(scene.agent.asked) < (1 if b"11" in scene.pcm[-1] else 2):
+            await asyncio.sleep(0)
+    interrupted = [request.interrupted for request in scene.agent.asked]
+    assert (scene.pcm[-1], interrupted) in (
+        (b"B.11E.B.22E.", [False]),
+        (b"B.22E.", [False, True]),
+    )
+
+
 async def test_an_utterance_that_goes_on_and_on_is_cut_at_the_limit() -> None:
     transcriber = SlowTranscriber()
     seven_samples_s = 7 / PCM16_16K.sample_rate_hz
