@@ -17,6 +17,7 @@ from app.api import protocol
 from app.api.configuration import Configuration
 from app.api.encoding import encode, error_message
 from app.api.microphone import Microphone
+from app.api.protocol import Framing
 from app.pipeline import events
 from app.pipeline.said import Recording
 from app.pipeline.session import Session
@@ -137,7 +138,7 @@ class Conversation:
                 self._session.stop_listening()
         if listens_otherwise or message.input is not None:
             self._microphone.forget()
-        self._outbox.configuration = configuration
+        self._outbox.configure(configuration, after_turn=self._session.turns)
         self._session.style = configuration.style
         await self._outbox.send(configuration.configured_message())
 
@@ -179,15 +180,24 @@ class Outbox:
         self._hang_up = hang_up
         self._watchdog = Watchdog()
         self._framing = configuration.framing
+        """That of the turns up to `_framed_turn`; of those after it, the configuration's."""
+        self._framed_turn = 0
         self._websocket = websocket
         self._seq = 0
         self._turnstile = asyncio.Lock()
 
+    def configure(self, configuration: Configuration, *, after_turn: int) -> None:
+        """Put this in force; audio of turns up to `after_turn` is framed as it was."""
+        if after_turn > self._framed_turn:
+            self._framing, self._framed_turn = self.configuration.framing, after_turn
+        self.configuration = configuration
+
+    def _framing_of(self, turn: int) -> Framing:
+        return self._framing if turn <= self._framed_turn else self.configuration.framing
+
     async def emit(self, event: events.Event) -> None:
         """Send an event. Raises `ClientGoneError`."""
-        if isinstance(event, events.SpeechStarted):
-            self._framing = self.configuration.framing  # for the whole turn
-        if isinstance(event, events.AudioChunk) and self._framing == "binary":
+        if isinstance(event, events.AudioChunk) and self._framing_of(event.turn) == "binary":
             async with self._turnstile:
                 await self._write(self._websocket.send_bytes(event.data))
         else:
