@@ -226,6 +226,12 @@ async def test_bad_input_gets_one_error_and_the_session_goes_on(
         assert audio_of(events)
 
 
+async def test_a_field_of_the_wrong_shape_is_named(simulator: Simulator) -> None:
+    async with running_gateway(settings_for(simulator)) as url, calling(url) as caller:
+        await caller.send({"type": "text", "text": ["a"]})
+        assert "(text: " in (await caller.next())["message"]
+
+
 @pytest.mark.parametrize(
     ("audio", "limit_s", "code"),
     [
