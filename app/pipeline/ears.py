@@ -64,6 +64,8 @@ class Ears:
 
     async def hear(self, data: bytes, language: Language) -> None:
         """Take what the microphone sent, and act on what it means."""
+        if self._last is not None and (self._last[0].asked or not self._floor.is_answering):
+            self._last = None  # no half of anything any more, and it may be of megabytes
         for start in range(0, len(data), self._piece_bytes):
             if start:
                 await asyncio.sleep(0)
@@ -113,7 +115,7 @@ class Ears:
             self.close()  # there was more speech
         early, self._early = self._early, None
         turn = await self._floor.begin(Spoken(pcm, ended.silence_ms / 1000, early))
-        self._last = (turn, pcm)
+        self._last, self._first_half = (turn, pcm), b""
 
     def _joined(self, pcm: bytes) -> bytes:
         """Put both halves together, up to the longest utterance: breath may be taken for ever."""

@@ -82,7 +82,7 @@ class Turn:
         self._emit_event = emit
         self._agent_error: AgentError | None = None
         self._said = said
-        self._words: dict[str, str] = {}
+        self._logged: dict[str, str] = {}
         """What was said, for the log, if it may hold that."""
 
     def silence(self) -> None:
@@ -104,8 +104,7 @@ class Turn:
     async def _answer(self) -> str:
         """Take what was said through the stages; return how that ended."""
         try:
-            said = self._said
-            text = said if isinstance(said, str) else await self._transcribe(said)
+            text = await self._words()
             self._keep("heard", text)
             await self._reply(text)
             if self._agent_error is not None:
@@ -118,6 +117,16 @@ class Turn:
             await self._emit(events.Failed(InternalError(), self.number))
             return InternalError.code
         return "done"
+
+    async def _words(self) -> str:
+        """Return what was said, and let go of its audio: the turn is kept until the next one."""
+        said = self._said
+        if isinstance(said, str):
+            return said
+        try:
+            return await self._transcribe(said)
+        finally:
+            self._said = ""
 
     async def _transcribe(self, said: Recording | Spoken) -> str:
         await self._emit(events.Status("transcribing", self.number))
@@ -199,7 +208,7 @@ class Turn:
 
     def _keep(self, what: str, words: str) -> None:
         if self._stages.log_transcripts:
-            self._words[what] = words
+            self._logged[what] = words
 
     async def _emit(self, event: events.Event) -> None:
         if self.over:
@@ -230,7 +239,7 @@ class Turn:
             sentences=len(metrics.sentences),
             attempts=sum(len(sentence.attempts) for sentence in metrics.sentences),
             faults=[fault for sentence in metrics.sentences for fault in sentence.faults],
-            **self._words,
+            **self._logged,
         )
 
 

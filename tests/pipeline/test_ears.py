@@ -1,6 +1,7 @@
 """What becomes of what a listener hears: turns, interruptions, early transcripts."""
 
 import asyncio
+import tracemalloc
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -17,6 +18,7 @@ from app.listening.base import (
     SpeechResumed,
 )
 from app.pipeline import events
+from app.pipeline.said import Recording
 from app.pipeline.session import Session
 from app.pipeline.turn import Stages
 from app.stt.base import Utterance
@@ -382,6 +384,36 @@ async def test_much_audio_at_once_is_heard_in_pieces() -> None:
         task.cancel()
     assert len(scene.listener.during_answer) == 5
     assert len(ran) >= 4
+
+
+@pytest.mark.parametrize(
+    ("transcript", "by_voice"), [("أين شحنتي؟", True), ("", True), ("", False)]
+)
+async def test_the_audio_of_a_turn_is_let_go_when_it_is_over(
+    transcript: str, by_voice: bool
+) -> None:
+    """A session is idle for most of its time, and an utterance may be of megabytes."""
+    size = 5_000_000
+    async with listening(FakeAgent([ANSWER]), transcriber=FakeTranscriber(transcript)) as scene:
+        tracemalloc.start()
+        try:
+            await scene.session.begin(Recording(bytes(size)))
+            await scene.recorder.until(events.TurnDone)
+            scene.recorder.events.clear()
+            if by_voice:
+                await scene.hear(BEGIN, bytes(size), END)
+                await scene.recorder.until(events.TurnDone)
+                scene.recorder.events.clear()
+            scene.transcriber.heard.clear()
+            scene.listener.said = b""
+            while scene.session.is_answering:
+                scene.session.report_playback(2, 1000)
+                await asyncio.sleep(0)
+            await scene.hear(b"silence")
+            kept, _ = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+    assert kept < size / 2
 
 
 async def test_a_gateway_without_a_listener_says_so() -> None:
