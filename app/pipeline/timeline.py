@@ -91,17 +91,20 @@ class Timeline:
         return min(self._sent_ms, self.since_start_ms(now) - self.metrics.first_audio_ms)
 
     def is_audible(self, now: float) -> bool:
-        """Tell whether the client still has audio to play, if it has played on since its report."""
-        reported_at = self._reported[1] if self._reported is not None else now
-        return self.lead_ms(now) > (now - reported_at) * 1000
+        """Tell whether the client still has audio to play."""
+        return self.lead_ms(now) > 0
 
     @property
     def _sent_ms(self) -> float:
         return sum(sentence.audio_ms for sentence in self.metrics.sentences)
 
     def lead_ms(self, now: float) -> float:
-        """Estimate how much audio the client still has to play."""
-        return self._sent_ms - self.played_ms(now)
+        """Estimate how much audio the client still has to play, had it played on since its report.
+
+        A report is some 250 ms old, and to wait for so long is heard as a silence.
+        """
+        reported_at = self._reported[1] if self._reported is not None else now
+        return max(0.0, self._sent_ms - self.played_ms(now) - (now - reported_at) * 1000)
 
     def heard_text(self, played_ms: float) -> str:
         """Return the words that fit into so much audio, sentence by sentence."""

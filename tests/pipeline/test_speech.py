@@ -207,6 +207,17 @@ async def test_late_audio_is_not_waited_for_when_the_client_has_none_left() -> N
     assert late.missed_bytes == 2
 
 
+async def test_audio_that_was_played_since_the_clients_report_is_not_left() -> None:
+    late, next_one = LateAudio(wait_s=30), asyncio.Event()
+    spoken = speak({"1": Script([SECOND_OF_AUDIO], late), "2": Script([next_one, b"2a"])})
+    await turns()
+    spoken.timeline.report(100, asyncio.get_running_loop().time() - 0.9)
+    next_one.set()
+    await turns()
+    assert spoken.heard == ["1", SECOND_OF_AUDIO, "2", b"2a"]
+    await spoken.saying
+
+
 async def test_the_wait_for_late_audio_ends_when_the_client_runs_out_of_audio() -> None:
     late = LateAudio(wait_s=30)
     some = SECOND_OF_AUDIO[: int((MARGIN_S + 0.05) * 32000)]

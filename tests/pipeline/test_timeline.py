@@ -41,3 +41,12 @@ def test_the_text_heard_is_the_words_that_fit_into_the_audio(played_ms: float, t
 def test_a_sentence_that_could_not_be_spoken_hides_none_that_was_heard() -> None:
     timeline = spoken(("لم تُنطق", 0), ("واحد اثنان", 2000), ("لم تُنطق", 0), ("ثلاثة أربعة", 2000))
     assert timeline.heard_text(3000) == "واحد اثنان ثلاثة"
+
+
+def test_a_client_has_played_on_since_its_report() -> None:
+    timeline = spoken(("واحد اثنان", 2000))
+    timeline.report(played_ms=500, now=11.0)
+    assert timeline.lead_ms(11.25) == pytest.approx(1250)
+    assert timeline.played_ms(11.25) == 500, "what was heard goes by the report"
+    assert timeline.is_audible(12.4)
+    assert not timeline.is_audible(12.5)
