@@ -190,9 +190,9 @@ class Turn:
                         await self._release(splitter.feed(piece), sentences)
             except AgentError as error:
                 self._agent_error = error  # told when what came before it has been spoken
+            self.timeline.metrics.agent_done_ms = self._now_ms()
             await self._release(splitter.flush(), sentences)
             tokens.end()
-        self.timeline.metrics.agent_done_ms = self._now_ms()
         if answer:
             self._keep("answered", "".join(answer))
             await self._emit(events.Answered(self.number, "".join(answer)))
