@@ -53,6 +53,8 @@ class Ears:
         self._listener = listener
         self._piece_bytes = format.bytes_per_second * PIECE_MS // 1000
         self._max_bytes = round(stages.max_utterance_s * PCM16_16K.sample_rate_hz) * 2
+        self._unbroken_bytes = 0
+        """Listened to since others had their turn: many small frames may come at once as well."""
         self._floor = floor
         self._stages = stages
         self._emit = emit
@@ -67,9 +69,11 @@ class Ears:
         if self._last is not None and (self._last[0].asked or not self._floor.is_answering):
             self._last = None  # no half of anything any more, and it may be of megabytes
         for start in range(0, len(data), self._piece_bytes):
-            if start:
-                await asyncio.sleep(0)
             piece = data[start : start + self._piece_bytes]
+            self._unbroken_bytes += len(piece)
+            if self._unbroken_bytes > self._piece_bytes:
+                await asyncio.sleep(0)
+                self._unbroken_bytes = len(piece)
             for mark in self._listener.hear(piece, during_answer=self._floor.is_answering):
                 await self._act_on(mark, language)
 

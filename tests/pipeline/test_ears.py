@@ -369,8 +369,9 @@ async def test_the_client_may_end_the_utterance() -> None:
     assert scene.recorder.of(events.UserStopped)[0].reason == "client"
 
 
-async def test_much_audio_at_once_is_heard_in_pieces() -> None:
-    """Ten minutes in one frame must not hold up the other sessions."""
+@pytest.mark.parametrize(("frames", "pieces"), [(1, 5), (50, 50)])
+async def test_much_audio_at_once_is_heard_in_pieces(frames: int, pieces: int) -> None:
+    """Ten minutes at once, in one frame or in many, must not hold up the other sessions."""
     async with listening(FakeAgent([ANSWER])) as scene:
         ran: Sequence[int] = []
 
@@ -380,9 +381,10 @@ async def test_much_audio_at_once_is_heard_in_pieces() -> None:
                 await asyncio.sleep(0)
 
         task = asyncio.create_task(other())
-        await scene.session.hear(bytes(PCM16_16K.bytes_per_second))
+        for _ in range(frames):
+            await scene.session.hear(bytes(PCM16_16K.bytes_per_second // frames))
         task.cancel()
-    assert len(scene.listener.during_answer) == 5
+    assert len(scene.listener.during_answer) == pieces
     assert len(ran) >= 4
 
 
