@@ -76,6 +76,7 @@ class Turn:
         """Whether the agent was asked, and so told of that."""
         self.timeline = Timeline(asyncio.get_running_loop().time() - _silence_s(said))
         self.over = False
+        self._has_begun = False
         self._session_id = session_id
         self._stages = stages
         self._style = style
@@ -88,12 +89,15 @@ class Turn:
     def silence(self) -> None:
         """Let no event of this turn leave any more, and give up what others do for it."""
         self.over = True
+        if not self._has_begun:
+            self._log("interrupted")  # cancelled before its first step, `run` never will
         if isinstance(self._said, Spoken) and self._said.early is not None:
             self._said.early.discard()
 
     async def run(self) -> None:
         """Answer what was said. Failures are told to the client; the turn ends in `TurnDone`."""
         outcome = "interrupted"
+        self._has_begun = True
         try:
             outcome = await self._answer()
             self.timeline.metrics.total_ms = self._now_ms()

@@ -246,6 +246,17 @@ async def test_the_log_holds_what_was_said_only_where_it_may(allowed: bool) -> N
     assert ("كلمة السر" in str(lines)) == allowed
 
 
+async def test_a_turn_interrupted_before_its_first_step_has_its_line_in_the_log_too() -> None:
+    with structlog.testing.capture_logs() as lines:
+        async with Session(
+            "s", stages(FakeAgent([]), FakeTransport([])), STYLE, Recorder().emit
+        ) as session:
+            await session.begin("مرحبا")
+            await session.interrupt("client")
+    outcomes = [line["outcome"] for line in lines if line["event"] == "turn"]
+    assert outcomes == ["interrupted"]
+
+
 @pytest.mark.parametrize("error", [events.ClientGoneError, ZeroDivisionError])
 async def test_what_ends_a_session_leaves_it_as_what_it_is(error: type[Exception]) -> None:
     recorder = Recorder()
