@@ -206,6 +206,23 @@ async def test_a_format_that_cannot_be_names_its_field_and_leaves_the_old_one(
         assert (await configure(caller))["output"]["sample_rate"] == 16000
 
 
+async def test_a_change_before_the_first_audio_is_in_force_from_the_next_turn_on(
+    simulator: Simulator,
+) -> None:
+    async with running_gateway(settings_for(simulator)) as url, calling(url) as caller:
+        await caller.send({"type": "text", "text": "مرحبا"})
+        await caller.send({"type": "configure", "output": {"framing": "binary"}})
+        await caller.send({"type": "configure", "output": {"encoding": "mulaw"}})
+        first = await caller.until("done")
+        assert len(of_type(first, "configured")) == 2
+        assert of_type(first, "tts_start")[0]["encoding"] == "pcm_s16le"
+        assert audio_of(first)
+        await caller.send({"type": "text", "text": "مرحبا"})
+        events, audio = await frames_until_done(caller)
+    assert of_type(events, "tts_start")[0]["encoding"] == "mulaw"
+    assert audio
+
+
 async def test_a_change_amid_an_answer_is_in_force_from_the_next_turn_on(
     simulator: Simulator,
 ) -> None:

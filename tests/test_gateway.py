@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from websockets.asyncio.client import connect
-from websockets.exceptions import InvalidStatus
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from app.audio import AudioFormat
 from app.simulator import Simulator, SimulatorConfig
@@ -226,6 +226,12 @@ async def test_bad_input_gets_one_error_and_the_session_goes_on(
         assert audio_of(events)
 
 
+async def test_a_field_of_the_wrong_shape_is_named(simulator: Simulator) -> None:
+    async with running_gateway(settings_for(simulator)) as url, calling(url) as caller:
+        await caller.send({"type": "text", "text": ["a"]})
+        assert "(text: " in (await caller.next())["message"]
+
+
 @pytest.mark.parametrize(
     ("audio", "limit_s", "code"),
     [
@@ -357,6 +363,25 @@ async def test_a_session_id_that_is_unsafe_is_refused_before_the_upgrade(
             await connect(f"{url}{'x' * 129}/", proxy=None)
         assert refusal.value.response.status_code == 400
         assert json.loads(refusal.value.response.body or b"")["code"] == "invalid-session-id"
+
+
+@pytest.mark.parametrize(("message", "code"), [(b"x" * 400_000, 1009), (b"\xff", 1007)])
+async def test_what_cannot_even_be_refused_ends_the_connection_by_a_code(
+    simulator: Simulator, message: bytes, code: int
+) -> None:
+    settings = settings_for(simulator, max_utterance_bytes=64 * 1024)
+    async with running_gateway(settings) as url, calling(url) as caller:
+        await caller.socket.send(message, text=True)
+        with pytest.raises(ConnectionClosed):
+            await caller.next()
+        assert caller.socket.close_code == code
+
+
+async def test_a_server_that_stops_says_so(simulator: Simulator) -> None:
+    async with running_gateway(settings_for(simulator)) as url:
+        socket = await connect(url, compression=None, proxy=None)
+    await socket.wait_closed()
+    assert socket.close_code == 1012
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)

@@ -148,17 +148,32 @@ async def test_frames_may_split_samples(simulator: Simulator) -> None:
 
 
 async def test_speech_without_a_pause_is_cut_and_the_caller_is_told(simulator: Simulator) -> None:
-    scene = Scene().pause(300).speak(*[QUESTION] * 4).pause(800).speak("شكراً جزيلاً لك.").pause(800)
+    endless = Scene().pause(300).speak(*[QUESTION] * 4).pause(800)
+    thanks = Scene().speak("شكراً جزيلاً لك.").pause(800)
     async with (
         running_gateway(settings_for(simulator, max_utterance_s=2)) as url,
         calling(url) as caller,
     ):
         await listen(caller)
-        await stream(caller, scene.pcm())
-        stops = of_type(await caller.until("done"), "speech_stopped")
-        while len(stops) < 2:
-            stops += of_type([await caller.next()], "speech_stopped")
+        stops: list[Event] = []
+        for scene in (endless, thanks):
+            await stream(caller, scene.pcm())
+            stops += of_type(await caller.until("done"), "speech_stopped")
     assert [stop["reason"] for stop in stops] == ["limit", "silence"]
+
+
+async def test_breath_taken_before_the_answer_does_not_lengthen_the_limit(
+    simulator: Simulator,
+) -> None:
+    simulator.configure({"timing": {"stt_ms": 60_000}})
+    scene = Scene().pause(300).speak(QUESTION).pause(800).speak(QUESTION).pause(800)
+    (start, end), *_ = scene.utterances
+    settings = settings_for(simulator, max_utterance_s=1.2 * (end - start) / 1000)
+    async with running_gateway(settings) as url, calling(url) as caller:
+        await listen(caller)
+        await stream(caller, scene.pcm())
+        stops = of_type(await caught_up(caller), "speech_stopped")
+    assert [stop["reason"] for stop in stops] == ["silence", "limit"]
 
 
 async def test_a_client_may_end_its_utterance(simulator: Simulator) -> None:
@@ -193,6 +208,20 @@ async def test_a_client_may_change_its_mind(simulator: Simulator) -> None:
         started = of_type(await caller.until("done"), "speech_started")
     assert len(started) == 1
     assert abs(started[0]["audio_start_ms"] - scene.utterances[0][0]) <= 150
+
+
+async def test_what_was_streamed_by_hand_is_forgotten_by_going_hands_free(
+    simulator: Simulator,
+) -> None:
+    async with running_gateway(settings_for(simulator)) as url, calling(url) as caller:
+        await caller.send({"type": "configure", "input": {"sample_rate": 16000}})
+        await caller.until("configured")
+        await stream(caller, bytes(32_000))
+        await listen(caller)
+        await caller.send({"type": "configure", "turn_detection": "none"})
+        await caller.until("configured")
+        await caller.send({"type": "audio_end"})
+        assert (await caller.next()).get("code") == "empty-audio"
 
 
 @pytest.mark.parametrize(

@@ -147,7 +147,8 @@ def decode(frame: str) -> ClientMessage:
 
 def _shape_error(kind: str, error: ValidationError) -> errors.BadInputError:
     first = error.errors(include_url=False, include_input=False)[0]
-    field = ".".join(str(part) for part in first["loc"] if part != kind)
+    _, *path = first["loc"]  # the first is the kind
+    field = ".".join(str(part) for part in path)
     text = f"{field}: {first['msg']}"
     if kind == "configure":
         return errors.UnsupportedConfigurationError(text)

@@ -3,7 +3,8 @@
 import asyncio
 import re
 import uuid
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
+from contextlib import closing
 from typing import Any
 
 import orjson
@@ -16,16 +17,22 @@ from app.api import protocol
 from app.api.configuration import Configuration
 from app.api.encoding import encode, error_message
 from app.api.microphone import Microphone
+from app.api.protocol import Framing
 from app.pipeline import events
 from app.pipeline.said import Recording
 from app.pipeline.session import Session
 from app.pipeline.speech import SpeechStyle
 from app.pipeline.turn import Stages
+from app.watchdog import Watchdog
 
 log = structlog.get_logger(__name__)
 
 _SESSION_ID = re.compile(r"[A-Za-z0-9._~:@-]{1,128}")
 """Agents key their memory by it, so it is kept to what is safe in any store."""
+
+SEND_TIMEOUT_S = 40.0
+"""Longest wait for a client that takes nothing. In this time the server's pings give it up as well
+(20 s between two, 20 s for the pong), but tell us only once all that was written has left."""
 
 
 class VoiceEndpoint:
@@ -46,10 +53,24 @@ class VoiceEndpoint:
             await websocket.send_denial_response(JSONResponse(refusal, status_code=400))
             return
         await websocket.accept()
-        configuration = Configuration(self._style, transports=tuple(self._stages.transports))
-        outbox = Outbox(websocket, configuration)
         self.sessions += 1
         try:
+            async with asyncio.timeout(None) as stay:
+                await self._converse(websocket, session_id, hang_up=lambda: stay.reschedule(0))
+        except events.ClientGoneError:
+            log.debug("client left", session=session_id)
+        except TimeoutError:
+            if not stay.expired():
+                raise
+            log.info("client takes nothing", session=session_id)
+        finally:
+            self.sessions -= 1
+
+    async def _converse(
+        self, websocket: WebSocket, session_id: str, *, hang_up: Callable[[], None]
+    ) -> None:
+        configuration = Configuration(self._style, transports=tuple(self._stages.transports))
+        with closing(Outbox(websocket, configuration, hang_up)) as outbox:
             async with Session(session_id, self._stages, self._style, outbox.emit) as session:
                 await outbox.send(configuration.session_message(session_id))
                 await outbox.emit(events.Status("connected"))
@@ -59,10 +80,6 @@ class VoiceEndpoint:
                 await Conversation(session, outbox, microphone, self._max_utterance_bytes).run(
                     websocket
                 )
-        except events.ClientGoneError:
-            log.debug("client left", session=session_id)
-        finally:
-            self.sessions -= 1
 
 
 class Conversation:
@@ -113,14 +130,15 @@ class Conversation:
 
     async def _configure(self, message: protocol.ConfigureMessage) -> None:
         configuration = self._outbox.configuration.changed(message)
-        if configuration.listens_otherwise(self._outbox.configuration):
+        listens_otherwise = configuration.listens_otherwise(self._outbox.configuration)
+        if listens_otherwise:
             if configuration.turn_detection == "server_vad":
                 await self._session.listen(configuration.input)
             else:
                 self._session.stop_listening()
-        if message.input is not None:
+        if listens_otherwise or message.input is not None:
             self._microphone.forget()
-        self._outbox.configuration = configuration
+        self._outbox.configure(configuration, after_turn=self._session.turns)
         self._session.style = configuration.style
         await self._outbox.send(configuration.configured_message())
 
@@ -151,21 +169,35 @@ class Outbox:
     """Numbers what leaves, and keeps the order of numbers the order on the wire.
 
     Waits while the client reads slowly: nothing is queued here, so memory stays flat and the
-    provider is slowed down instead.
+    provider is slowed down instead. A client that takes nothing any more is gone: `hang_up` ends
+    the session, which would else keep the provider's sockets from the others.
     """
 
-    def __init__(self, websocket: WebSocket, configuration: Configuration) -> None:
+    def __init__(
+        self, websocket: WebSocket, configuration: Configuration, hang_up: Callable[[], None]
+    ) -> None:
         self.configuration = configuration
+        self._hang_up = hang_up
+        self._watchdog = Watchdog()
         self._framing = configuration.framing
+        """That of the turns up to `_framed_turn`; of those after it, the configuration's."""
+        self._framed_turn = 0
         self._websocket = websocket
         self._seq = 0
         self._turnstile = asyncio.Lock()
 
+    def configure(self, configuration: Configuration, *, after_turn: int) -> None:
+        """Put this in force; audio of turns up to `after_turn` is framed as it was."""
+        if after_turn > self._framed_turn:
+            self._framing, self._framed_turn = self.configuration.framing, after_turn
+        self.configuration = configuration
+
+    def _framing_of(self, turn: int) -> Framing:
+        return self._framing if turn <= self._framed_turn else self.configuration.framing
+
     async def emit(self, event: events.Event) -> None:
         """Send an event. Raises `ClientGoneError`."""
-        if isinstance(event, events.SpeechStarted):
-            self._framing = self.configuration.framing  # for the whole turn
-        if isinstance(event, events.AudioChunk) and self._framing == "binary":
+        if isinstance(event, events.AudioChunk) and self._framing_of(event.turn) == "binary":
             async with self._turnstile:
                 await self._write(self._websocket.send_bytes(event.data))
         else:
@@ -178,9 +210,16 @@ class Outbox:
             await self._write(self._websocket.send_text(orjson.dumps(message).decode()))
             self._seq += 1
 
+    def close(self) -> None:
+        """Stop the clock."""
+        self._watchdog.close()
+
     async def _write(self, sending: Awaitable[None]) -> None:
         try:
-            await sending
+            await self._watchdog.bound(sending, SEND_TIMEOUT_S)
+        except TimeoutError as error:
+            self._hang_up()
+            raise events.ClientGoneError from error
         except (WebSocketDisconnect, RuntimeError) as error:
             # starlette raises RuntimeError for a send after the close
             raise events.ClientGoneError from error

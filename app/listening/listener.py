@@ -74,8 +74,9 @@ class VoiceListener(Listener):
                 return self._ended("limit")
 
     def _ended(self, reason: EndReason) -> SpeechEnded:
-        heard = self._endpointer
-        return SpeechEnded(heard.end_ms, self._utterance(), heard.now_ms - heard.end_ms, reason)
+        heard, pcm = self._endpointer, self._utterance()
+        self._drop(self._offset(heard.end_ms + TAIL_MS))  # the next one begins after this
+        return SpeechEnded(heard.end_ms, pcm, heard.now_ms - heard.end_ms, reason)
 
     def _utterance(self) -> bytes:
         start = self._offset(self._endpointer.start_ms - self._pre_roll_ms)
@@ -83,10 +84,12 @@ class VoiceListener(Listener):
 
     def _forget(self) -> None:
         """Drop what can be part of no utterance any more."""
-        drop = self._offset(self._endpointer.keep_from_ms - self._pre_roll_ms)
-        if drop:
-            del self._audio[:drop]
-            self._audio_from_ms += drop / _BYTES_PER_MS
+        self._drop(self._offset(self._endpointer.keep_from_ms - self._pre_roll_ms))
+
+    def _drop(self, size: int) -> None:
+        size = min(size, len(self._audio))
+        del self._audio[:size]
+        self._audio_from_ms += size / _BYTES_PER_MS
 
     def _offset(self, at_ms: float) -> int:
         """Return where in the kept audio a moment of the stream is."""

@@ -5,6 +5,7 @@ from typing import Protocol
 
 from app.audio import PCM16_16K, AudioFormat
 from app.listening.base import (
+    EndReason,
     Listener,
     Mark,
     SpeechBegan,
@@ -51,6 +52,9 @@ class Ears:
     ) -> None:
         self._listener = listener
         self._piece_bytes = format.bytes_per_second * PIECE_MS // 1000
+        self._max_bytes = round(stages.max_utterance_s * PCM16_16K.sample_rate_hz) * 2
+        self._unbroken_bytes = 0
+        """Listened to since others had their turn: many small frames may come at once as well."""
         self._floor = floor
         self._stages = stages
         self._emit = emit
@@ -62,10 +66,14 @@ class Ears:
 
     async def hear(self, data: bytes, language: Language) -> None:
         """Take what the microphone sent, and act on what it means."""
+        if self._last is not None and (self._last[0].asked or not self._floor.is_answering):
+            self._last = None  # no half of anything any more, and it may be of megabytes
         for start in range(0, len(data), self._piece_bytes):
-            if start:
-                await asyncio.sleep(0)
             piece = data[start : start + self._piece_bytes]
+            self._unbroken_bytes += len(piece)
+            if self._unbroken_bytes > self._piece_bytes:
+                await asyncio.sleep(0)
+                self._unbroken_bytes = len(piece)
             for mark in self._listener.hear(piece, during_answer=self._floor.is_answering):
                 await self._act_on(mark, language)
 
@@ -88,7 +96,7 @@ class Ears:
                 await self._begin(start_ms)
             case SpeechPaused(pcm):
                 if self._stages.stt_early:
-                    utterance = Utterance(self._first_half + pcm, PCM16_16K, language)
+                    utterance = Utterance(self._joined(pcm), PCM16_16K, language)
                     self._early = EarlyTranscript(self._stages.transcriber, utterance, self._tasks)
             case SpeechResumed():
                 self.close()
@@ -103,10 +111,16 @@ class Ears:
         await self._emit(events.UserStarted(start_ms))
 
     async def _end(self, ended: SpeechEnded) -> None:
-        await self._emit(events.UserStopped(ended.end_ms, ended.reason))
-        if ended.reason != "silence":
+        pcm = self._joined(ended.pcm)
+        is_cut = len(pcm) < len(self._first_half) + len(ended.pcm)
+        reason: EndReason = "limit" if is_cut else ended.reason
+        await self._emit(events.UserStopped(ended.end_ms, reason))
+        if reason != "silence":
             self.close()  # there was more speech
         early, self._early = self._early, None
-        pcm = self._first_half + ended.pcm
         turn = await self._floor.begin(Spoken(pcm, ended.silence_ms / 1000, early))
-        self._last = (turn, pcm)
+        self._last, self._first_half = (turn, pcm), b""
+
+    def _joined(self, pcm: bytes) -> bytes:
+        """Put both halves together, up to the longest utterance: breath may be taken for ever."""
+        return (self._first_half + pcm)[: self._max_bytes] if self._first_half else pcm

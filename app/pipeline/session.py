@@ -22,10 +22,11 @@ class Session:
         self.id = session_id
         self.style = style
         """How the next turn is spoken."""
+        self.turns = 0
+        """Turns that have begun; the number of the last one."""
         self._stages = stages
         self._emit = emit
-        self._turns = asyncio.TaskGroup()
-        self._count = 0
+        self._tasks = asyncio.TaskGroup()
         self._turn: Turn | None = None
         self._task: asyncio.Task[None] | None = None
         self._ears: Ears | None = None
@@ -35,8 +36,8 @@ class Session:
         self._warming: asyncio.Task[None]
 
     async def __aenter__(self) -> Self:
-        await self._turns.__aenter__()
-        self._warming = self._turns.create_task(self._stages.warm_up(), name="warm-up")
+        await self._tasks.__aenter__()
+        self._warming = self._tasks.create_task(self._stages.warm_up(), name="warm-up")
         return self
 
     async def __aexit__(
@@ -49,7 +50,7 @@ class Session:
         self.stop_listening()
         self._warming.cancel()
         # What ended the body is no failure of a turn: in an exception group nobody would know it.
-        await self._turns.__aexit__(None, None, None)
+        await self._tasks.__aexit__(None, None, None)
 
     @property
     def is_answering(self) -> bool:
@@ -59,13 +60,13 @@ class Session:
     async def begin(self, said: Said) -> Turn:
         """Begin a turn; one that still runs is interrupted: the user spoke over it."""
         await self.interrupt("barge_in")
-        self._count += 1
+        self.turns += 1
         cut_at, self._cut_at = self._cut_at, None
         turn = Turn(
-            self._count, self.id, self._stages, self.style, self._emit, said=said, cut_at=cut_at
+            self.turns, self.id, self._stages, self.style, self._emit, said=said, cut_at=cut_at
         )
         self._turn = turn
-        self._task = self._turns.create_task(turn.run(), name=f"turn-{self._count}")
+        self._task = self._tasks.create_task(turn.run(), name=f"turn-{self.turns}")
         return turn
 
     async def interrupt(self, reason: events.InterruptReason) -> Turn | None:
@@ -108,7 +109,7 @@ class Session:
         listener = await self._stages.open_listener(format)
         self.stop_listening()
         self._ears = Ears(
-            listener, format, self, stages=self._stages, emit=self._emit, tasks=self._turns
+            listener, format, self, stages=self._stages, emit=self._emit, tasks=self._tasks
         )
 
     def stop_listening(self) -> None:

@@ -165,5 +165,6 @@ class Speech:
 
     async def _emit_audio(self, sentence: Sentence, data: bytes) -> None:
         if data:
-            sentence.metrics.audio_ms += self._style.format.duration_ms(len(data))
+            audio_ms = self._style.format.duration_ms(len(data))
+            self._timeline.sent(sentence.metrics, audio_ms, asyncio.get_running_loop().time())
             await self._emit(events.AudioChunk(self._turn, data))

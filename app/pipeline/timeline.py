@@ -58,6 +58,8 @@ class Timeline:
         self.metrics = TurnMetrics(started_at)
         self._started_at = started_at
         self._reported: tuple[float, float] | None = None
+        self._runs_dry_at = 0.0
+        """When a player has played what it was sent, if it plays what is there at once."""
 
     def since_start_ms(self, now: float) -> float:
         """Return how long ago the user's utterance ended."""
@@ -75,6 +77,11 @@ class Timeline:
         self.metrics.sentences.append(sentence)
         return sentence
 
+    def sent(self, sentence: SentenceMetrics, audio_ms: float, now: float) -> None:
+        """Count audio of a sentence that is handed to the client."""
+        sentence.audio_ms += audio_ms
+        self._runs_dry_at = max(self._runs_dry_at, now) + audio_ms / 1000
+
     def report(self, played_ms: float, now: float) -> None:
         """Take the client's word for what was heard."""
         self._reported = (played_ms, now)
@@ -82,33 +89,36 @@ class Timeline:
     def played_ms(self, now: float) -> float:
         """Return what was heard: the client's last report, if it sends any.
 
-        Else estimate what a player played that began with the first audio and never waited.
+        Else estimate what a player played that waited for nothing but the audio.
         """
         if self._reported is not None:
             return min(self._sent_ms, self._reported[0])
-        if self.metrics.first_audio_ms is None:
-            return 0.0
-        return min(self._sent_ms, self.since_start_ms(now) - self.metrics.first_audio_ms)
+        return max(0.0, self._sent_ms - max(0.0, self._runs_dry_at - now) * 1000)
 
     def is_audible(self, now: float) -> bool:
-        """Tell whether the client still has audio to play, if it has played on since its report."""
-        reported_at = self._reported[1] if self._reported is not None else now
-        return self.lead_ms(now) > (now - reported_at) * 1000
+        """Tell whether the client still has audio to play."""
+        return self.lead_ms(now) > 0
 
     @property
     def _sent_ms(self) -> float:
         return sum(sentence.audio_ms for sentence in self.metrics.sentences)
 
     def lead_ms(self, now: float) -> float:
-        """Estimate how much audio the client still has to play."""
-        return self._sent_ms - self.played_ms(now)
+        """Estimate how much audio the client still has to play, had it played on since its report.
+
+        A report is some 250 ms old, and to wait for so long is heard as a silence.
+        """
+        reported_at = self._reported[1] if self._reported is not None else now
+        return max(0.0, self._sent_ms - self.played_ms(now) - (now - reported_at) * 1000)
 
     def heard_text(self, played_ms: float) -> str:
         """Return the words that fit into so much audio, sentence by sentence."""
         heard: list[str] = []
         for sentence in self.metrics.sentences:
-            if played_ms <= 0 or not sentence.audio_ms:
+            if played_ms <= 0:
                 break
+            if not sentence.audio_ms:
+                continue  # it could not be spoken; those after it were
             words = sentence.text.split()
             share = min(1.0, played_ms / sentence.audio_ms)
             heard += words[: round(len(words) * share)]

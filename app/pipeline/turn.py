@@ -76,24 +76,28 @@ class Turn:
         """Whether the agent was asked, and so told of that."""
         self.timeline = Timeline(asyncio.get_running_loop().time() - _silence_s(said))
         self.over = False
+        self._has_begun = False
         self._session_id = session_id
         self._stages = stages
         self._style = style
         self._emit_event = emit
         self._agent_error: AgentError | None = None
         self._said = said
-        self._words: dict[str, str] = {}
+        self._logged: dict[str, str] = {}
         """What was said, for the log, if it may hold that."""
 
     def silence(self) -> None:
         """Let no event of this turn leave any more, and give up what others do for it."""
         self.over = True
+        if not self._has_begun:
+            self._log("interrupted")  # cancelled before its first step, `run` never will
         if isinstance(self._said, Spoken) and self._said.early is not None:
             self._said.early.discard()
 
     async def run(self) -> None:
         """Answer what was said. Failures are told to the client; the turn ends in `TurnDone`."""
         outcome = "interrupted"
+        self._has_begun = True
         try:
             outcome = await self._answer()
             self.timeline.metrics.total_ms = self._now_ms()
@@ -104,8 +108,7 @@ class Turn:
     async def _answer(self) -> str:
         """Take what was said through the stages; return how that ended."""
         try:
-            said = self._said
-            text = said if isinstance(said, str) else await self._transcribe(said)
+            text = await self._words()
             self._keep("heard", text)
             await self._reply(text)
             if self._agent_error is not None:
@@ -118,6 +121,16 @@ class Turn:
             await self._emit(events.Failed(InternalError(), self.number))
             return InternalError.code
         return "done"
+
+    async def _words(self) -> str:
+        """Return what was said, and let go of its audio: the turn is kept until the next one."""
+        said = self._said
+        if isinstance(said, str):
+            return said
+        try:
+            return await self._transcribe(said)
+        finally:
+            self._said = ""
 
     async def _transcribe(self, said: Recording | Spoken) -> str:
         await self._emit(events.Status("transcribing", self.number))
@@ -160,6 +173,9 @@ class Turn:
             tasks.create_task(speech.say(_until_none(sentences)), name="speak")
 
     async def _think(self, text: str, sentences: asyncio.Queue[str | None]) -> None:
+        if self.over:  # interrupted a moment ago, and the session counts on what `asked` said then
+            await sentences.put(None)
+            return
         interrupted, heard = self.cut_at is not None, self.cut_at or ""
         request = AgentRequest(text, self._session_id, interrupted, heard)
         splitter = SentenceSplitter(first_chars=self._stages.first_chunk_min_chars)
@@ -178,9 +194,9 @@ class Turn:
                         await self._release(splitter.feed(piece), sentences)
             except AgentError as error:
                 self._agent_error = error  # told when what came before it has been spoken
+            self.timeline.metrics.agent_done_ms = self._now_ms()
             await self._release(splitter.flush(), sentences)
             tokens.end()
-        self.timeline.metrics.agent_done_ms = self._now_ms()
         if answer:
             self._keep("answered", "".join(answer))
             await self._emit(events.Answered(self.number, "".join(answer)))
@@ -196,7 +212,7 @@ class Turn:
 
     def _keep(self, what: str, words: str) -> None:
         if self._stages.log_transcripts:
-            self._words[what] = words
+            self._logged[what] = words
 
     async def _emit(self, event: events.Event) -> None:
         if self.over:
@@ -227,7 +243,7 @@ class Turn:
             sentences=len(metrics.sentences),
             attempts=sum(len(sentence.attempts) for sentence in metrics.sentences),
             faults=[fault for sentence in metrics.sentences for fault in sentence.faults],
-            **self._words,
+            **self._logged,
         )
 
 

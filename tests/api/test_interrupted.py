@@ -33,3 +33,21 @@ async def test_a_turn_that_was_over_keeps_its_latencies() -> None:
         await caller.send({"type": "interrupt"})
         [interrupted] = of_type(await caller.until("interrupted"), "interrupted")
     assert interrupted["metrics"] == done["metrics"]
+
+
+async def test_what_was_heard_after_a_sentence_that_failed_is_told() -> None:
+    config = SimulatorConfig(profile="instant", voice="hum")
+    async with (
+        Simulator(config) as simulator,
+        running_gateway(settings_for(simulator, tts_fallback="none", tts_attempts=1)) as url,
+        calling(url) as caller,
+    ):
+        simulator.configure({"faults": {"truncated": {"probability": 1, "times": 1}}})
+        await caller.send({"type": "text", "text": "أين شحنتي؟"})
+        events = await caller.until("done")
+        assert [event["code"] for event in of_type(events, "error")] == ["incomplete-audio"]
+        await caller.send({"type": "playback", "turn": 1, "played_ms": 1500})
+        await caller.send({"type": "interrupt"})
+        [interrupted] = of_type(await caller.until("interrupted"), "interrupted")
+    assert interrupted["heard_text"]
+    assert of_type(events, "sentence")[0]["text"].startswith(interrupted["heard_text"])

@@ -1,5 +1,7 @@
 """Listening to Arabic speech with the real model: utterances, their borders, what is in them."""
 
+from itertools import pairwise
+
 import pytest
 
 from app.audio import PCM16_16K, AudioFormat, Converter
@@ -127,6 +129,30 @@ async def test_an_utterance_that_the_client_ends_holds_what_was_said() -> None:
     assert ended.reason == "client"
     assert len(ended.pcm) > (scene.ms - 600) * SAMPLES_PER_MS * 2
     assert ears.finish() is None
+
+
+async def test_speech_that_goes_on_after_the_client_ended_it_is_not_heard_twice() -> None:
+    speech = Scene().pause(600).speak(LINES[1]).pcm()
+    half = len(speech) // 2
+    ears = await listener()
+    listen(ears, speech[:half])
+    first = ears.finish()
+    listen(ears, speech[half:])
+    second = ears.finish()
+    assert first is not None
+    assert second is not None
+    assert second.pcm
+    assert (first.pcm + second.pcm) in speech
+
+
+async def test_a_pause_shorter_than_the_pre_roll_is_not_heard_twice() -> None:
+    scene = Scene().pause(600).speak(LINES[0]).pause(250).speak(LINES[1]).pause(600)
+    marks = listen(await listener(silence_ms=100), scene.pcm())
+    utterances = [mark.pcm for mark in marks if isinstance(mark, SpeechEnded)]
+    assert len(utterances) > 1
+    for one, next_one in pairwise(utterances):
+        last_sound = one.rstrip(b"\0")[-FRAME_BYTES:]
+        assert last_sound not in next_one
 
 
 async def test_two_streams_at_once_do_not_hear_each_other() -> None:

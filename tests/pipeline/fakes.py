@@ -9,7 +9,7 @@ from typing import TypeVar
 from app.agent.base import Agent, AgentRequest
 from app.audio import PCM16_16K
 from app.errors import AgentError, ProviderError
-from app.pipeline.events import ClientGoneError, Event
+from app.pipeline.events import ClientGoneError, Event, Interrupted
 from app.pipeline.speech import SpeechStyle
 from app.stt.base import Transcriber, Utterance
 from tests.transports.fakes import VOICE
@@ -67,10 +67,11 @@ class FakeAgent(Agent):
 
 @dataclass
 class Recorder:
-    """Takes events as a client would, until it is `gone`."""
+    """Takes events as a client would, until it is `gone`; an interruption `takes_steps`."""
 
     events: list[Event] = field(default_factory=list)
     gone: bool = False
+    takes_steps: int = 0
     changed: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def emit(self, event: Event) -> None:
@@ -78,6 +79,8 @@ class Recorder:
             raise ClientGoneError
         self.events.append(event)
         self.changed.set()
+        for _ in range(self.takes_steps if isinstance(event, Interrupted) else 0):
+            await asyncio.sleep(0)
 
     async def until(self, kind: type) -> None:
         while not self.of(kind):

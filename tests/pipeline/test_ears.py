@@ -1,6 +1,7 @@
 """What becomes of what a listener hears: turns, interruptions, early transcripts."""
 
 import asyncio
+import tracemalloc
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -17,6 +18,7 @@ from app.listening.base import (
     SpeechResumed,
 )
 from app.pipeline import events
+from app.pipeline.said import Recording
 from app.pipeline.session import Session
 from app.pipeline.turn import Stages
 from app.stt.base import Utterance
@@ -103,6 +105,7 @@ class listening:  # noqa: N801 - reads as the context that it is
         transcriber: FakeTranscriber | None = None,
         *,
         early: bool = False,
+        max_utterance_s: float = 120,
     ) -> None:
         self.recorder = Recorder()
         self.agent = agent
@@ -112,7 +115,7 @@ class listening:  # noqa: N801 - reads as the context that it is
             self.transcriber,
             agent,
             transport or FakeTransport([[*SECOND_OF_AUDIO]] * 4),
-            max_utterance_s=120,
+            max_utterance_s=max_utterance_s,
             open_listener=self._open,
             stt_early=early,
         )
@@ -207,6 +210,46 @@ async def test_an_utterance_that_goes_on_before_the_agent_was_asked_is_one() -> 
     assert len(scene.agent.asked) == 1
     assert scene.agent.asked[0].interrupted is False
     assert len(scene.recorder.of(events.Interrupted)) == 1
+
+
+@pytest.mark.parametrize("steps", range(6))
+async def test_an_utterance_that_goes_on_as_its_transcript_comes_is_not_lost(steps: int) -> None:
+    """Either the agent is asked, and told of the interruption, or both halves are one."""
+    transcriber = SlowTranscriber()
+    async with listening(FakeAgent([asyncio.Event()]), transcriber=transcriber) as scene:
+        scene.recorder.takes_steps = 5
+        await scene.hear(BEGIN, b"11", END)
+        await transcriber.until_asked(1)
+        transcriber.goes_on.set()
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        await scene.hear(BEGIN, b"22", END)
+        while not scene.agent.asked or scene.pcm[-1] == b"B.11E.":
+            await asyncio.sleep(0)
+        while len(scene.agent.asked) < (1 if b"11" in scene.pcm[-1] else 2):
+            await asyncio.sleep(0)
+    interrupted = [request.interrupted for request in scene.agent.asked]
+    assert (scene.pcm[-1], interrupted) in (
+        (b"B.11E.B.22E.", [False]),
+        (b"B.22E.", [False, True]),
+    )
+
+
+async def test_an_utterance_that_goes_on_and_on_is_cut_at_the_limit() -> None:
+    transcriber = SlowTranscriber()
+    seven_samples_s = 7 / PCM16_16K.sample_rate_hz
+    async with listening(
+        FakeAgent([ANSWER]), transcriber=transcriber, max_utterance_s=seven_samples_s
+    ) as scene:
+        for half in (b"11", b"22", b"33"):
+            asked = len(transcriber.heard)
+            await scene.hear(BEGIN, half, END)
+            await transcriber.until_asked(asked + 1)
+        transcriber.goes_on.set()
+        await scene.recorder.until(events.TurnDone)
+    assert scene.pcm[:3] == [b"B.11E.", b"B.11E.B.22E.", b"B.11E.B.22E.B."]
+    stops = [event.reason for event in scene.recorder.of(events.UserStopped)]
+    assert stops == ["silence", "silence", "limit"]
 
 
 async def test_an_utterance_after_the_agent_was_asked_is_another() -> None:
@@ -326,8 +369,9 @@ async def test_the_client_may_end_the_utterance() -> None:
     assert scene.recorder.of(events.UserStopped)[0].reason == "client"
 
 
-async def test_much_audio_at_once_is_heard_in_pieces() -> None:
-    """Ten minutes in one frame must not hold up the other sessions."""
+@pytest.mark.parametrize(("frames", "pieces"), [(1, 5), (50, 50)])
+async def test_much_audio_at_once_is_heard_in_pieces(frames: int, pieces: int) -> None:
+    """Ten minutes at once, in one frame or in many, must not hold up the other sessions."""
     async with listening(FakeAgent([ANSWER])) as scene:
         ran: Sequence[int] = []
 
@@ -337,10 +381,41 @@ async def test_much_audio_at_once_is_heard_in_pieces() -> None:
                 await asyncio.sleep(0)
 
         task = asyncio.create_task(other())
-        await scene.session.hear(bytes(PCM16_16K.bytes_per_second))
+        for _ in range(frames):
+            await scene.session.hear(bytes(PCM16_16K.bytes_per_second // frames))
         task.cancel()
-    assert len(scene.listener.during_answer) == 5
+    assert len(scene.listener.during_answer) == pieces
     assert len(ran) >= 4
+
+
+@pytest.mark.parametrize(
+    ("transcript", "by_voice"), [("أين شحنتي؟", True), ("", True), ("", False)]
+)
+async def test_the_audio_of_a_turn_is_let_go_when_it_is_over(
+    transcript: str, by_voice: bool
+) -> None:
+    """A session is idle for most of its time, and an utterance may be of megabytes."""
+    size = 5_000_000
+    async with listening(FakeAgent([ANSWER]), transcriber=FakeTranscriber(transcript)) as scene:
+        tracemalloc.start()
+        try:
+            await scene.session.begin(Recording(bytes(size)))
+            await scene.recorder.until(events.TurnDone)
+            scene.recorder.events.clear()
+            if by_voice:
+                await scene.hear(BEGIN, bytes(size), END)
+                await scene.recorder.until(events.TurnDone)
+                scene.recorder.events.clear()
+            scene.transcriber.heard.clear()
+            scene.listener.said = b""
+            while scene.session.is_answering:
+                scene.session.report_playback(2, 1000)
+                await asyncio.sleep(0)
+            await scene.hear(b"silence")
+            kept, _ = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+    assert kept < size / 2
 
 
 async def test_a_gateway_without_a_listener_says_so() -> None:

@@ -13,6 +13,7 @@ from app.pipeline.timeline import Timeline
 from app.pipeline.turn import Stages
 from app.stt.base import Utterance
 from app.transports.base import LateAudio
+from tests import virtual_time
 from tests.gateway import ARABIC_WAV
 from tests.pipeline.fakes import STYLE, FakeAgent, FakeTranscriber, Recorder
 from tests.transports.fakes import FakeTransport, Step
@@ -73,6 +74,23 @@ async def test_the_first_sentence_is_spoken_before_the_second_is_written() -> No
         goes_on.set()
         await recorder.until(events.TurnDone)
     assert transport.asked == [FIRST, SECOND]
+
+
+def test_a_client_that_reads_slowly_does_not_make_the_agent_slow() -> None:
+    class Slow(Recorder):
+        async def emit(self, event: events.Event) -> None:
+            if isinstance(event, events.Token):
+                await asyncio.sleep(5)
+            await super().emit(event)
+
+    async def converse_slowly() -> float | None:
+        recorder, shared = Slow(), stages(FakeAgent([FIRST]), FakeTransport([[*AUDIO]]))
+        async with Session("s", shared, STYLE, recorder.emit) as session:
+            await session.begin("مرحبا")
+            await recorder.until(events.TurnDone)
+        return recorder.of(events.TurnDone)[0].metrics.agent_done_ms
+
+    assert virtual_time.run(converse_slowly()) == 0
 
 
 async def test_text_with_nothing_speakable_is_shown_and_not_sent() -> None:
@@ -226,6 +244,17 @@ async def test_the_log_holds_what_was_said_only_where_it_may(allowed: bool) -> N
         ("كلمة السر", FIRST) if allowed else (None, None)
     )
     assert ("كلمة السر" in str(lines)) == allowed
+
+
+async def test_a_turn_interrupted_before_its_first_step_has_its_line_in_the_log_too() -> None:
+    with structlog.testing.capture_logs() as lines:
+        async with Session(
+            "s", stages(FakeAgent([]), FakeTransport([])), STYLE, Recorder().emit
+        ) as session:
+            await session.begin("مرحبا")
+            await session.interrupt("client")
+    outcomes = [line["outcome"] for line in lines if line["event"] == "turn"]
+    assert outcomes == ["interrupted"]
 
 
 @pytest.mark.parametrize("error", [events.ClientGoneError, ZeroDivisionError])

@@ -12,6 +12,7 @@ from app.pipeline import events
 from app.pipeline.speech import MARGIN_S, Speech
 from app.pipeline.timeline import Timeline
 from app.transports.base import AudioStream, LateAudio, SpeechRequest, TTSTransport
+from tests import virtual_time
 from tests.pipeline.fakes import STYLE, Recorder
 from tests.transports.fakes import FakeStream, Step
 
@@ -205,6 +206,41 @@ async def test_late_audio_is_not_waited_for_when_the_client_has_none_left() -> N
     assert spoken.heard == ["1", little, "2", b"2a"]
     late.put(b"1z")
     assert late.missed_bytes == 2
+
+
+async def test_audio_that_was_played_since_the_clients_report_is_not_left() -> None:
+    late, next_one = LateAudio(wait_s=30), asyncio.Event()
+    spoken = speak({"1": Script([SECOND_OF_AUDIO], late), "2": Script([next_one, b"2a"])})
+    await turns()
+    spoken.timeline.report(100, asyncio.get_running_loop().time() - 0.9)
+    next_one.set()
+    await turns()
+    assert spoken.heard == ["1", SECOND_OF_AUDIO, "2", b"2a"]
+    await spoken.saying
+
+
+def test_late_audio_is_waited_for_after_a_silence_too() -> None:
+    """A client that had to wait has no less left of what came then."""
+
+    async def converse() -> list[str | bytes | ProviderError]:
+        late, goes_on = LateAudio(wait_s=30), asyncio.Event()
+        spoken = speak(
+            {
+                "1": Script([b"1a"]),
+                "2": Script([goes_on, SECOND_OF_AUDIO], late),
+                "3": Script([b"3a"]),
+            }
+        )
+        await asyncio.sleep(5)
+        goes_on.set()
+        await asyncio.sleep(0.1)
+        late.put(b"2z")
+        late.close()
+        await spoken.saying
+        return spoken.heard
+
+    heard = virtual_time.run(converse())
+    assert heard == ["1", b"1a", "2", SECOND_OF_AUDIO, b"2z", "3", b"3a"]
 
 
 async def test_the_wait_for_late_audio_ends_when_the_client_runs_out_of_audio() -> None:
