@@ -19,7 +19,11 @@ class ControlPanel:
 
     def __init__(self, url: str) -> None:
         self._url = url
-        self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(TIMEOUT_S))
+        # Not kept open: between two clicks the simulator may have closed it, and a change is not
+        # sent twice.
+        connector = aiohttp.TCPConnector(force_close=True)
+        timeout = aiohttp.ClientTimeout(TIMEOUT_S)
+        self._session = aiohttp.ClientSession(connector=connector, timeout=timeout)
 
     async def __aenter__(self) -> Self:
         return self

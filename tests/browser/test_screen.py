@@ -149,13 +149,13 @@ async def test_a_turn_is_drawn_and_told_as_a_table(
         await expect(page.locator("#tab-workbench")).to_be_hidden()
         await ask(page, "الأول")
         await expect(page.locator(".waterfall")).to_be_visible()
-        assert await page.locator(".waterfall .bar.fault").count() == 1
-        assert await page.locator(".waterfall .bar.heard").count() == 2
-        assert await page.locator(".waterfall .mark").count() == 3
+        await expect(page.locator(".waterfall .bar.fault")).to_have_count(1)
+        await expect(page.locator(".waterfall .bar.heard")).to_have_count(2)
+        await expect(page.locator(".waterfall .mark")).to_have_count(3)
         await expect(page.locator(".verdict")).to_contain_text("صوت مبتور")
         await page.click("summary")
         rows = page.locator("details tbody tr")
-        assert await rows.count() == 6  # the agent twice, three attempts, the whole
+        await expect(rows).to_have_count(6)  # the agent twice, three attempts, the whole
         await expect(page.locator("details")).to_contain_text("صوت مبتور")
         await expect(page.locator(".chip")).to_contain_text("أُصلح 1")
         await ask(page, "الثاني")
@@ -165,7 +165,7 @@ async def test_a_turn_is_drawn_and_told_as_a_table(
         assert all(re.fullmatch(r"\d+\.\d\d\sث", cell) for cell in cells if cell)
         await page.get_by_role("button", name="الأسبق").press("Enter")
         await expect(page.locator(".heading")).to_contain_text("الأول")
-        assert await page.locator(".waterfall .bar.fault").count() == 1
+        await expect(page.locator(".waterfall .bar.fault")).to_have_count(1)
         assert "NaN" not in await page.locator("#report").inner_html()
 
 
