@@ -33,7 +33,7 @@ lint: $(DEV_STAMP)  ## check style and format
 types: $(DEV_STAMP)  ## check types
 	@$(BIN)/mypy
 
-bench: $(DEV_STAMP)  ## measure (10 minutes) and write docs/benchmarks.md (SCENARIOS=all or names)
+bench: $(DEV_STAMP)  ## measure (15 minutes) and write docs/benchmarks.md (SCENARIOS=all or names)
 	@$(BIN)/python -m bench $(SCENARIOS)
 	@$(BIN)/python -m bench.report
 

@@ -31,7 +31,7 @@ SCENARIOS = (
 """Each is a module of this package with a function `run` that returns a `Result`."""
 
 USUAL = ("seeds", "first_audio", "recovery", "overhead", "cost", "memory", "scale", "micro")
-"""What runs when nothing is named, in some ten minutes: latency, load and cost. The others show
+"""What runs when nothing is named, in a quarter of an hour: latency, load and cost. The others show
 behaviour under faults, and take as long again."""
 
 LIMIT_S = 300

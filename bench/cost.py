@@ -126,7 +126,9 @@ async def _costs(
 
 async def _warm_up(weighed: Relay) -> None:
     """Have all connections opened, and all code run once."""
-    async with callers(weighed.url, SESSIONS, framing="base64", turns=1, name="warm") as group:
+    async with callers(
+        weighed.url, SESSIONS, framing="base64", turns=1, question="short", name="warm"
+    ) as group:
         await group.begin()
         await group.heard()
 
