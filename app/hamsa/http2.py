@@ -109,7 +109,7 @@ class Http2Connection(asyncio.Protocol):
     def close(self) -> None:
         """Close at once."""
         self._refusing = True
-        if self._transport is not None:
+        if self._transport is not None and not self._transport.is_closing():
             self._transport.close()
 
     async def aclose(self) -> None:

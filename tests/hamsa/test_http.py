@@ -104,7 +104,8 @@ async def http1_server(
     finally:
         server.close()
         for writer in handlers.values():
-            writer.transport.abort()
+            if not writer.is_closing():  # twice closed is more than TLS bears in Python 3.11.2
+                writer.transport.abort()
         await asyncio.gather(*handlers)
 
 
