@@ -169,6 +169,25 @@ async def test_a_turn_is_drawn_and_told_as_a_table(
         assert "NaN" not in await page.locator("#report").inner_html()
 
 
+async def test_an_answer_that_came_all_at_once_is_drawn(page: Page, simulator: Simulator) -> None:
+    async with served(page, settings_for(simulator)) as endpoint:
+        await page.goto(address(endpoint))
+        drawn: list[str] = await page.evaluate(
+            """async () => {
+              await import("/page/report.js");  // it brings the words
+              const { waterfall } = await import("/page/waterfall.js");
+              const attempt = { started_ms: 4, ttfb_ms: 5, total_ms: 5, fault: null };
+              const sentences = [true, false].map((heard, index) =>
+                ({ index, attempt_log: [{ ...attempt, heard }] }));
+              const metrics = { stt_ms: null, agent_first_token_ms: 2, agent_done_ms: 2,
+                first_sentence_ms: 3, first_audio_ms: 9, total_ms: 9, sentences };
+              const bars = waterfall({ metrics, heardMs: null }, 400).querySelectorAll(".bar");
+              return Array.from(bars, (bar) => bar.getAttribute("class"));
+            }"""
+        )
+    assert drawn == ["bar wait", "bar wait", "bar heard", "bar wait", "bar unused"]
+
+
 async def test_percentiles_are_values_that_were_measured(page: Page, simulator: Simulator) -> None:
     async with served(page, settings_for(simulator)) as endpoint:
         await page.goto(address(endpoint))

@@ -117,7 +117,8 @@ function drawRow({ label, lanes, at }, scale, top) {
 }
 
 function drawBar({ kind, from, to }, scale, y) {
-  if (to <= from && kind !== "fault") return [];
+  // What was over at once is drawn all the same if it says how an attempt came out.
+  if (to <= from && (kind === "wait" || kind === "work")) return [];
   const [a, b] = [scale.x(from), scale.x(to)];
   const [x, width] = [Math.min(a, b), Math.max(2, Math.abs(b - a))];
   const bar = draw("rect", { class: `bar ${kind}`, x, y, width, height: LANE_PX, rx: 2.5 });
