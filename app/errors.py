@@ -4,7 +4,7 @@ NabraError
 ├── ConfigurationError           a setting is wrong; the process does not start
 ├── BadInputError                the client sent something we cannot use
 │   ├── InvalidJSONError  InvalidMessageError  UnknownMessageError
-│   ├── InvalidBase64Error  UnexpectedBinaryError  EmptyTextError
+│   ├── InvalidBase64Error  UnexpectedBinaryError  EmptyTextError  TextTooLongError
 │   ├── EmptyAudioError  UndecodableAudioError  UtteranceTooLongError
 │   └── UnsupportedConfigurationError
 ├── NoSpeechError                nothing was said that could be understood
@@ -83,6 +83,12 @@ class EmptyTextError(BadInputError):
     """A typed turn holds no text."""
 
     code = "empty-text"
+
+
+class TextTooLongError(BadInputError):
+    """A typed turn exceeds the limit of characters."""
+
+    code = "text-too-long"
 
 
 class EmptyAudioError(BadInputError):

@@ -85,7 +85,7 @@ class Http1Client:
         keep_alive_s: float,
         max_connections: int,
     ) -> None:
-        self._url, self._headers = _without_user(url_of(url))
+        self._url = url_of(url)
         self._proxy = proxy_for(url)
         trace = aiohttp.TraceConfig()
         trace.on_connection_reuseconn.append(_note_reuse)
@@ -110,8 +110,7 @@ class Http1Client:
         the server all that are idle may be, and each is met once. Raises `NotConnectedError` and
         `BrokenOffError`.
         """
-        fields = CIMultiDict(self._headers)
-        fields.update(headers)
+        fields = CIMultiDict(headers)
         fields["Content-Length"] = str(len(body))
         url = self._url if path is None else self._url.with_path(path)
         while True:
@@ -183,17 +182,6 @@ def _is_loopback(host: str) -> bool:
         return ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
-
-
-def _without_user(url: URL) -> tuple[URL, dict[str, str]]:
-    """Take the user out of a URL, and give the header that says the same.
-
-    aiohttp takes no URL with a user and a header `Authorization` besides; here the header counts.
-    """
-    if url.user is None and url.password is None:
-        return url, {}
-    credentials = aiohttp.encode_basic_auth(url.user or "", url.password or "", "utf-8")
-    return url.with_user(None), {"Authorization": credentials}
 
 
 async def _pieces(body: bytes) -> AsyncIterator[bytes]:

@@ -15,7 +15,7 @@ from app.agent.client import make_client
 from app.agent.registry import make_agent
 from app.api import health, page, workbench
 from app.api.metrics import Metrics
-from app.api.socket import VoiceEndpoint
+from app.api.socket import InputLimits, VoiceEndpoint
 from app.audio import AudioFormat
 from app.errors import ConfigurationError
 from app.hamsa.budget import SlidingWindowBudget
@@ -82,9 +82,8 @@ def make_transcriber(settings: Settings, pool: ConnectionPool, client: HamsaClie
         pool, timeout_s=settings.stt_timeout_s, patience_s=composition.STT_PATIENCE_S
     )
     by_rest = RestTranscriber(client, timeout_s=settings.stt_timeout_s)
-    if settings.stt_transport == "websocket":
-        return FallbackTranscriber([by_socket, by_rest])
-    return FallbackTranscriber([by_rest, by_socket])
+    ways = (by_socket, by_rest) if settings.stt_transport == "websocket" else (by_rest, by_socket)
+    return FallbackTranscriber(ways, deadline_s=settings.stt_deadline_s)
 
 
 async def make_stages(
@@ -154,9 +153,8 @@ def create_app(settings: Settings, address: str = "") -> FastAPI:
             stack.push_async_callback(pool.aclose)
             stages = await make_stages(settings, found, pool, stack)
             app.state.workbench = make_workbench(settings, found)
-            app.state.endpoint = VoiceEndpoint(
-                stages, style, max_utterance_bytes=settings.max_utterance_bytes
-            )
+            limits = InputLimits(settings.max_utterance_bytes, settings.max_text_chars)
+            app.state.endpoint = VoiceEndpoint(stages, style, limits)
             app.state.metrics = Metrics(pool.counts, TALLY, lambda: app.state.endpoint.sessions)
             warming = await stack.enter_async_context(asyncio.TaskGroup())
             task = warming.create_task(stages.warm_up(), name="warm-up")

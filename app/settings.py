@@ -151,7 +151,9 @@ class Settings(BaseSettings):
     stt_transport: Literal["websocket", "rest"] = "websocket"
     """Way to speech-to-text. The socket is the one that TTS uses, so it is warm."""
     stt_timeout_s: Seconds = 15.0
-    """Longest wait for a transcript; 2 s is normal."""
+    """Longest wait for a transcript by one way; 2 s is normal."""
+    stt_deadline_s: Seconds = 20.0
+    """Longest wait for a transcript in all: should one way hang, there is time for the other."""
     tts_transport: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")] = "websocket"
     """Way to text-to-speech: `websocket`, `rest`, `auto` (a socket that is free, else REST), or the
     name of an installed plug-in."""
@@ -188,6 +190,8 @@ class Settings(BaseSettings):
     """Largest recording accepted, after base64."""
     max_utterance_s: Seconds = 120.0
     """Longest recording accepted."""
+    max_text_chars: Annotated[int, Field(ge=1, le=1_000_000)] = 4000
+    """Longest typed turn accepted, in characters; two minutes of speech have half of that."""
 
     vad_threshold: Annotated[float, Field(ge=0.1, le=0.95)] = 0.5
     """Probability from which the model's verdict is speech; Silero's own default."""

@@ -138,7 +138,7 @@ async def transcribe(providers: Providers) -> None:
     by_socket = WebSocketTranscriber(providers.pool, timeout_s=5)
     by_rest = RestTranscriber(providers.client, timeout_s=5)
     utterance = Utterance(bytes(3200), PCM16_16K)
-    await FallbackTranscriber([by_socket, by_rest]).transcribe(utterance)
+    await FallbackTranscriber([by_socket, by_rest], deadline_s=15).transcribe(utterance)
 
 
 async def cold(providers: Providers) -> None:

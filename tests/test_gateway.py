@@ -198,6 +198,7 @@ BAD: list[tuple[str, str | bytes | dict[str, Any], str]] = [
     ("too many bytes", {"audio_base64": "QUJD" * 30000}, "utterance-too-long"),
     ("binary frame", b"\x00\x01", "unexpected-binary"),
     ("no text", {"type": "text", "text": " \n"}, "empty-text"),
+    ("too much text", {"type": "text", "text": "س" * 101}, "text-too-long"),
     ("text is no string", {"type": "text", "text": ["a"]}, "invalid-message"),
     ("dialect", {"type": "configure", "voice": {"dialect": "xx"}}, "unsupported-configuration"),
     ("framing", {"type": "configure", "output": {"framing": "z"}}, "unsupported-configuration"),
@@ -212,7 +213,7 @@ async def test_bad_input_gets_one_error_and_the_session_goes_on(
     _, message, code = wrong
     if isinstance(message, dict):
         message = json.dumps({**message, "id": "m-1"})
-    settings = settings_for(simulator, max_utterance_bytes=64 * 1024)
+    settings = settings_for(simulator, max_utterance_bytes=64 * 1024, max_text_chars=100)
     async with running_gateway(settings) as url, calling(url) as caller:
         await caller.socket.send(message)
         error = await caller.next()

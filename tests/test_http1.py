@@ -78,20 +78,6 @@ async def test_nothing_is_kept_of_an_answer_but_its_connection() -> None:
     assert fields(webhook.exchanges[1], "cookie") == []
 
 
-@pytest.mark.parametrize(
-    ("given", "sent"),
-    [({}, "Basic " + base64.b64encode("حسن:s:e".encode()).decode()), ({"authorization": "T"}, "T")],
-)
-async def test_the_user_in_an_address_is_a_header_unless_one_is_given(
-    given: dict[str, str], sent: str
-) -> None:
-    async with serve(says_ok) as webhook:
-        async with client_of(webhook.url.replace("//", "//حسن:s%3Ae@")) as client:
-            assert await body_of(client, **given) == b"ok"
-    assert fields(webhook.exchanges[0], "authorization") == [sent]
-    assert "@" not in webhook.exchanges[0].head.decode()
-
-
 @pytest.mark.parametrize("url", ["", "n8n", "ftp://n8n.test/", "http://", "http://n8n.test:port/"])
 async def test_an_address_that_is_none(url: str) -> None:
     with pytest.raises(ConfigurationError):

@@ -34,6 +34,7 @@ _ERRORS: dict[str, dict[Language, str]] = {
         "en": "A binary frame was not expected.",
     },
     "empty-text": {"ar": "النص فارغ.", "en": "The text is empty."},
+    "text-too-long": {"ar": "النص أطول من المسموح.", "en": "The text is too long."},
     "empty-audio": {"ar": "التسجيل فارغ.", "en": "The recording is empty."},
     "undecodable-audio": {
         "ar": "تعذرت قراءة التسجيل الصوتي.",

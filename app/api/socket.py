@@ -5,6 +5,7 @@ import re
 import uuid
 from collections.abc import Awaitable, Callable
 from contextlib import closing
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
@@ -35,13 +36,23 @@ SEND_TIMEOUT_S = 40.0
 (20 s between two, 20 s for the pong), but tell us only once all that was written has left."""
 
 
+@dataclass(frozen=True, slots=True)
+class InputLimits:
+    """The most that one message of a client, or one utterance in frames, may hold."""
+
+    utterance_bytes: int
+    """Of a recording, after base64."""
+    text_chars: int
+    """Of a typed turn."""
+
+
 class VoiceEndpoint:
     """Accepts clients, and speaks the client protocol with each."""
 
-    def __init__(self, stages: Stages, style: SpeechStyle, *, max_utterance_bytes: int) -> None:
+    def __init__(self, stages: Stages, style: SpeechStyle, limits: InputLimits) -> None:
         self._stages = stages
         self._style = style
-        self._max_utterance_bytes = max_utterance_bytes
+        self._limits = limits
         self.sessions = 0
         """Clients that are here."""
 
@@ -75,11 +86,9 @@ class VoiceEndpoint:
                 await outbox.send(configuration.session_message(session_id))
                 await outbox.emit(events.Status("connected"))
                 microphone = Microphone(
-                    max_bytes=self._max_utterance_bytes, max_s=self._stages.max_utterance_s
+                    max_bytes=self._limits.utterance_bytes, max_s=self._stages.max_utterance_s
                 )
-                await Conversation(session, outbox, microphone, self._max_utterance_bytes).run(
-                    websocket
-                )
+                await Conversation(session, outbox, microphone, self._limits).run(websocket)
 
 
 class Conversation:
@@ -90,12 +99,12 @@ class Conversation:
         session: Session,
         outbox: "Outbox",
         microphone: Microphone,
-        max_utterance_bytes: int,
+        limits: InputLimits,
     ) -> None:
         self._session = session
         self._outbox = outbox
         self._microphone = microphone
-        self._max_utterance_bytes = max_utterance_bytes
+        self._limits = limits
 
     async def run(self, websocket: WebSocket) -> None:
         """Take messages until the client leaves."""
@@ -146,7 +155,7 @@ class Conversation:
         match message:
             case protocol.AudioMessage():
                 data = protocol.decode_audio(
-                    message.audio_base64, max_bytes=self._max_utterance_bytes
+                    message.audio_base64, max_bytes=self._limits.utterance_bytes
                 )
                 await self._session.begin(Recording(data))
             case protocol.AudioEndMessage():
@@ -154,6 +163,8 @@ class Conversation:
             case protocol.TextMessage():
                 if not (text := message.text.strip()):
                     raise errors.EmptyTextError("there is nothing in it")
+                if len(text) > self._limits.text_chars:
+                    raise errors.TextTooLongError(f"more than {self._limits.text_chars} characters")
                 await self._session.begin(text)
             case protocol.ConfigureMessage():
                 await self._configure(message)

@@ -1,6 +1,7 @@
 """The first way to a transcript that works, by transcribers that follow a script."""
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pytest
@@ -30,6 +31,10 @@ FINAL = [
 ]
 
 
+def in_turn(ways: Sequence[Transcriber], deadline_s: float = 30) -> FallbackTranscriber:
+    return FallbackTranscriber(ways, deadline_s=deadline_s)
+
+
 @dataclass
 class Kept(FakeTranscriber):
     """Tells what is done to it besides."""
@@ -44,9 +49,23 @@ class Kept(FakeTranscriber):
         self.closed += 1
 
 
+class Silent(Transcriber):
+    """Never answers."""
+
+    name = "silent"
+
+    def __init__(self) -> None:
+        self.asked = asyncio.Event()
+
+    async def transcribe(self, utterance: Utterance) -> str:
+        self.asked.set()
+        await asyncio.Event().wait()
+        return ""
+
+
 async def test_the_first_that_works_is_the_only_one_asked() -> None:
     first, second = FakeTranscriber("الأول"), FakeTranscriber("الثاني")
-    assert await FallbackTranscriber([first, second]).transcribe(UTTERANCE) == "الأول"
+    assert await in_turn([first, second]).transcribe(UTTERANCE) == "الأول"
     assert first.heard == [UTTERANCE]
     assert second.heard == []
 
@@ -54,7 +73,7 @@ async def test_the_first_that_works_is_the_only_one_asked() -> None:
 @pytest.mark.parametrize("error", RETRYABLE, ids=lambda error: error.code)
 async def test_another_is_asked_when_the_first_fails(error: errors.ProviderError) -> None:
     first, second = FakeTranscriber(error), FakeTranscriber("نعم")
-    assert await FallbackTranscriber([first, second]).transcribe(UTTERANCE) == "نعم"
+    assert await in_turn([first, second]).transcribe(UTTERANCE) == "نعم"
     assert second.heard == [UTTERANCE]
 
 
@@ -62,13 +81,13 @@ async def test_another_is_asked_when_the_first_fails(error: errors.ProviderError
 async def test_a_final_error_is_told_at_once(error: errors.ProviderError) -> None:
     first, second = FakeTranscriber(error), FakeTranscriber("نعم")
     with pytest.raises(type(error)):
-        await FallbackTranscriber([first, second]).transcribe(UTTERANCE)
+        await in_turn([first, second]).transcribe(UTTERANCE)
     assert second.heard == []
 
 
 async def test_silence_is_an_answer_and_no_failure() -> None:
     first, second = FakeTranscriber(""), FakeTranscriber("نعم")
-    assert await FallbackTranscriber([first, second]).transcribe(UTTERANCE) == ""
+    assert await in_turn([first, second]).transcribe(UTTERANCE) == ""
     assert second.heard == []
 
 
@@ -76,7 +95,7 @@ async def test_when_none_works_the_last_one_s_error_is_told() -> None:
     last = errors.ProviderTimeoutError("silent")
     ways = [FakeTranscriber(LOST), FakeTranscriber(LOST), FakeTranscriber(last)]
     with pytest.raises(errors.ProviderTimeoutError) as told:
-        await FallbackTranscriber(ways).transcribe(UTTERANCE)
+        await in_turn(ways).transcribe(UTTERANCE)
     assert told.value is last
     assert [len(way.heard) for way in ways] == [1, 1, 1]
 
@@ -84,33 +103,30 @@ async def test_when_none_works_the_last_one_s_error_is_told() -> None:
 async def test_one_alone_is_asked_once() -> None:
     alone = FakeTranscriber(LOST)
     with pytest.raises(errors.ConnectionLostError):
-        await FallbackTranscriber([alone]).transcribe(UTTERANCE)
+        await in_turn([alone]).transcribe(UTTERANCE)
     assert len(alone.heard) == 1
 
 
 async def test_cancelled_it_asks_nobody_else() -> None:
-    asked = asyncio.Event()
-
-    class Silent(Transcriber):
-        name = "silent"
-
-        async def transcribe(self, utterance: Utterance) -> str:
-            asked.set()
-            await asyncio.Event().wait()
-            return ""
-
-    second = FakeTranscriber("نعم")
-    asking = asyncio.create_task(FallbackTranscriber([Silent(), second]).transcribe(UTTERANCE))
-    await asked.wait()
+    first, second = Silent(), FakeTranscriber("نعم")
+    asking = asyncio.create_task(in_turn([first, second]).transcribe(UTTERANCE))
+    await first.asked.wait()
     asking.cancel()
     await asyncio.wait([asking])
     assert asking.cancelled()
     assert second.heard == []
 
 
+async def test_all_that_are_asked_share_one_deadline() -> None:
+    first, second = FakeTranscriber(LOST), Silent()
+    with pytest.raises(errors.ProviderTimeoutError):
+        await in_turn([first, second], deadline_s=0.03).transcribe(UTTERANCE)
+    assert second.asked.is_set()
+
+
 async def test_it_warms_the_first_and_closes_all() -> None:
     ways = [Kept(), Kept()]
-    fallback = FallbackTranscriber(ways)
+    fallback = in_turn(ways)
     await fallback.warm_up()
     await fallback.aclose()
     assert [(way.warmed, way.closed) for way in ways] == [(1, 1), (0, 1)]
