@@ -141,7 +141,7 @@ class Connection:
                     self._begun = True
                 case wire.Audio():
                     self._begun = True
-                case wire.End() if self.in_flight and not self._begun:
+                case wire.End() if self.in_flight and not self._begun and self.requests > 1:
                     continue  # said once more of the request before
                 case wire.Failure():
                     self.in_flight = False

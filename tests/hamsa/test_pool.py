@@ -658,6 +658,16 @@ async def test_a_socket_is_retired_by_its_age() -> None:
         await provider.until_open(1)
 
 
+async def test_nothing_came_before_the_first_request_so_its_end_is_its_own() -> None:
+    async def empty(socket: Socket) -> None:
+        await socket.request()
+        await socket.send(END)
+        await forever(socket)
+
+    async with scripted_provider(empty) as provider, running_pool(provider.url) as pool:
+        assert await ask(pool) == [wire.End()]
+
+
 async def test_audio_that_comes_when_nobody_waits_any_longer_is_not_the_next_request_s() -> None:
     lingered = asyncio.Event()
 
