@@ -4,6 +4,7 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -17,7 +18,6 @@ from app.simulator import FaultSpec, SimulatorConfig, Throttle, server
 
 PROGRAM = "import sys; from app.cli import main; sys.argv[0] = 'nabra'; main()"
 HEAVY = {"uvicorn", "fastapi", "websockets", "aiohttp", "av", "structlog", "hypercorn"}
-NOBODY = "ws://127.0.0.1:1/ws/agent/"  # port 1 (tcpmux) has no listener on any machine of today
 
 
 @pytest.fixture
@@ -25,6 +25,14 @@ def runner(monkeypatch: pytest.MonkeyPatch) -> CliRunner:
     monkeypatch.setenv("NO_COLOR", "1")
     monkeypatch.setenv("COLUMNS", "100")
     return CliRunner()
+
+
+@pytest.fixture
+def nobody() -> Iterator[str]:
+    """An address where nothing listens, and nothing can begin to."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield f"ws://127.0.0.1:{taken.getsockname()[1]}/ws/agent/"
 
 
 def test_help_lists_the_commands(runner: CliRunner) -> None:
@@ -152,13 +160,13 @@ def test_wrong_usage(runner: CliRunner, arguments: list[str]) -> None:
     assert runner.invoke(commands, arguments).exit_code == 2
 
 
-def test_connection_refused(runner: CliRunner) -> None:
+def test_connection_refused(runner: CliRunner, nobody: str) -> None:
     """A gateway that is not there is one line on stderr, and 1."""
-    result = runner.invoke(commands, ["talk", "--text", "مرحبا", "--url", NOBODY])
+    result = runner.invoke(commands, ["talk", "--text", "مرحبا", "--url", nobody])
     assert result.exit_code == 1
     assert result.stdout == "You: مرحبا\n" or result.stdout == ""
     assert result.stderr == (
-        f"nabra: cannot reach {NOBODY}: nothing listens there (is `nabra serve` running?)\n"
+        f"nabra: cannot reach {nobody}: nothing listens there (is `nabra serve` running?)\n"
     )
 
 
@@ -166,19 +174,21 @@ def test_connection_refused(runner: CliRunner) -> None:
     ("name", "complaint"),
     [("absent.wav", "No such file"), ("empty.wav", "is empty"), (".", "Is a directory")],
 )
-def test_unusable_recording(runner: CliRunner, tmp_path: Path, name: str, complaint: str) -> None:
+def test_unusable_recording(
+    runner: CliRunner, tmp_path: Path, nobody: str, name: str, complaint: str
+) -> None:
     """A recording that cannot be read is one line, before anything is connected."""
     (tmp_path / "empty.wav").touch()
-    result = runner.invoke(commands, ["talk", "--audio", str(tmp_path / name), "--url", NOBODY])
+    result = runner.invoke(commands, ["talk", "--audio", str(tmp_path / name), "--url", nobody])
     assert result.exit_code == 1
     assert complaint in result.stderr
     assert result.stderr.count("\n") == 1
 
 
-def test_end_of_input_ends_the_conversation() -> None:
+def test_end_of_input_ends_the_conversation(nobody: str) -> None:
     """Typed turns are read only once there is a gateway; the exit code is the program's."""
     result = subprocess.run(
-        [sys.executable, "-c", PROGRAM, "talk", "--url", NOBODY],
+        [sys.executable, "-c", PROGRAM, "talk", "--url", nobody],
         check=False, stdin=subprocess.DEVNULL, capture_output=True, text=True,
     )  # fmt: skip
     assert result.returncode == 1
