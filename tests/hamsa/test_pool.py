@@ -340,15 +340,14 @@ async def test_closing_leaves_no_socket_and_no_task() -> None:
     assert asyncio.all_tasks() == before
 
 
-@pytest.mark.parametrize(
-    ("url", "key"), [("ws://127.0.0.1:9/", "“secret”"), ("ws://127.0.0.1:9/?token=secret#x", "k")]
-)
+@pytest.mark.parametrize(("suffix", "key"), [("", "“secret”"), ("?token=secret#x", KEY)])
 async def test_why_no_socket_could_be_opened_is_told_without_key_or_address(
-    url: str, key: str
+    suffix: str, key: str
 ) -> None:
     """It goes into the log."""
-    with pytest.raises(errors.ConnectError, match="no socket: Invalid") as caught:
-        await Connection.open(url, key, connect_timeout_s=5)
+    async with scripted_provider(regular) as provider:
+        with pytest.raises(errors.ConnectError, match="no socket: Invalid") as caught:
+            await Connection.open(provider.url + suffix, key, connect_timeout_s=5)
     assert "secret" not in str(caught.value)
 
 
