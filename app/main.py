@@ -175,6 +175,7 @@ def create_app(settings: Settings, address: str = "") -> FastAPI:
         scraped: Metrics = request.app.state.metrics
         return scraped.response()
 
+    @app.websocket("/ws/agent/{session_id:path}")  # asked last: an id with a slash is refused
     @app.websocket("/ws/agent")
     @app.websocket("/ws/agent/")
     @app.websocket("/ws/agent/{session_id}")

@@ -2,9 +2,12 @@
 
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from pathlib import Path
 
+from app.errors import ConfigurationError
 from app.http1 import proxy_for
 from app.settings import Settings
+from app.simulator import espeak, script
 from app.simulator.child import SimulatorProcess
 from app.simulator.panel import ControlPanel
 
@@ -62,11 +65,30 @@ async def find(settings: Settings, stack: AsyncExitStack) -> Providers:
 
 
 def check(settings: Settings) -> None:
-    """Raise `ConfigurationError` if the environment names a proxy that cannot be used."""
+    """Raise `ConfigurationError` for a proxy that cannot be used, or a simulator that cannot start.
+
+    The simulator is another process, which could tell of it only by a traceback of this one.
+    """
     if not settings.simulates_speech:
         proxy_for(settings.hamsa_rest_url)
     if settings.agent_webhook_url is not None:
         proxy_for(settings.agent_webhook_url)
+    if settings.simulates_speech or settings.simulates_agent:
+        _check_simulator(settings)
+
+
+def _check_simulator(settings: Settings) -> None:
+    if settings.simulator_voice == "espeak" and not espeak.is_installed():
+        raise ConfigurationError("SIMULATOR_VOICE: espeak is not installed; allowed: auto, hum")
+    if settings.simulator_script is None:
+        return
+    try:
+        script.read_lines(Path(settings.simulator_script))
+    except OSError as error:
+        reason = f"cannot read {settings.simulator_script}: {error.strerror}"
+        raise ConfigurationError(f"SIMULATOR_SCRIPT: {reason}") from None
+    except ValueError as error:
+        raise ConfigurationError(f"SIMULATOR_SCRIPT: {error}") from None
 
 
 def describe(settings: Settings, providers: Providers) -> str:

@@ -4,9 +4,12 @@ The docstring under each field says what it does and why its default is what it 
 `.env.example` and the README repeat them for operators.
 """
 
+from io import StringIO
+from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
+from dotenv.parser import parse_stream
 from pydantic import (
     AfterValidator,
     BeforeValidator,
@@ -26,6 +29,11 @@ SYSTEM_PROMPT = (
     "بلا Markdown ولا قوائم ولا رموز تعبيرية."
 )
 """What a model must know to write for the ear."""
+
+ENV_FILE = Path(".env")
+
+ENCODING = "utf-8-sig"
+"""UTF-8, also with the mark that Windows puts before it."""
 
 Seconds = Annotated[float, Field(gt=0, le=3600)]
 
@@ -52,12 +60,20 @@ def _url(*schemes: str, path: bool) -> AfterValidator:
     return AfterValidator(check)
 
 
-def _strip(value: object) -> object:
-    """Drop the line end that a key read from a file brings along: no header may hold one."""
-    return value.strip() if isinstance(value, str) else value
+def _secret(value: object) -> object:
+    """Check what travels as a header; blanks around it go, as the line end of a file does."""
+    if not isinstance(value, str):
+        return value
+    value = value.strip()
+    if not (value.isascii() and value.isprintable()):
+        raise ValueError(
+            "holds a character that cannot be sent, such as a curly quote or a line break; "
+            "copy it again"
+        )
+    return value or None
 
 
-_stripped = BeforeValidator(_strip)
+Secret = Annotated[SecretStr | None, BeforeValidator(_secret)]
 
 
 def _number(value: object) -> object:
@@ -69,7 +85,11 @@ class Settings(BaseSettings):
     """What this process is told. Use `load()`: it raises an error that people can read."""
 
     model_config = SettingsConfigDict(
-        env_file=".env", env_ignore_empty=True, extra="ignore", hide_input_in_errors=True
+        env_file=ENV_FILE,
+        env_file_encoding=ENCODING,
+        env_ignore_empty=True,
+        extra="ignore",
+        hide_input_in_errors=True,
     )
 
     host: str = "127.0.0.1"
@@ -83,7 +103,7 @@ class Settings(BaseSettings):
     log_transcripts: bool = False
     """Whether the log may hold what people said; off, because calls are private."""
 
-    hamsa_api_key: Annotated[SecretStr, _stripped] | None = None
+    hamsa_api_key: Secret = None
     """Key of the speech provider. Without it the embedded simulator speaks and listens."""
     hamsa_ws_url: Annotated[str, _url("ws", "wss", path=True)] = (
         "wss://api.tryhamsa.com/v1/realtime/ws"
@@ -135,7 +155,7 @@ class Settings(BaseSettings):
     """Sessions that are remembered; beyond them the one longest unused is forgotten."""
     agent_node: str | None = None
     """The n8n node to speak; default: the first that says something."""
-    agent_token: Annotated[SecretStr, _stripped] | None = None
+    agent_token: Secret = None
     """Sent as the value of `AGENT_TOKEN_HEADER`, as it stands (write `Bearer …` if it is one)."""
     agent_token_header: Annotated[str, Field(pattern=r"^[A-Za-z0-9-]+$")] = "Authorization"  # noqa: S105
     """Header that carries `AGENT_TOKEN`."""
@@ -235,6 +255,7 @@ class Settings(BaseSettings):
 
 def load() -> Settings:
     """Read the settings. Raises `ConfigurationError` with a line for each wrong variable."""
+    _check_file(ENV_FILE)
     try:
         return Settings()
     except ValidationError as error:
@@ -245,3 +266,17 @@ def load() -> Settings:
         )
         # The cause would carry the rejected input, and that may be a key.
         raise ConfigurationError("\n".join(lines)) from None
+
+
+def _check_file(path: Path) -> None:
+    """Refuse a file that cannot be read as it was meant: its keys would seem not to be set."""
+    try:
+        text = path.read_text(encoding=ENCODING) if path.is_file() else ""
+    except OSError as error:
+        raise ConfigurationError(f"{path}: cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise ConfigurationError(f"{path}: is not UTF-8; save it as UTF-8") from None
+    wrong = [each.original.line for each in parse_stream(StringIO(text)) if each.error]
+    if wrong:
+        complaint = "is not NAME=value, or a quote is left open"
+        raise ConfigurationError("\n".join(f"{path}: line {line} {complaint}" for line in wrong))

@@ -116,7 +116,7 @@ async def conversation(
     url: str, *, session_id: str | None = None, timeout_s: float = 60.0
 ) -> AsyncIterator[Conversation]:
     """Open a session; `timeout_s` bounds connecting and every silence. Raises `TalkError`."""
-    name = url.partition("?")[0]  # the query may hold a token
+    name = _public(url)
     try:
         address = _address(url, session_id)
         connection = await connect(
@@ -125,7 +125,7 @@ async def conversation(
     except (InvalidURI, ValueError):
         raise TalkError(f"{name} is not a WebSocket address (ws://… or wss://…)") from None
     except InvalidStatus as error:
-        raise TalkError(f"{name} refused: HTTP {error.response.status_code}") from None
+        raise TalkError(f"{name} refused: {_refusal(error)}") from None
     except (InvalidHandshake, ConnectionClosed):
         raise TalkError(f"{name} does not speak WebSocket") from None
     except TimeoutError:
@@ -144,6 +144,22 @@ def _address(url: str, session_id: str | None) -> str:
     parts = urlsplit(url)
     path = f"{parts.path.rstrip('/')}/{quote(session_id, safe='')}/"
     return urlunsplit(parts._replace(path=path))
+
+
+def _public(url: str) -> str:
+    """Leave out what may be secret: the query may hold a token, and the host a password."""
+    scheme, mark, rest = url.partition("?")[0].partition("://")
+    host, slash, path = rest.partition("/")
+    return f"{scheme}{mark}{host.rpartition('@')[2]}{slash}{path}"
+
+
+def _refusal(error: InvalidStatus) -> str:
+    status = error.response.status_code
+    if b"invalid-session-id" in (error.response.body or b""):
+        return "a session's name has 1 to 128 of the characters A-Z a-z 0-9 . _ ~ : @ -"
+    if status in (403, 404):
+        return f"HTTP {status}; the path of a gateway is /ws/agent/"
+    return f"HTTP {status}"
 
 
 def _reason(error: OSError) -> str:

@@ -356,12 +356,13 @@ async def test_a_client_that_leaves_costs_no_task_and_no_socket(transport: str, 
         assert simulator.stats.sockets_open == 0
 
 
+@pytest.mark.parametrize("id", ["x" * 129, "a%2Fb", "a/b", "%0A"])
 async def test_a_session_id_that_is_unsafe_is_refused_before_the_upgrade(
-    simulator: Simulator,
+    simulator: Simulator, id: str
 ) -> None:
     async with running_gateway(settings_for(simulator)) as url:
         with pytest.raises(InvalidStatus) as refusal:
-            await connect(f"{url}{'x' * 129}/", proxy=None)
+            await connect(f"{url}{id}/", proxy=None)
         assert refusal.value.response.status_code == 400
         assert json.loads(refusal.value.response.body or b"")["code"] == "invalid-session-id"
 

@@ -104,6 +104,23 @@ def test_all_that_is_wrong_is_told_at_once_a_line_each(monkeypatch: pytest.Monke
     assert len(lines) == 3
 
 
+@pytest.mark.parametrize("name", ["HAMSA_API_KEY", "AGENT_TOKEN"])
+@pytest.mark.parametrize("wrong", ["“{}”", "{}\nX-Other: 1", "\u200b{}"])
+def test_a_credential_that_no_header_can_carry_is_refused_and_not_shown(
+    name: str, wrong: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, wrong.format(SECRET))
+    with pytest.raises(ConfigurationError) as caught:
+        load()
+    assert str(caught.value).startswith(f"{name}: holds a character that cannot be sent")
+    assert SECRET not in "".join(traceback.format_exception(caught.value))
+
+
+def test_a_credential_of_blanks_counts_as_unset(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HAMSA_API_KEY", " \n")
+    assert load().simulates_speech
+
+
 @pytest.mark.parametrize("name", ["HAMSA_API_KEY", "AGENT_WEBHOOK_URL", "PORT", "TTS_SPEAKER"])
 def test_an_empty_value_counts_as_unset(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(name, "")
@@ -122,6 +139,43 @@ def test_the_file_is_read_and_the_environment_goes_before_it(
     assert settings.hamsa_api_key is not None
     assert settings.hamsa_api_key.get_secret_value() == SECRET
     assert (settings.port, settings.tts_speaker, settings.host) == (9001, "سلمى", "127.0.0.1")
+
+
+def test_the_file_may_begin_with_the_mark_that_windows_writes(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("TTS_SPEAKER=سلمى\n", encoding="utf-8-sig")
+    assert load().tts_speaker == "سلمى"
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        (b"PORT=9000\nHAMSA_API_KEY %b\n" % SECRET.encode(), ".env: line 2 is not NAME=value"),
+        (b'HAMSA_API_KEY="%b\nPORT=9000\n' % SECRET.encode(), ".env: line 1 is not NAME=value"),
+        ("TTS_SPEAKER=سلمى".encode("utf-16"), ".env: is not UTF-8"),
+    ],
+)
+def test_a_file_that_cannot_be_read_as_it_was_meant_is_refused(
+    content: bytes, complaint: str, tmp_path: Path
+) -> None:
+    """Its key would seem not to be set, and the simulator would speak."""
+    (tmp_path / ".env").write_bytes(content)
+    with pytest.raises(ConfigurationError) as caught:
+        load()
+    assert str(caught.value).startswith(complaint)
+    assert SECRET not in str(caught.value)
+
+
+def test_a_file_that_may_not_be_read_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / ".env").touch()
+
+    def refuse(_self: Path, **_: object) -> str:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "read_text", refuse)  # root may read everything
+    with pytest.raises(ConfigurationError, match=r"\.env: cannot be read: Permission denied"):
+        load()
 
 
 def test_no_form_of_the_settings_shows_a_key(monkeypatch: pytest.MonkeyPatch) -> None:

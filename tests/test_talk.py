@@ -1,6 +1,8 @@
 """The client part of `nabra talk`, against a gateway that plays canned events on loopback."""
 
+import asyncio
 import base64
+import http
 import json
 import socket
 import sys
@@ -12,6 +14,7 @@ from io import StringIO
 import pytest
 from rich.console import Console
 from websockets.asyncio.server import ServerConnection, serve
+from websockets.http11 import Response
 
 from app.audio import encode_mulaw
 from app.console import Screen, converse
@@ -211,11 +214,32 @@ async def test_nothing_listens() -> None:
     """A refused connection says so, and keeps what may be a secret to itself."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
-        url = f"ws://127.0.0.1:{taken.getsockname()[1]}/ws/agent/?token=secret"
+        url = f"ws://me:secret@127.0.0.1:{taken.getsockname()[1]}/ws/agent/?token=secret"
         with pytest.raises(TalkError, match="nothing listens there") as caught:
             async with conversation(url):
                 pass
     assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "help"),
+    [
+        (403, "", "HTTP 403; the path of a gateway is /ws/agent/"),
+        (400, '{"type": "error", "code": "invalid-session-id"}', "a session's name has 1 to 128"),
+        (503, "", "HTTP 503"),
+    ],
+)
+async def test_refused_handshake(status: int, body: str, help: str) -> None:
+    """A wrong path and a wrong name of a session are told from each other."""
+
+    def refuse(connection: ServerConnection, _: object) -> Response:
+        return connection.respond(http.HTTPStatus(status), body)
+
+    async with serve(lambda _: asyncio.sleep(0), "127.0.0.1", 0, process_request=refuse) as server:
+        port = next(iter(server.sockets)).getsockname()[1]
+        with pytest.raises(TalkError, match=f"refused: {help}"):
+            async with conversation(f"ws://127.0.0.1:{port}/", session_id="a b"):
+                pass
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:1/", "hello", "ws://[::1/", "ws://h:99999/"])

@@ -7,8 +7,10 @@ from typing import Protocol, Self
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import (
     ConnectionClosed,
+    InvalidHeader,
     InvalidProxy,
     InvalidStatus,
+    InvalidURI,
     ProxyError,
     WebSocketException,
 )
@@ -25,6 +27,9 @@ MAX_ERROR_BODY_BYTES = 4096
 
 CLOSE_TIMEOUT_S = 2.0
 """Longest closing of a socket: a round trip and some, and well within a stop of the gateway."""
+
+_QUOTING = (InvalidHeader, InvalidURI, InvalidProxy, ProxyError)
+"""Exceptions whose text quotes headers or addresses."""
 
 _numbers = itertools.count(1)
 
@@ -95,8 +100,9 @@ class Connection:
             raise _refused(refusal) from None
         except (OSError, WebSocketException, ImportError, ValueError) as error:
             # The last two: a proxy or a host name that cannot be used. Whatever else came out of
-            # here would end the task group that all sockets live in. Proxies may hold passwords.
-            reason = "" if isinstance(error, ProxyError | InvalidProxy) else f": {error}"
+            # here would end the task group that all sockets live in. The texts of some of them
+            # quote what may be a password, the key or a token.
+            reason = "" if isinstance(error, _QUOTING) else f": {error}"
             raise errors.ConnectError(f"no socket: {type(error).__name__}{reason}") from None
 
     @property

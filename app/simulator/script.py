@@ -24,9 +24,12 @@ def built_in_lines() -> tuple[str, ...]:
 def read_lines(path: Path) -> tuple[str, ...]:
     """Read a script: UTF-8, one line a turn; empty lines do not count.
 
-    Raises `ValueError` when nothing is left, and `OSError`.
+    Raises `ValueError` when nothing is left or it is not UTF-8, and `OSError`.
     """
-    text = path.read_text(encoding="utf-8-sig")
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError:
+        raise ValueError(f"{path.name} is not UTF-8") from None
     lines = tuple(line.strip() for line in text.split("\n") if line.strip())
     if not lines:
         raise ValueError(f"{path.name} holds no line")

@@ -72,7 +72,7 @@ def find(name: str) -> Factory:
         return BUILT_IN[name]
     installed = {entry.name: entry for entry in entry_points(group=GROUP)}
     if name not in installed:
-        known = ", ".join([*BUILT_IN, *sorted(installed)])
+        known = ", ".join([*BUILT_IN, "auto", *sorted(installed)])
         raise ConfigurationError(f"TTS_TRANSPORT: {name!r} is unknown; allowed: {known}")
     return _plug_in(installed[name])
 

@@ -6,6 +6,9 @@ const LONGEST_WAIT_MS = 15000;
 /** A connection that lasted so long was a good one: the next loss begins anew with short waits. */
 const STABLE_MS = 5000;
 
+/** How long a handshake may take, with the greeting: a proxy may open where no server is behind. */
+const GREETING_MS = 15000;
+
 /** Silence after which the server is asked whether it is there; and how long it may take to say. */
 const HEARTBEAT_MS = 20000;
 const PONG_MS = 3000;
@@ -78,6 +81,7 @@ export class Connection extends EventTarget {
     socket.binaryType = "arraybuffer";
     this.#socket = socket;
     this.#become("connecting");
+    this.#deadline = setTimeout(() => this.#lose("no greeting"), GREETING_MS);
     socket.onmessage = ({ data }) => socket === this.#socket && this.#hear(data);
     socket.onclose = ({ code }) => socket === this.#socket && this.#lose(code);
   }

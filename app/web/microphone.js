@@ -1,4 +1,5 @@
 import { NabraProblem } from "./problem.js";
+import { addWorklet } from "./worklet.js";
 
 /** What `getUserMedia` throws, and what it means. */
 const PROBLEMS = {
@@ -46,10 +47,9 @@ export class Microphone extends EventTarget {
     await capture?.close();
   }
 
-  #open(getContext) {
-    const capture = new Capture(getContext, (frame) => {
-      this.dispatchEvent(new CustomEvent("frame", { detail: frame }));
-    });
+  #open(getContext, before) {
+    const hand = (frame) => this.dispatchEvent(new CustomEvent("frame", { detail: frame }));
+    const capture = new Capture(getContext, hand, before);
     capture.onlost = () => this.#reopen(capture, getContext);
     return capture;
   }
@@ -57,8 +57,8 @@ export class Microphone extends EventTarget {
   /** A headset was unplugged, or another one became the system's choice: take what there is now. */
   async #reopen(capture, getContext) {
     if (this.#capture !== capture) return;
-    this.#capture = null;
-    await capture.close();
+    // In its place at once: whoever stops the microphone meanwhile stops this one.
+    this.#capture = this.#open(getContext, capture.close());
     try {
       await this.start(getContext);
     } catch (problem) {
@@ -77,12 +77,14 @@ class Capture {
   #onframe;
   #onlast = () => {};
 
-  constructor(getContext, onframe) {
+  constructor(getContext, onframe, before) {
     this.#onframe = onframe;
-    this.opened = this.#open(getContext);
+    this.opened = this.#open(getContext, before);
   }
 
-  async #open(getContext) {
+  async #open(getContext, before) {
+    if (before) await before;
+    if (this.#closed) return;
     // both at once: a gesture counts for what is begun in it
     const [stream, context] = await Promise.allSettled([getStream(), getContext()]);
     this.#stream = stream.value;
@@ -97,7 +99,7 @@ class Capture {
   }
 
   async #listen(context) {
-    await context.audioWorklet.addModule(new URL("capture.js", import.meta.url));
+    await addWorklet(context, "capture.js");
     if (this.#closed) return;
     this.#node = new AudioWorkletNode(context, "nabra-capture", { outputChannelCount: [1] });
     this.#node.port.onmessage = ({ data }) => {

@@ -71,7 +71,10 @@ export class Nabra extends EventTarget {
     this.#on(this.#speaker, "idle", (now) => this.#finished(now));
     this.#on(this.#speaker, "locked", () => this.#problem(new NabraProblem("audio-locked")));
     this.#on(this.#microphone, "frame", (frame) => this.#stream(frame));
-    this.#on(this.#microphone, "lost", (problem) => this.#problem(problem));
+    this.#on(this.#microphone, "lost", (problem) => {
+      this.#endUtterance(false);
+      this.#problem(problem);
+    });
   }
 
   /** @returns {"closed" | "connecting" | "open" | "waiting"} */
@@ -125,7 +128,6 @@ export class Nabra extends EventTarget {
    * `stopMicrophone` ends it.
    */
   async startMicrophone() {
-    this.#streamed = 0;
     await this.#microphone.start(async () => {
       await this.#speaker.unlock();
       return this.#speaker.context;
@@ -135,17 +137,13 @@ export class Nabra extends EventTarget {
   /**
    * Turn the microphone off.
    *
-   * @param {{send?: boolean}} [how] `send`: what was streamed is an utterance to be answered;
-   *   else it is forgotten
+   * @param {{send?: boolean}} [how] `send`: what was streamed is to be answered, else forgotten
+   * @returns {Promise<boolean>} whether there was anything to send or to forget
    */
   async stopMicrophone({ send = true } = {}) {
-    if (!this.listening) return;
+    if (!this.listening) return false;
     await this.#microphone.stop();
-    this.level = 0;
-    this.#emitLevel();
-    if (this.#streamed === 0 || this.state !== "open") return;
-    if (send) this.#send({ type: "audio_end" });
-    else this.#configuration.forgetInput();
+    return this.#endUtterance(send);
   }
 
   /** Say it by text; tells whether there was a connection to send it by. */
@@ -165,8 +163,6 @@ export class Nabra extends EventTarget {
     return this.#send({ type: "interrupt" });
   }
 
-  // what goes out
-
   #begin(message) {
     if (this.state !== "open") return false;
     this.#silence();
@@ -177,18 +173,25 @@ export class Nabra extends EventTarget {
     return this.#connection.send(JSON.stringify(message));
   }
 
+  #endUtterance(send) {
+    this.level = 0;
+    this.#emitLevel();
+    const isAny = this.#streamed > 0 && this.state === "open";
+    this.#streamed = 0;
+    if (isAny && send) this.#send({ type: "audio_end" });
+    else if (isAny) this.#configuration.forgetInput();
+    return isAny;
+  }
+
   #stream({ audio, level }) {
     this.level = level;
     this.#emitLevel();
-    const sent = this.#connection.send(audio, { maxBuffered: MAX_BEHIND_BYTES });
-    if (sent) this.#streamed += audio.byteLength;
+    this.#streamed += Number(this.#connection.send(audio, { maxBuffered: MAX_BEHIND_BYTES }));
   }
-
-  // what comes in
 
   #changed(detail) {
     if (detail.state === "open") {
-      this.#turn = this.#silenced = this.#lockTold = 0;
+      this.#turn = this.#silenced = this.#lockTold = this.#streamed = 0;
       this.#audio = null;
       this.#reports.begin(++this.#connections);
       this.#configuration.begin();
@@ -265,8 +268,6 @@ export class Nabra extends EventTarget {
     this.#reports.report(); // before what ends the turn
     this.#speaker.flush();
   }
-
-  // what is heard
 
   #ticked(now) {
     this.outputLevel = now.level;

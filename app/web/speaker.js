@@ -1,4 +1,5 @@
 import { NabraProblem } from "./problem.js";
+import { addWorklet } from "./worklet.js";
 
 /** How long a browser may take to let a page sound, once it has been asked from a gesture. */
 const UNLOCK_MS = 1500;
@@ -25,7 +26,8 @@ export class Speaker extends EventTarget {
       this.#opening = null;
       throw problem;
     });
-    const resumed = this.context?.resume(); // before any await, or the gesture is over
+    // Before any await, or the gesture is over. A phone call has it rejected: the state tells.
+    const resumed = this.context?.resume().catch(() => {});
     await this.#opening;
     await Promise.race([resumed, new Promise((resolve) => setTimeout(resolve, UNLOCK_MS))]);
     if (this.context.state !== "running") throw new NabraProblem("audio-locked");
@@ -75,7 +77,7 @@ export class Speaker extends EventTarget {
     if (!globalThis.AudioWorkletNode) throw new NabraProblem("unsupported-browser");
     this.context ??= this.#makeContext();
     const context = this.context;
-    await context.audioWorklet.addModule(new URL("playback.js", import.meta.url));
+    await addWorklet(context, "playback.js");
     this.#node = new AudioWorkletNode(context, "nabra-playback", {
       numberOfInputs: 0,
       outputChannelCount: [1],

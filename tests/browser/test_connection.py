@@ -1,5 +1,6 @@
 """The client library's connection: kept, lost, found again, refused."""
 
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -12,7 +13,7 @@ from app.simulator import Simulator
 from tests.gateway import running_gateway, settings_for
 
 from .conftest import Watch
-from .driving import converse, open_library, served, told, until
+from .driving import converse, hear, open_library, served, told, until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -23,9 +24,10 @@ def is_refusal(complaint: str) -> bool:
 
 
 async def test_it_comes_back_after_a_restart_as_the_same_session(
-    page: Page, simulator: Simulator, watch: Watch
+    page: Page, simulator: Simulator, watch: Watch, microphone_file: Path
 ) -> None:
     watch.allowed = is_refusal
+    hear(microphone_file, bytes(32000))
     settings = settings_for(simulator)
     async with running_gateway(settings) as endpoint:
         session_id = await converse(page, endpoint)
@@ -34,6 +36,9 @@ async def test_it_comes_back_after_a_restart_as_the_same_session(
         await until(page, kind="playing")
     await until(page, kind="problem", code="server-draining")
     known = len(await told(page))
+    # Its worklet was not loaded yet, and browsers remember what failed for as long as a page lives.
+    denied = await page.evaluate("nabra.startMicrophone().catch(({ code }) => code)")
+    assert denied == "connection-lost"
     async with running_gateway(settings, port=urlsplit(endpoint).port):
         greeting = await until(page, known, kind="message", type="session")
         assert greeting["session_id"] == session_id
@@ -42,6 +47,8 @@ async def test_it_comes_back_after_a_restart_as_the_same_session(
         assert await page.evaluate("nabra.state") == "open"
         await page.evaluate("nabra.say('ها أنا من جديد')")
         await until(page, known, kind="playing", turn=1)
+        await page.evaluate("nabra.startMicrophone()")
+        assert await page.evaluate("nabra.listening")
         await page.goto("about:blank")
 
 
@@ -177,3 +184,24 @@ async def test_what_is_not_connected_says_so(page: Page, simulator: Simulator) -
             False,
             "closed",
         ]
+
+
+async def test_a_server_that_never_greets_is_left(page: Page, simulator: Simulator) -> None:
+    """A proxy opens the socket, and nobody is behind it."""
+    sockets: list[WebSocketRoute] = []
+
+    def relay(socket: WebSocketRoute) -> None:
+        sockets.append(socket)
+        if len(sockets) > 1:
+            socket.connect_to_server()
+
+    async with served(page, settings_for(simulator)) as endpoint:
+        await page.clock.install()
+        await page.route_web_socket("**/ws/agent/**", relay)
+        await open_library(page, endpoint)
+        await page.evaluate("void nabra.connect()")
+        await until(page, kind="state", state="connecting")
+        await page.clock.fast_forward(20_000)
+        await until(page, kind="problem", code="connection-lost")
+        await page.clock.fast_forward(1000)
+        await until(page, kind="state", state="open")

@@ -247,9 +247,29 @@ async def test_a_device_that_goes_is_replaced(
             "() => { navigator.mediaDevices.getUserMedia ="
             " () => Promise.reject(new DOMException('', 'NotFoundError')) }"
         )
+        known = len(await told(page))
         await page.evaluate("opened[1].dispatchEvent(new Event('ended'))")
         await until(page, kind="problem", code="no-microphone")
         assert not await page.evaluate("nabra.listening")
+        # What was streamed is forgotten, or it would be the first half of the next utterance.
+        await until(page, known, kind="message", type="configured")
+
+
+async def test_a_system_that_keeps_the_sound_back_is_a_problem_with_a_name(
+    page: Page, simulator: Simulator
+) -> None:
+    """During a phone call iOS rejects `resume` outright."""
+    async with served(page, settings_for(simulator)) as endpoint:
+        await open_library(page, endpoint)
+        await unlock(page)
+        await page.evaluate(
+            """async () => {
+              await nabra.output.context.suspend();
+              AudioContext.prototype.resume = () =>
+                Promise.reject(new DOMException("", "InvalidStateError"));
+            }"""
+        )
+        assert await page.evaluate("nabra.unlock().catch(({ code }) => code)") == "audio-locked"
 
 
 async def test_without_a_gesture_it_says_that_it_may_not_sound(

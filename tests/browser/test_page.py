@@ -1,12 +1,14 @@
 """The page at `/`: a user speaks, types, interrupts, and hears the answer."""
 
+import asyncio
 import json
+import re
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.async_api import Locator, Page, expect
+from playwright.async_api import Locator, Page, WebSocketRoute, expect
 
 from app.settings import Settings
 from app.simulator import Simulator
@@ -202,11 +204,11 @@ async def test_answers_are_whole_though_the_provider_truncates(
 
 
 async def test_the_page_recovers_from_a_restart(
-    page: Page, simulator: Simulator, watch: Watch
+    page: Page, simulator: Simulator, watch: Watch, brief: dict[str, Any]
 ) -> None:
     """In the middle of an answer the server goes; it comes back, and the conversation goes on."""
     watch.allowed = lambda complaint: "net::ERR_CONNECTION_REFUSED" in complaint
-    settings = settings_for(simulator)
+    settings = settings_for(simulator, **brief)
     paths: list[str] = []
     page.on("websocket", lambda socket: paths.append(urlsplit(socket.url).path))
     async with running_gateway(settings) as endpoint:
@@ -214,15 +216,93 @@ async def test_the_page_recovers_from_a_restart(
         await type_in(page, "مرحبا")
         await expect(speaking(page)).to_be_visible()
     await expect(page.locator("#connection")).not_to_have_attribute("data-state", "open")
-    await expect(page.locator(".notice[data-code=server-draining]")).to_be_visible()
     async with running_gateway(settings, port=urlsplit(endpoint).port or 0):
+        await page.click(".notice[data-code=server-draining] button.small")
         await expect(page.locator("#connection")).to_have_attribute("data-state", "open")
         await expect(page.locator(".notice")).to_have_count(0)
+        await expect(speaking(page)).to_have_count(0)
+        await expect(page.locator("#stop")).to_be_disabled()
         await type_in(page, "ها أنا من جديد")
         await expect(last_turn(page).locator(".speaking")).to_be_visible()
         assert len(paths) > 1
         assert len(set(paths)) == 1
         await page.goto("about:blank")
+
+
+async def test_to_try_again_turns_no_microphone_off(
+    page: Page, simulator: Simulator, microphone_file: Path
+) -> None:
+    sockets: list[WebSocketRoute] = []
+    streamed = asyncio.Event()
+
+    def relay(socket: WebSocketRoute) -> None:
+        sockets.append(socket)
+        server = socket.connect_to_server()
+
+        def take(message: str | bytes) -> None:
+            if isinstance(message, bytes) and len(sockets) == 2:
+                streamed.set()
+            server.send(message)
+
+        socket.on_message(take)
+
+    hear(microphone_file, bytes(32000))
+    async with served(page, settings_for(simulator)) as endpoint:
+        await page.route_web_socket("**/ws/agent/**", relay)
+        await enter(page, endpoint)
+        await page.click("#microphone")
+        await expect(page.locator("body")).to_have_attribute("data-doing", "listening")
+        await sockets[0].close(code=1013)
+        await page.click(".notice[data-code=too-busy] button.small")
+        await expect(page.locator("#connection")).to_have_attribute("data-state", "open")
+        async with asyncio.timeout(10):
+            await streamed.wait()
+        await expect(page.locator("#microphone")).to_have_attribute("aria-pressed", "true")
+
+
+async def test_what_is_said_at_once_stays_in_its_order(
+    page: Page, simulator: Simulator, brief: dict[str, Any]
+) -> None:
+    """The second comes before the gateway has taken up the first."""
+    async with served(page, settings_for(simulator, **brief)) as endpoint:
+        await enter(page, endpoint)
+        await page.evaluate(
+            """() => ["أولاً", "ثانياً"].forEach((text) => {
+              document.querySelector("#text").value = text;
+              document.querySelector("#typed").requestSubmit();
+            })"""
+        )
+        await expect(last_turn(page).locator(".speaking")).to_be_visible()
+        said = page.locator(".turn .said")
+        await expect(said).to_have_text([re.compile("أولاً$"), re.compile("ثانياً$")])
+
+
+async def test_a_microphone_that_goes_turns_the_button_off(
+    page: Page, simulator: Simulator, microphone_file: Path
+) -> None:
+    hear(microphone_file, bytes(32000))
+    async with served(page, settings_for(simulator)) as endpoint:
+        await enter(page, endpoint)
+        await page.evaluate(
+            """() => {
+              const open = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+              navigator.mediaDevices.getUserMedia = async (wanted) => {
+                const stream = await open(wanted);
+                globalThis.unplug = () => {
+                  navigator.mediaDevices.getUserMedia = () =>
+                    Promise.reject(new DOMException("", "NotFoundError"));
+                  stream.getAudioTracks()[0].dispatchEvent(new Event("ended"));
+                };
+                return stream;
+              };
+            }"""
+        )
+        await page.click("#microphone")
+        await expect(page.locator("body")).to_have_attribute("data-doing", "listening")
+        await page.evaluate("unplug()")
+        await expect(page.locator(".notice[data-code=no-microphone] p")).not_to_be_empty()
+        await expect(page.locator("#microphone")).to_have_attribute("aria-pressed", "false")
+        await expect(page.locator(".said.pending")).to_have_count(0)
 
 
 async def test_without_a_microphone_the_page_says_what_to_do(

@@ -340,6 +340,17 @@ async def test_closing_leaves_no_socket_and_no_task() -> None:
     assert asyncio.all_tasks() == before
 
 
+@pytest.mark.parametrize(("suffix", "key"), [("", "“secret”"), ("?token=secret#x", KEY)])
+async def test_why_no_socket_could_be_opened_is_told_without_key_or_address(
+    suffix: str, key: str
+) -> None:
+    """It goes into the log."""
+    async with scripted_provider(regular) as provider:
+        with pytest.raises(errors.ConnectError, match="no socket: Invalid") as caught:
+            await Connection.open(provider.url + suffix, key, connect_timeout_s=5)
+    assert "secret" not in str(caught.value)
+
+
 def now() -> float:
     return asyncio.get_running_loop().time()
 

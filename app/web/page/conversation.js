@@ -22,7 +22,10 @@ export class Conversation extends EventTarget {
   #nabra;
   #turns = [];
   #byNumber = new Map();
-  #pending = null;
+  /** Turns count from 1 on each connection, and sound outlives the one that it came by. */
+  #connection = 0;
+  /** What the user has said or says now, and the gateway has not taken up yet, in its order. */
+  #expected = [];
   #running = null;
   #sounding = null;
   #follows = true;
@@ -32,7 +35,7 @@ export class Conversation extends EventTarget {
     super();
     this.#nabra = nabra;
     const on = (type, handle) => nabra.addEventListener(type, ({ detail }) => handle(detail));
-    on("session", () => this.#restart());
+    on("session", () => this.#connection++);
     on("status", (event) => this.#status(event));
     on("transcription", (event) => this.#transcribed(event));
     on("token", ({ turn, content }) => this.#change(turn, (view) => view.write(content)));
@@ -69,9 +72,13 @@ export class Conversation extends EventTarget {
     return this.#pending !== null && this.#pending.endedAt !== null;
   }
 
+  get #pending() {
+    return this.#expected.at(-1) ?? null;
+  }
+
   /** Show what the user says, before the gateway knows: null while it is spoken. */
   expect(said) {
-    this.#pending ??= this.#add(said);
+    if (this.#pending === null || this.isWaiting) this.#expected.push(this.#add(said));
     if (said !== null) this.#pending.hear(said);
     this.#follows = true;
     this.#follow();
@@ -88,8 +95,7 @@ export class Conversation extends EventTarget {
   /** What was to be said is not said. */
   withdraw() {
     if (this.#pending === null) return;
-    this.#remove(this.#pending);
-    this.#pending = null;
+    this.#remove(this.#expected.pop());
     this.#tell("change");
   }
 
@@ -108,24 +114,22 @@ export class Conversation extends EventTarget {
 
   /** The view of a turn; a new one takes what the user has just said. */
   #view(number) {
-    let view = this.#byNumber.get(number);
+    let view = this.#find(number);
     if (view === undefined) {
-      view = this.#pending ?? this.#add("");
-      this.#pending = null;
-      view.number = number;
-      this.#byNumber.set(number, view);
+      view = this.#expected.shift() ?? this.#add("");
+      this.#byNumber.set(`${this.#connection}.${number}`, view);
       this.#running = view;
     }
     return view;
   }
 
+  #find(number, connection = this.#connection) {
+    return this.#byNumber.get(`${connection}.${number}`);
+  }
+
   #change(number, change) {
     change(this.#view(number));
     this.#follow();
-  }
-
-  #restart() {
-    this.#byNumber.clear(); // each connection counts from 1
   }
 
   #status({ code, turn }) {
@@ -149,8 +153,8 @@ export class Conversation extends EventTarget {
     this.#change(turn, (view) => view.answer.addSentence(index, text));
   }
 
-  #play({ turn, index }) {
-    const view = this.#byNumber.get(turn);
+  #play({ connection, turn, index }) {
+    const view = this.#find(turn, connection);
     if (view === undefined || view.answer.isCut) return;
     if (view.heardAt === null) {
       view.heardAt = performance.now() + (this.#nabra.output?.context.outputLatency ?? 0) * 1000;
@@ -162,8 +166,8 @@ export class Conversation extends EventTarget {
     this.#become("speaking");
   }
 
-  #silent({ turn, playedMs }) {
-    const view = this.#byNumber.get(turn);
+  #silent({ connection, turn, playedMs }) {
+    const view = this.#find(turn, connection);
     if (this.#sounding === view) this.#sounding = null;
     view?.answer.speak(-1);
     if (view?.metrics && !view.answer.isCut) {
@@ -224,17 +228,20 @@ export class Conversation extends EventTarget {
   }
 
   #refused(message) {
-    if (this.#pending === null) return;
-    this.#pending.fail(message);
-    this.#pending.forget();
-    this.#pending = null;
+    const refused = this.#expected.shift();
+    if (refused === undefined) return;
+    refused.fail(message);
+    refused.forget();
     announce(message);
   }
 
   #lost() {
-    this.#pending?.fail(words("cut-off"));
+    for (const view of this.#expected.splice(0)) {
+      view.fail(words("cut-off"));
+      view.forget();
+    }
     this.#running?.abandon(words("cut-off"));
-    this.#pending = this.#running = null;
+    this.#running = null;
     this.#become(null);
   }
 

@@ -5,7 +5,6 @@ import { announce } from "./announcer.js";
 import { Conversation } from "./conversation.js";
 import { find, make } from "./elements.js";
 import { language, toggleLanguage, translate, whenLanguageChanges, words } from "./language.js";
-import { showLevels } from "./meter.js";
 import { isShown, notice, settle } from "./notices.js";
 import { Panel } from "./panel.js";
 import { showConnection, StatusLine } from "./status.js";
@@ -41,7 +40,6 @@ const talk = new Talk(nabra, conversation);
 const panel = new Panel();
 new StatusLine(talk, conversation);
 showConnection(nabra);
-showLevels(nabra);
 
 let about = ABOUT;
 const asked = fetch("/about.json").then(async (response) => {
@@ -138,8 +136,8 @@ function tellOfConnection(code) {
   notice(code, { action: { label: "try-again", run: reconnect } });
 }
 
+/** At once, but with the microphone as it is: `close` would turn it off. */
 function reconnect() {
-  nabra.close();
   nabra.connect().catch(() => {});
 }
 

@@ -30,6 +30,7 @@ export class Talk extends EventTarget {
     this.#watchPointer();
     this.#watchKeys();
     this.#switch.addEventListener("change", () => this.#setHandsFree(this.#switch.checked));
+    for (const type of ["problem", "state"]) nabra.addEventListener(type, () => this.#check());
     whenLanguageChanges(() => this.#show());
   }
 
@@ -131,7 +132,16 @@ export class Talk extends EventTarget {
     this.#become("off");
     if (how.send) this.#conversation.finishSpeaking();
     else this.#conversation.withdraw();
-    await this.#nabra.stopMicrophone(how);
+    const isSent = await this.#nabra.stopMicrophone(how);
+    // Too short, or not connected.
+    if (how.send && !isSent && this.state === "off") this.#conversation.withdraw();
+  }
+
+  /** The device is gone, or the conversation is over: the button must not say that we listen. */
+  async #check() {
+    if (this.state !== "listening" || this.#nabra.listening) return;
+    if (this.isHandsFree) await this.#setHandsFree(false);
+    else await this.#finish({ send: false });
   }
 
   async #setHandsFree(on) {

@@ -5,7 +5,6 @@ import { make } from "./elements.js";
 import { number, seconds, words } from "./language.js";
 
 export class TurnView {
-  number = null;
   /** When the user had finished, by this browser's clock; null while that is not so. */
   endedAt = null;
   /** When its first sound was heard, by the same clock. */

@@ -1,5 +1,6 @@
-/** What "What happened" says, as in `words.js`. */
+/** What "What happened" says, and what one may do about it; as in `words.js`. */
 export const REPORT_WORDS = {
+  "turn-number": ["الدور {number}", "Turn {number}"],
   earlier: ["الأسبق", "Earlier"],
   later: ["الأحدث", "Later"],
   "to-first-sound": ["الوقت إلى أول صوت", "Time to first sound"],
@@ -52,4 +53,9 @@ export const REPORT_WORDS = {
   "fault-provider-authentication": ["رفض المفتاح", "key refused"],
   "fault-provider-quota": ["نفد الرصيد", "out of funds"],
   "fault-provider-refused": ["رفض الطلب", "request refused"],
+
+  "advice-provider-authentication": ["على المشغّل مراجعة HAMSA_API_KEY.", "The operator should check HAMSA_API_KEY."],
+  "advice-provider-quota": ["على المشغّل شحن الحساب.", "The operator should top up the account."],
+  "advice-agent-unreachable": ["على المشغّل مراجعة AGENT_WEBHOOK_URL.", "The operator should check AGENT_WEBHOOK_URL."],
+  "advice-agent-refused": ["على المشغّل مراجعة عنوان الوكيل ورمزه.", "The operator should check the agent's address and token."],
 };

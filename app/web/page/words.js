@@ -77,11 +77,5 @@ export const WORDS = {
   "problem-no-hands-free": ["لا يستطيع هذا الخادم معرفة متى تتكلم. استعمل زر الميكروفون.", "This server cannot tell when you speak. Use the microphone button."],
   "problem-not-sent": ["لم يُرسل: لا اتصال الآن. سيبقى النص هنا حتى يعود.", "Not sent: there is no connection now. The text stays here until there is."],
 
-  "advice-provider-authentication": ["على المشغّل مراجعة HAMSA_API_KEY.", "The operator should check HAMSA_API_KEY."],
-  "advice-provider-quota": ["على المشغّل شحن الحساب.", "The operator should top up the account."],
-  "advice-agent-unreachable": ["على المشغّل مراجعة AGENT_WEBHOOK_URL.", "The operator should check AGENT_WEBHOOK_URL."],
-  "advice-agent-refused": ["على المشغّل مراجعة عنوان الوكيل ورمزه.", "The operator should check the agent's address and token."],
-
   "no-turn": ["بعد كل جواب ترى هنا أين ذهب الوقت، وما فشل، وكيف أُصلح.", "After each answer you see here where the time went, what failed and how it was repaired."],
-  "turn-number": ["الدور {number}", "Turn {number}"],
 };
