@@ -235,6 +235,13 @@ class Settings(BaseSettings):
     simulator_script: str | None = None
     """File with what the simulator pretends to hear, one line a turn."""
 
+    @field_validator("hamsa_min_connections")
+    @classmethod
+    def _kept_of_those_allowed(cls, value: int, info: ValidationInfo) -> int:
+        if value > info.data.get("hamsa_max_connections", value):
+            raise ValueError("must not be more than HAMSA_MAX_CONNECTIONS")
+        return value
+
     @field_validator("agent_webhook_url", "agent_model")
     @classmethod
     def _needed_for_a_model(cls, value: str | None, info: ValidationInfo) -> str | None:

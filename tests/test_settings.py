@@ -42,6 +42,7 @@ WRONG: list[tuple[str, str, str]] = [
     ("HAMSA_CONNECT_TIMEOUT_S", "inf", "less than or equal to 3600"),
     ("HAMSA_CONNECT_TIMEOUT_S", "nan", "3600"),
     ("HAMSA_MAX_CONNECTIONS", "1.5", "integer"),
+    ("HAMSA_MIN_CONNECTIONS", "9", "HAMSA_MAX_CONNECTIONS"),
     ("HAMSA_LINGER_S", "11", "less than or equal to 10"),
     ("AGENT_WEBHOOK_URL", f"agent.example/{SECRET}", "http:// or https://"),
     ("AGENT_WEBHOOK_URL", f"https://me:{SECRET}@agent.example/", "its own variable"),

@@ -146,8 +146,9 @@ async def test_the_button_silences_the_page(page: Page, simulator: Simulator) ->
         await is_silent(page)
 
 
-async def test_it_takes_no_mouse(page: Page, simulator: Simulator) -> None:
-    """Begin, write, and interrupt, all by the keyboard."""
+async def test_it_takes_no_mouse(page: Page, simulator: Simulator, microphone_file: Path) -> None:
+    """Begin, write, interrupt and speak, all by the keyboard."""
+    hear(microphone_file, Scene().pause(20_000).pcm())
     async with served(page, settings_for(simulator)) as endpoint:
         await page.goto(address(endpoint))
         await page.locator("#start").focus()
@@ -162,6 +163,12 @@ async def test_it_takes_no_mouse(page: Page, simulator: Simulator) -> None:
         await page.wait_for_timeout(300)
         await page.keyboard.press("Escape")
         await is_silent(page)
+        await page.locator("#microphone").focus()
+        await page.keyboard.down(" ")
+        await expect(page.locator("body")).to_have_attribute("data-doing", "listening")
+        await page.wait_for_timeout(400)
+        await page.evaluate("dispatchEvent(new Event('blur'))")  # the key is let go elsewhere
+        await expect(page.locator("#microphone")).to_have_attribute("aria-pressed", "false")
 
 
 async def is_silent(page: Page) -> None:

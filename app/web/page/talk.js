@@ -69,6 +69,7 @@ export class Talk extends EventTarget {
       event.preventDefault(); // or the button takes it for a click
       this.#release();
     });
+    addEventListener("blur", () => this.#release()); // who lets go now, lets go elsewhere
   }
 
   /** Space belongs to whatever has the focus, if that does something with it. */
