@@ -1,8 +1,10 @@
 """Logging: one line an event, as key-values for people or as JSON for collectors."""
 
+import io
 import logging
 import sys
-from typing import Literal
+from contextlib import suppress
+from typing import Literal, TextIO, cast
 
 import structlog
 
@@ -31,7 +33,7 @@ def configure(level: str, format: Literal["console", "json"]) -> None:
     structlog.configure(
         processors=[*shared, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(cast("TextIO", _StandardError())),
         cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler(sys.stderr)
@@ -42,3 +44,26 @@ def configure(level: str, format: Literal["console", "json"]) -> None:
         )
     )
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
+    logging.getLogger("uvicorn.error").addFilter(_is_true)
+
+
+class _StandardError(io.TextIOBase):
+    """Standard error as it is now; what it does not take is lost.
+
+    Whoever reads the log may go, or a disk be full: that must not cost a caller the answer. The
+    logs of libraries are written likewise.
+    """
+
+    def write(self, text: str) -> int:
+        with suppress(OSError, ValueError):
+            sys.stderr.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with suppress(OSError, ValueError):
+            sys.stderr.flush()
+
+
+def _is_true(record: logging.LogRecord) -> bool:
+    """Drop what uvicorn says of each handshake that was refused with a body, as if it were not."""
+    return record.getMessage() != "ASGI callable returned without completing handshake."

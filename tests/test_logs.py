@@ -1,17 +1,23 @@
 """Logging: one line an event, and never a key."""
 
 import asyncio
+import io
 import json
 import logging
+import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 
 import pytest
 import structlog
+from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidStatus
 
 from app import errors, logs
 from app.hamsa import pool
 from app.hamsa.connection import Connection
+from app.simulator import Simulator, SimulatorConfig
+from tests.gateway import running_gateway, settings_for
 from tests.hamsa.pools import running_pool
 
 KEY = "secret-key-of-the-test"
@@ -57,6 +63,26 @@ def test_an_event_of_ours_or_of_a_library_is_one_line(
         assert word in ours
     for word in ("warning", "this is odd"):
         assert word in theirs
+
+
+@pytest.mark.parametrize("error", [BrokenPipeError, OSError, ValueError])
+def test_a_log_that_cannot_be_written_fails_nobody(
+    error: type[Exception], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Gone(io.StringIO):
+        def write(self, text: str) -> int:
+            raise error
+
+        def flush(self) -> None:
+            raise error
+
+    logs.configure("info", "json")
+    log = structlog.get_logger()
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "stderr", Gone())
+        log.info("lost")
+    log.info("written")
+    assert [json.loads(line)["event"] for line in lines_of(capsys)] == ["written"]
 
 
 def test_json_can_be_read_back_and_holds_time_level_event_and_values(
@@ -248,3 +274,16 @@ async def test_a_proxy_that_cannot_be_used_is_an_error_of_ours_without_its_passw
     with pytest.raises(errors.ConnectError) as caught:
         await Connection.open("wss://hamsa.test/ws", "another", connect_timeout_s=5)
     assert KEY not in str(caught.value)
+
+
+async def test_a_refused_handshake_is_one_line_and_no_error(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    logs.configure("info", "json")
+    async with Simulator(SimulatorConfig(profile="instant", voice="hum")) as simulator:
+        async with running_gateway(settings_for(simulator)) as url:
+            with pytest.raises(InvalidStatus):
+                await connect(f"{url}a%2Fb/", proxy=None)
+    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    assert [line["code"] for line in lines if line["event"] == "refused"] == ["invalid-session-id"]
+    assert [line for line in lines if line["level"] == "error"] == []

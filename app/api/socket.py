@@ -60,6 +60,7 @@ class VoiceEndpoint:
         """Talk with one client until it leaves."""
         session_id = session_id or str(uuid.uuid4())
         if not _SESSION_ID.fullmatch(session_id):
+            log.info("refused", code="invalid-session-id")
             refusal = {"type": "error", "code": "invalid-session-id"}
             await websocket.send_denial_response(JSONResponse(refusal, status_code=400))
             return
