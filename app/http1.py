@@ -147,9 +147,10 @@ def url_of(url: str) -> URL:
     """Read a URL. Raises `ConfigurationError` if it is none; the text does not hold it."""
     try:
         read = URL(url)
+        host = read.host
     except ValueError:
-        read = URL()
-    if read.scheme not in ("http", "https") or not read.host:
+        host = None
+    if not host or read.scheme not in ("http", "https"):
         raise ConfigurationError("the address is no URL of a web server")
     return read
 

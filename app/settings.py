@@ -15,8 +15,10 @@ from pydantic import (
     ValidationError,
     ValidationInfo,
     field_validator,
+    model_validator,
 )
 from pydantic_settings import BaseSettings, SettingsConfigDict
+from yarl import URL
 
 from app.errors import ConfigurationError
 from app.transports.base import Dialect, Language
@@ -35,10 +37,16 @@ def _url(*schemes: str, path: bool) -> AfterValidator:
 
     def check(value: str) -> str:
         parts = urlsplit(value)
+        if " " in parts.netloc or not value.isprintable():
+            raise ValueError("must be a URL; this one holds a space or an invisible character")
         try:
             parts.port  # noqa: B018 - reading it checks it
         except ValueError:
             raise ValueError("has a port that is none; allowed: 0 to 65535") from None
+        try:
+            (URL(value).host or "").encode("idna")
+        except ValueError:
+            raise ValueError("must be a URL of a host; this name can be none") from None
         if parts.scheme not in schemes or not parts.hostname:
             raise ValueError(
                 f"must be a URL that begins with {' or '.join(f'{s}://' for s in schemes)}"
@@ -52,12 +60,15 @@ def _url(*schemes: str, path: bool) -> AfterValidator:
     return AfterValidator(check)
 
 
-def _strip(value: object) -> object:
-    """Drop the line end that a key read from a file brings along: no header may hold one."""
-    return value.strip() if isinstance(value, str) else value
+def _check_key(key: SecretStr) -> SecretStr:
+    """Refuse what no header may hold: it would fail each request, or be another header."""
+    text = key.get_secret_value()
+    if not (text.isascii() and text.isprintable()):
+        raise ValueError("must be one line of ASCII; something else was copied with it")
+    return key
 
 
-_stripped = BeforeValidator(_strip)
+Key = Annotated[SecretStr, AfterValidator(_check_key)]
 
 
 def _number(value: object) -> object:
@@ -83,7 +94,7 @@ class Settings(BaseSettings):
     log_transcripts: bool = False
     """Whether the log may hold what people said; off, because calls are private."""
 
-    hamsa_api_key: Annotated[SecretStr, _stripped] | None = None
+    hamsa_api_key: Key | None = None
     """Key of the speech provider. Without it the embedded simulator speaks and listens."""
     hamsa_ws_url: Annotated[str, _url("ws", "wss", path=True)] = (
         "wss://api.tryhamsa.com/v1/realtime/ws"
@@ -135,7 +146,7 @@ class Settings(BaseSettings):
     """Sessions that are remembered; beyond them the one longest unused is forgotten."""
     agent_node: str | None = None
     """The n8n node to speak; default: the first that says something."""
-    agent_token: Annotated[SecretStr, _stripped] | None = None
+    agent_token: Key | None = None
     """Sent as the value of `AGENT_TOKEN_HEADER`, as it stands (write `Bearer …` if it is one)."""
     agent_token_header: Annotated[str, Field(pattern=r"^[A-Za-z0-9-]+$")] = "Authorization"  # noqa: S105
     """Header that carries `AGENT_TOKEN`."""
@@ -211,6 +222,13 @@ class Settings(BaseSettings):
     simulator_script: str | None = None
     """File with what the simulator pretends to hear, one line a turn."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _strip(cls, values: dict[str, object]) -> dict[str, object]:
+        """Drop the blanks and line ends that files bring along; nothing but them is unset."""
+        stripped = {k: v.strip() if isinstance(v, str) else v for k, v in values.items()}
+        return {name: value for name, value in stripped.items() if value != ""}
+
     @field_validator("agent_webhook_url", "agent_model")
     @classmethod
     def _needed_for_a_model(cls, value: str | None, info: ValidationInfo) -> str | None:
@@ -233,6 +251,10 @@ def load() -> Settings:
     """Read the settings. Raises `ConfigurationError` with a line for each wrong variable."""
     try:
         return Settings()
+    except UnicodeDecodeError:
+        raise ConfigurationError(".env: must be saved as UTF-8") from None
+    except OSError as error:
+        raise ConfigurationError(f".env: cannot be read: {error.strerror}") from None
     except ValidationError as error:
         lines = (
             f"{'.'.join(str(part) for part in item['loc'][:1]).upper()}: "

@@ -92,7 +92,9 @@ async def test_the_user_in_an_address_is_a_header_unless_one_is_given(
     assert "@" not in webhook.exchanges[0].head.decode()
 
 
-@pytest.mark.parametrize("url", ["", "n8n", "ftp://n8n.test/", "http://", "http://n8n.test:port/"])
+@pytest.mark.parametrize(
+    "url", ["", "n8n", "ftp://n8n.test/", "http://", "http://n8n.test:port/", "http://xn--/"]
+)
 async def test_an_address_that_is_none(url: str) -> None:
     with pytest.raises(ConfigurationError):
         Http1Client(url, connect_timeout_s=1, keep_alive_s=1, max_connections=1)

@@ -46,6 +46,13 @@ WRONG: list[tuple[str, str, str]] = [
     ("AGENT_WEBHOOK_URL", f"agent.example/{SECRET}", "http:// or https://"),
     ("AGENT_WEBHOOK_URL", f"https://me:{SECRET}@agent.example/", "its own variable"),
     ("AGENT_WEBHOOK_URL", f"https://[{SECRET}", "URL"),
+    ("AGENT_WEBHOOK_URL", "http://agent..example/", "host"),
+    ("AGENT_WEBHOOK_URL", f"http://{'a' * 64}.example/", "host"),
+    ("AGENT_WEBHOOK_URL", "http://xn--/", "host"),
+    ("AGENT_WEBHOOK_URL", "http://agent example/", "space"),
+    ("AGENT_WEBHOOK_URL", "http://agent.example/\u200f", "invisible"),
+    ("HAMSA_API_KEY", f"{SECRET}\r\nX-Other: 1", "one line"),
+    ("AGENT_TOKEN", f"Bearer {SECRET}\u200f", "ASCII"),
     ("AGENT_KIND", "pigeon", "'webhook' or 'openai'"),
     ("AGENT_HISTORY_TURNS", "-1", "greater than or equal to 0"),
     ("AGENT_HISTORY_SESSIONS", "0", "greater than or equal to 1"),
@@ -104,10 +111,29 @@ def test_all_that_is_wrong_is_told_at_once_a_line_each(monkeypatch: pytest.Monke
     assert len(lines) == 3
 
 
+@pytest.mark.parametrize("value", ["", " \r\n"])
 @pytest.mark.parametrize("name", ["HAMSA_API_KEY", "AGENT_WEBHOOK_URL", "PORT", "TTS_SPEAKER"])
-def test_an_empty_value_counts_as_unset(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(name, "")
+def test_an_empty_value_counts_as_unset(
+    name: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, value)
     assert load() == Settings(_env_file=None)  # type: ignore[call-arg]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("AGENT_WEBHOOK_URL", "http://agent.example/webhook"),
+        ("TTS_SAMPLE_RATE", "8000"),
+        ("TTS_DIALECT", "egy"),
+        ("HOST", "0.0.0.0"),
+    ],
+)
+def test_the_line_end_of_a_file_is_no_part_of_a_value(
+    name: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, f" {value}\r\n")
+    assert str(getattr(load(), name.lower())) == value
 
 
 def test_the_file_is_read_and_the_environment_goes_before_it(
@@ -122,6 +148,13 @@ def test_the_file_is_read_and_the_environment_goes_before_it(
     assert settings.hamsa_api_key is not None
     assert settings.hamsa_api_key.get_secret_value() == SECRET
     assert (settings.port, settings.tts_speaker, settings.host) == (9001, "سلمى", "127.0.0.1")
+
+
+def test_a_file_in_another_encoding_is_told(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text(f"HAMSA_API_KEY={SECRET}\n", encoding="utf-16")
+    with pytest.raises(ConfigurationError, match="UTF-8") as caught:
+        load()
+    assert SECRET not in "".join(traceback.format_exception(caught.value))
 
 
 def test_no_form_of_the_settings_shows_a_key(monkeypatch: pytest.MonkeyPatch) -> None:
