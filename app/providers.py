@@ -2,11 +2,14 @@
 
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from pathlib import Path
 
+from app.errors import ConfigurationError
 from app.http1 import proxy_for
 from app.settings import Settings
 from app.simulator.child import SimulatorProcess
 from app.simulator.panel import ControlPanel
+from app.simulator.script import read_lines
 
 SIMULATOR_KEY = "simulator"
 """Any key will do there."""
@@ -62,11 +65,20 @@ async def find(settings: Settings, stack: AsyncExitStack) -> Providers:
 
 
 def check(settings: Settings) -> None:
-    """Raise `ConfigurationError` if the environment names a proxy that cannot be used."""
+    """Raise `ConfigurationError` for a proxy, or a script of the simulator, that is of no use."""
     if not settings.simulates_speech:
         proxy_for(settings.hamsa_rest_url)
     if settings.agent_webhook_url is not None:
         proxy_for(settings.agent_webhook_url)
+    if settings.simulator_script and (settings.simulates_speech or settings.simulates_agent):
+        try:
+            read_lines(Path(settings.simulator_script))
+        except UnicodeDecodeError:
+            raise ConfigurationError("SIMULATOR_SCRIPT: must be saved as UTF-8") from None
+        except OSError as error:
+            raise ConfigurationError(f"SIMULATOR_SCRIPT: {error.strerror}") from None
+        except ValueError as error:
+            raise ConfigurationError(f"SIMULATOR_SCRIPT: {error}") from None
 
 
 def describe(settings: Settings, providers: Providers) -> str:

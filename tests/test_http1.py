@@ -93,7 +93,16 @@ async def test_the_user_in_an_address_is_a_header_unless_one_is_given(
 
 
 @pytest.mark.parametrize(
-    "url", ["", "n8n", "ftp://n8n.test/", "http://", "http://n8n.test:port/", "http://xn--/"]
+    "url",
+    [
+        "",
+        "n8n",
+        "ftp://n8n.test/",
+        "http://",
+        "http://n8n.test:port/",
+        "http://xn--/",
+        "http://n8n..test",
+    ],
 )
 async def test_an_address_that_is_none(url: str) -> None:
     with pytest.raises(ConfigurationError):
@@ -134,8 +143,13 @@ async def test_who_is_excused_from_the_proxy_is_asked_directly(
             await body_of(client)
 
 
-async def test_a_proxy_of_another_protocol_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("all_proxy", "socks5://proxy.test:1080")
+@pytest.mark.parametrize(
+    "proxy", ["socks5://proxy.test:1080", "proxy.test:port", "http://[proxy", "http://proxy..test"]
+)
+async def test_a_proxy_that_is_none_or_of_another_protocol_is_told(
+    monkeypatch: pytest.MonkeyPatch, proxy: str
+) -> None:
+    monkeypatch.setenv("all_proxy", proxy)
     with pytest.raises(ConfigurationError, match="proxy"):
         Http1Client("http://n8n.test/", connect_timeout_s=1, keep_alive_s=1, max_connections=1)
 

@@ -37,7 +37,7 @@ ALLOWED = {
     "app.simulator": {"app.audio"},
     "app.talk": {"app.audio"},
     "app.console": {"app.talk"},
-    "app.providers": {"app.http1", "app.settings", "app.simulator"},
+    "app.providers": {"app.errors", "app.http1", "app.settings", "app.simulator"},
     "app.cli": {"app.main", "app.simulator", "app.talk", "app.console"},
     "app.main": {"app"},
 }
