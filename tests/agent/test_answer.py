@@ -363,6 +363,28 @@ def test_server_sent_events(body: bytes, text: str, fault: Fault) -> None:
     check(body, text, fault)
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        run(" ", "\n"),
+        data(delta(" "), delta("\n"), delta(finish="stop"), "[DONE]"),
+        data(" ", "[DONE]"),
+    ],
+)
+def test_blanks_are_no_answer(body: bytes) -> None:
+    parser = AnswerParser(node="Agent")
+    parser.feed(body)
+    parser.finish()
+    assert isinstance(parser.verdict(), AgentEmptyError)
+
+
+def test_after_blanks_the_answer_in_json_is_said() -> None:
+    parser = AnswerParser(node="Agent")
+    parser.feed(run("\n") + RESPOND)
+    assert parser.finish() == ["نعم."]
+    assert parser.verdict() is None
+
+
 def test_events_of_the_configured_node_are_spoken() -> None:
     body = in_events(run("لا", node="A") + run("نعم", node="B"))
     check(body, "نعم", None, node="B")
