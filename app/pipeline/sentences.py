@@ -167,7 +167,9 @@ class SentenceSplitter:
         if self._doubt is not None and (end := self._resolve(whole=False)) is not None:
             return end
         if self._clause is not None and len(chars) - self._clause > REST_CHARS:
-            return self._cut_at_clause()
+            end = self._cut_at_clause()
+            if end is not None:
+                return end
         if len(chars) > self._max_chars:
             return self._word_at or self._max_chars
         return None

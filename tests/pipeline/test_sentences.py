@@ -119,6 +119,12 @@ def test_a_text_without_end_is_cut_at_a_clause_or_between_words_and_never_exceed
     assert " ".join(chunks) == text
 
 
+@pytest.mark.parametrize("blanks", range(12))
+def test_a_clause_near_the_limit_does_not_exceed_it(blanks: int) -> None:
+    text = " ".join(["كلمة"] * 398) + "، " + " " * blanks + "قد تم تم تم"
+    assert max(map(len, split(text))) <= 2000
+
+
 def test_a_single_endless_word_is_cut_at_the_limit() -> None:
     assert [len(part) for part in split("x" * 4500)] == [2000, 2000, 500]
 
