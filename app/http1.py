@@ -146,9 +146,10 @@ def url_of(url: str) -> URL:
     """Read a URL. Raises `ConfigurationError` if it is none; the text does not hold it."""
     try:
         read = URL(url)
+        host = (read.host or "").encode("idna")  # as it will be when it is looked up
     except ValueError:
-        read = URL()
-    if read.scheme not in ("http", "https") or not read.host:
+        host = b""
+    if not host or read.scheme not in ("http", "https"):
         raise ConfigurationError("the address is no URL of a web server")
     return read
 
@@ -163,7 +164,7 @@ def tls_context(*protocols: str) -> ssl.SSLContext:
 def proxy_for(url: str) -> str | None:
     """Return the proxy that the environment names for `url`; None where none is to be used.
 
-    Raises `ConfigurationError` for one that speaks something else.
+    Raises `ConfigurationError` for one that is none, or speaks something else.
     """
     parts = urlsplit(url)
     host = parts.hostname or ""
@@ -172,8 +173,11 @@ def proxy_for(url: str) -> str | None:
     if not proxy or _is_loopback(host) or proxy_bypass(host):
         return None
     proxy = proxy if "://" in proxy else f"http://{proxy}"
-    if urlsplit(proxy).scheme not in ("http", "https"):
-        raise ConfigurationError(f"{parts.scheme}_proxy, all_proxy: must be a proxy by HTTP")
+    try:
+        url_of(proxy)
+    except ConfigurationError:
+        told = f"{parts.scheme}_proxy, all_proxy: must be the address of a proxy by HTTP"
+        raise ConfigurationError(told) from None
     return proxy
 
 

@@ -18,8 +18,10 @@ from pydantic import (
     ValidationError,
     ValidationInfo,
     field_validator,
+    model_validator,
 )
 from pydantic_settings import BaseSettings, SettingsConfigDict
+from yarl import URL
 
 from app.errors import ConfigurationError
 from app.transports.base import Dialect, Language
@@ -43,10 +45,16 @@ def _url(*schemes: str, path: bool) -> AfterValidator:
 
     def check(value: str) -> str:
         parts = urlsplit(value)
+        if " " in parts.netloc or not value.isprintable():
+            raise ValueError("must be a URL; this one holds a space or an invisible character")
         try:
             parts.port  # noqa: B018 - reading it checks it
         except ValueError:
             raise ValueError("has a port that is none; allowed: 0 to 65535") from None
+        try:
+            (URL(value).host or "").encode("idna")
+        except ValueError:
+            raise ValueError("must be a URL of a host; this name can be none") from None
         if parts.scheme not in schemes or not parts.hostname:
             raise ValueError(
                 f"must be a URL that begins with {' or '.join(f'{s}://' for s in schemes)}"
@@ -60,20 +68,18 @@ def _url(*schemes: str, path: bool) -> AfterValidator:
     return AfterValidator(check)
 
 
-def _secret(value: object) -> object:
-    """Check what travels as a header; blanks around it go, as the line end of a file does."""
-    if not isinstance(value, str):
-        return value
-    value = value.strip()
-    if not (value.isascii() and value.isprintable()):
+def _check_key(key: SecretStr) -> SecretStr:
+    """Refuse what no header may hold: it would fail each request, or be another header."""
+    text = key.get_secret_value()
+    if not (text.isascii() and text.isprintable()):
         raise ValueError(
             "holds a character that cannot be sent, such as a curly quote or a line break; "
             "copy it again"
         )
-    return value or None
+    return key
 
 
-Secret = Annotated[SecretStr | None, BeforeValidator(_secret)]
+Key = Annotated[SecretStr, AfterValidator(_check_key)]
 
 
 def _number(value: object) -> object:
@@ -103,7 +109,7 @@ class Settings(BaseSettings):
     log_transcripts: bool = False
     """Whether the log may hold what people said; off, because calls are private."""
 
-    hamsa_api_key: Secret = None
+    hamsa_api_key: Key | None = None
     """Key of the speech provider. Without it the embedded simulator speaks and listens."""
     hamsa_ws_url: Annotated[str, _url("ws", "wss", path=True)] = (
         "wss://api.tryhamsa.com/v1/realtime/ws"
@@ -155,7 +161,7 @@ class Settings(BaseSettings):
     """Sessions that are remembered; beyond them the one longest unused is forgotten."""
     agent_node: str | None = None
     """The n8n node to speak; default: the first that says something."""
-    agent_token: Secret = None
+    agent_token: Key | None = None
     """Sent as the value of `AGENT_TOKEN_HEADER`, as it stands (write `Bearer …` if it is one)."""
     agent_token_header: Annotated[str, Field(pattern=r"^[A-Za-z0-9-]+$")] = "Authorization"  # noqa: S105
     """Header that carries `AGENT_TOKEN`."""
@@ -241,6 +247,13 @@ class Settings(BaseSettings):
         if value > info.data.get("hamsa_max_connections", value):
             raise ValueError("must not be more than HAMSA_MAX_CONNECTIONS")
         return value
+
+    @model_validator(mode="before")
+    @classmethod
+    def _strip(cls, values: dict[str, object]) -> dict[str, object]:
+        """Drop what files bring along around values; a value of nothing but blanks is unset."""
+        stripped = {k: v.strip() if isinstance(v, str) else v for k, v in values.items()}
+        return {name: value for name, value in stripped.items() if value != ""}
 
     @field_validator("agent_webhook_url", "agent_model")
     @classmethod

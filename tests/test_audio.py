@@ -375,6 +375,13 @@ def test_a_foreign_error_is_chained() -> None:
     assert isinstance(caught.value.__cause__, av.FFmpegError)
 
 
+def test_a_codec_that_ffmpeg_does_not_know_is_told() -> None:
+    recording = bytearray(wav(PCM, PCM16_16K))
+    struct.pack_into("<H", recording, 20, 0)  # the codec's tag
+    with pytest.raises(UndecodableAudioError):
+        decode_utterance(bytes(recording), max_s=2)
+
+
 def test_a_codec_off_the_list_is_not_decoded() -> None:
     with pytest.raises(UndecodableAudioError):
         decode_utterance(record("matroska", "ac3"), max_s=2)

@@ -78,7 +78,18 @@ async def test_nothing_is_kept_of_an_answer_but_its_connection() -> None:
     assert fields(webhook.exchanges[1], "cookie") == []
 
 
-@pytest.mark.parametrize("url", ["", "n8n", "ftp://n8n.test/", "http://", "http://n8n.test:port/"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "n8n",
+        "ftp://n8n.test/",
+        "http://",
+        "http://n8n.test:port/",
+        "http://xn--/",
+        "http://n8n..test",
+    ],
+)
 async def test_an_address_that_is_none(url: str) -> None:
     with pytest.raises(ConfigurationError):
         Http1Client(url, connect_timeout_s=1, keep_alive_s=1, max_connections=1)
@@ -118,8 +129,13 @@ async def test_who_is_excused_from_the_proxy_is_asked_directly(
             await body_of(client)
 
 
-async def test_a_proxy_of_another_protocol_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("all_proxy", "socks5://proxy.test:1080")
+@pytest.mark.parametrize(
+    "proxy", ["socks5://proxy.test:1080", "proxy.test:port", "http://[proxy", "http://proxy..test"]
+)
+async def test_a_proxy_that_is_none_or_of_another_protocol_is_told(
+    monkeypatch: pytest.MonkeyPatch, proxy: str
+) -> None:
+    monkeypatch.setenv("all_proxy", proxy)
     with pytest.raises(ConfigurationError, match="proxy"):
         Http1Client("http://n8n.test/", connect_timeout_s=1, keep_alive_s=1, max_connections=1)
 

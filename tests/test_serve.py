@@ -127,6 +127,23 @@ async def test_a_wrong_setting_stops_the_start_and_says_what_is_allowed(
     assert len(output.splitlines()) == 2, "what failed, and why"
 
 
+@pytest.mark.parametrize(
+    ("script", "told"),
+    [(None, "No such file"), (b"", "holds no line"), ("نعم".encode("utf-16"), "UTF-8")],
+)
+async def test_a_script_that_cannot_be_read_is_told(
+    tmp_path: Path, script: bytes | None, told: str
+) -> None:
+    path = tmp_path / "script.txt"
+    if script is not None:
+        path.write_bytes(script)
+    code, output = await failing(tmp_path, SIMULATOR_SCRIPT=str(path))
+    assert code == 1
+    assert "SIMULATOR_SCRIPT:" in output
+    assert told in output
+    assert "Traceback" not in output
+
+
 async def test_a_proxy_that_speaks_no_http_is_told_to_those_who_need_one(tmp_path: Path) -> None:
     socks = {"ALL_PROXY": "socks5://127.0.0.1:9"}
     for needing in ("HAMSA_API_KEY", "AGENT_WEBHOOK_URL"):

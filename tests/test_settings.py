@@ -47,6 +47,13 @@ WRONG: list[tuple[str, str, str]] = [
     ("AGENT_WEBHOOK_URL", f"agent.example/{SECRET}", "http:// or https://"),
     ("AGENT_WEBHOOK_URL", f"https://me:{SECRET}@agent.example/", "its own variable"),
     ("AGENT_WEBHOOK_URL", f"https://[{SECRET}", "URL"),
+    ("AGENT_WEBHOOK_URL", "http://agent..example/", "host"),
+    ("AGENT_WEBHOOK_URL", f"http://{'a' * 64}.example/", "host"),
+    ("AGENT_WEBHOOK_URL", "http://xn--/", "host"),
+    ("AGENT_WEBHOOK_URL", "http://agent example/", "space"),
+    ("AGENT_WEBHOOK_URL", "http://agent.example/\u200f", "invisible"),
+    ("HAMSA_API_KEY", f"{SECRET}\r\nX-Other: 1", "line break"),
+    ("AGENT_TOKEN", f"Bearer {SECRET}\u200f", "cannot be sent"),
     ("AGENT_KIND", "pigeon", "'webhook' or 'openai'"),
     ("AGENT_HISTORY_TURNS", "-1", "greater than or equal to 0"),
     ("AGENT_HISTORY_SESSIONS", "0", "greater than or equal to 1"),
@@ -117,15 +124,29 @@ def test_a_credential_that_no_header_can_carry_is_refused_and_not_shown(
     assert SECRET not in "".join(traceback.format_exception(caught.value))
 
 
-def test_a_credential_of_blanks_counts_as_unset(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HAMSA_API_KEY", " \n")
-    assert load().simulates_speech
-
-
+@pytest.mark.parametrize("value", ["", " \r\n"])
 @pytest.mark.parametrize("name", ["HAMSA_API_KEY", "AGENT_WEBHOOK_URL", "PORT", "TTS_SPEAKER"])
-def test_an_empty_value_counts_as_unset(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(name, "")
+def test_an_empty_value_counts_as_unset(
+    name: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, value)
     assert load() == Settings(_env_file=None)  # type: ignore[call-arg]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("AGENT_WEBHOOK_URL", "http://agent.example/webhook"),
+        ("TTS_SAMPLE_RATE", "8000"),
+        ("TTS_DIALECT", "egy"),
+        ("HOST", "0.0.0.0"),
+    ],
+)
+def test_the_line_end_of_a_file_is_no_part_of_a_value(
+    name: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, f" {value}\r\n")
+    assert str(getattr(load(), name.lower())) == value
 
 
 def test_the_file_is_read_and_the_environment_goes_before_it(

@@ -12,6 +12,7 @@ from app.agent.document import (
     failure_in,
     is_meant_as_json,
     may_be_json,
+    may_be_page,
     parse,
     whole_characters,
 )
@@ -21,6 +22,8 @@ from app.errors import AgentCutError, AgentEmptyError, AgentError, AgentFailedEr
 _KEEPALIVES = ("ping", "keepalive", "keep-alive", "heartbeat")
 _DONE = "[DONE]"  # how OpenAI ends a stream
 _MAX_LINE_BYTES = 1 << 20  # some 20 minutes of speech: far beyond an answer, small in memory
+
+_START_BYTES = 64  # after so many of a body only the end of a line can tell more of its form
 
 _Form = Literal["unknown", "lines", "chunks", "events", "document", "text"]
 
@@ -133,14 +136,24 @@ class AnswerParser:
     def _look_at_start(self) -> None:
         if codecs.BOM_UTF8.startswith(self._held):
             return
-        start = self._held = self._held.removeprefix(codecs.BOM_UTF8).lstrip()
-        if not start:
-            return
+        if not self._searched_bytes:
+            self._held = self._held.removeprefix(codecs.BOM_UTF8).lstrip()
+        line_end = self._held.find(b"\n", self._searched_bytes)
+        if line_end >= 0 or self._searched_bytes < _START_BYTES:
+            self._form = self._form_of_start(self._held)
+        self._searched_bytes = len(self._held) if self._form == "unknown" else 0
+
+    def _form_of_start(self, start: bytearray) -> _Form:
         if may_be_json(start):
-            if b"\n" in start:
-                self._form = _form_of(parse(start[: start.index(b"\n")]))
-        elif (are_events := sse.may_begin(start)) is not None:
-            self._form = "events" if are_events else "text"
+            line, line_end, _ = start.partition(b"\n")
+            return _form_of(parse(line)) if line_end else "unknown"
+        if (page := may_be_page(start)) is not False:
+            if page:
+                self._break(AgentFailedError("a web page, no answer: is the address the agent's?"))
+            return "unknown"
+        if not start or (are_events := sse.may_begin(start)) is None:
+            return "unknown"
+        return "events" if are_events else "text"
 
     def _lines(self) -> list[str]:
         pieces: list[str] = []

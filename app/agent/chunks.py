@@ -43,7 +43,7 @@ class ChunkStream:
     @property
     def said(self) -> bool:
         """Tell whether any of the answer is known."""
-        return bool(self._joiner.last_character)
+        return self._joiner.said
 
     def end(self) -> None:
         """Take note of `[DONE]`, or of what means the same."""

@@ -8,6 +8,7 @@ import orjson
 # `message` is not among them: n8n itself speaks there ("Workflow was started").
 _ANSWER_KEYS = ("output", "text", "answer", "response")
 _FAILURE_MESSAGE = "Error in workflow"  # n8n's word for a run that failed
+_PAGES = (b"<!doctype html", b"<html")
 _MAX_DEPTH = 4  # a list of objects whose answer is an object, as output parsers make them
 _MAY_BE_JSON = re.compile(rb'\{\s*("|\}|\Z)|\[\s*(\{|\]|\Z)')
 _IS_MEANT_AS_JSON = re.compile(rb'(\[\s*)?\{\s*"[^"]*"\s*:')
@@ -16,6 +17,14 @@ _IS_MEANT_AS_JSON = re.compile(rb'(\[\s*)?\{\s*"[^"]*"\s*:')
 def may_be_json(start: bytes | bytearray) -> bool:
     """Tell whether an object, or a list of objects, may begin so."""
     return _MAY_BE_JSON.match(start) is not None
+
+
+def may_be_page(start: bytes | bytearray) -> bool | None:
+    """Tell whether a body that starts so is a web page, as a log-in is; None while it may be."""
+    lowered = bytes(start[: max(map(len, _PAGES))]).lower()
+    if lowered.startswith(_PAGES):
+        return True
+    return None if lowered and any(page.startswith(lowered) for page in _PAGES) else False
 
 
 def is_meant_as_json(text: bytes) -> bool:

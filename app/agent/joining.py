@@ -7,8 +7,9 @@ class Joiner:
     """Make pieces fit for speech: whole characters, and words that do not run together."""
 
     def __init__(self) -> None:
-        self.last_character = ""
-        """Empty until something was said."""
+        self.said = False
+        """Whether there was more than blanks."""
+        self._last_character = ""
         self._half_character = ""
         self._seam = False
 
@@ -24,11 +25,12 @@ class Joiner:
         if self._seam:
             text = self._parted(text)
         self._seam = False
-        self.last_character = text[-1]
+        self.said = self.said or not text.isspace()
+        self._last_character = text[-1]
         return text
 
     def _parted(self, text: str) -> str:
-        glued = self.last_character and not (self.last_character.isspace() or text[0].isspace())
+        glued = self._last_character and not (self._last_character.isspace() or text[0].isspace())
         return f"\n{text}" if glued else text
 
     def _joined(self, content: str) -> str:

@@ -55,11 +55,11 @@ class NodeStream:
 
     def finish(self) -> str:
         """Return what is said only if the spoken node said nothing: the answer in JSON."""
-        return "" if self._joiner.last_character else self._spare or ""
+        return "" if self._joiner.said else self._spare or ""
 
     def verdict(self) -> AgentError | None:
         """Say what the answer lacks now that the body has ended; None when it is whole."""
-        said = bool(self._joiner.last_character)
+        said = self._joiner.said
         if self.error is not None and (
             self._own_error or (self._open if said else not self._spare)
         ):

@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass
 
 _FIELDS = (b"data:", b"event:", b"id:", b"retry:")
+_MAX_COMMENT_BYTES = 4096  # text has no such number of lines that all begin with a colon
 _COMMENTS = re.compile(rb"(?::[^\n]*\n\s*)*")
 
 
@@ -18,11 +19,12 @@ class Event:
 def may_begin(start: bytes | bytearray) -> bool | None:
     """Tell whether a body that starts so consists of events; None while more must be seen.
 
-    Comments alone decide nothing: plain text may begin with a colon.
+    A few comments alone decide nothing: plain text may begin with a colon.
     """
     comments = _COMMENTS.match(start)
-    rest = bytes(start[comments.end() :] if comments else start)
-    if rest.startswith(_FIELDS):
+    after = comments.end() if comments else 0
+    rest = bytes(start[after:])
+    if rest.startswith(_FIELDS) or after > _MAX_COMMENT_BYTES:
         return True
     if rest.startswith(b":") or any(field.startswith(rest) for field in _FIELDS):
         return None

@@ -109,8 +109,9 @@ class _Decoding:
             if not container.streams.audio:
                 raise UndecodableAudioError("no audio stream")
             stream = container.streams.audio[0]
-            if stream.codec_context.name not in _CODECS:
-                raise UndecodableAudioError(f"codec {stream.codec_context.name!r} is not allowed")
+            codec = stream.codec_context  # None, whatever PyAV says, for one that FFmpeg has not
+            if codec is None or codec.name not in _CODECS:
+                raise UndecodableAudioError(f"codec {codec and codec.name!r} is not allowed")
             pcm = bytearray()
             for frame in self._frames(container, stream):
                 pcm += self._converted(frame)

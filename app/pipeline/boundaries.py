@@ -16,6 +16,9 @@ QUOTES = '"“”'
 
 _INVISIBLE = "\u200b\u200e\u200f\u061c\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufeff"
 _MARKUP = "*_`~"
+_MARKS = (".", "…", "؛", *SENTENCE_MARKS, *CLAUSE_MARKS)
+_EMOJI = ("So", "Sk", "Mn", "Me", "Cf")
+"""Categories of pictures, and of what shades, joins or circles them."""
 _AFTER = CLOSERS + QUOTES + "'’" + _MARKUP + _INVISIBLE
 """What may follow a mark and still belongs to it."""
 _BEFORE = OPENERS + QUOTES + "'‘" + _MARKUP + _INVISIBLE
@@ -36,6 +39,9 @@ CONTINUING = frozenset(_CONTINUING_WORDS.split())
 _GLUED = re.compile(r"[^\W\d_a-zA-Z]{3,}[.!؟]+")
 _GLUED_NEXT = re.compile(r"[^\W\d_a-zA-Z]")
 """Shorter ones may be initials, ص.ب; those of other scripts may be addresses, nql.com."""
+GLUED_CHARS = 80
+"""Longest word after which a space may be forgotten, with its vowel signs and markup. A model that
+is stuck writes «!!!!…» without end, and all of it would be looked at again with each."""
 
 
 class End(Enum):
@@ -71,7 +77,7 @@ def is_glued(word: str, char: str) -> bool:
 
 def end_of(word: str, *, before: str = "", ended: End = End.NOTHING) -> End:
     """Tell what ends with `word`, which follows the word `before`, with which `ended` ended."""
-    core = word.rstrip(_AFTER)
+    core = _core(word)
     closed = any(char in CLOSERS or char in QUOTES for char in word[len(core) :])
     if not core:  # a closing mark by itself belongs to what it closes
         if ended is End.SENTENCE and closed:
@@ -91,6 +97,14 @@ def end_of(word: str, *, before: str = "", ended: End = End.NOTHING) -> End:
     if core[-1] not in SENTENCE_MARKS:
         return End.NOTHING
     return End.DOUBT if closed else End.SENTENCE
+
+
+def _core(word: str) -> str:
+    """Take off what follows the last mark and still belongs to it, also emoji: «تم!😊»."""
+    end = len(word)
+    while end and (word[end - 1] in _AFTER or unicodedata.category(word[end - 1]) in _EMOJI):
+        end -= 1
+    return word[:end] if word[:end].endswith(_MARKS) else word.rstrip(_AFTER)
 
 
 def _is_abbreviation(body: str) -> bool:

@@ -2,6 +2,7 @@
 
 from app.pipeline.boundaries import (
     CLOSERS,
+    GLUED_CHARS,
     GLUING_MARKS,
     OPENERS,
     QUOTES,
@@ -146,8 +147,9 @@ class SentenceSplitter:
 
     def _begins_glued_word(self, char: str) -> bool:
         """Tell whether a word begins here for which the writer forgot the space."""
-        word = "".join(self._chars[self._word_at :])
-        return self._word_end is None and is_glued(word, char)
+        if self._word_end is not None or len(self._chars) - self._word_at > GLUED_CHARS:
+            return False
+        return is_glued("".join(self._chars[self._word_at :]), char)
 
     def _take(self, char: str) -> int | None:
         """Take a character of a word; return where the chunk ends, if that is certain now."""
@@ -165,7 +167,9 @@ class SentenceSplitter:
         if self._doubt is not None and (end := self._resolve(whole=False)) is not None:
             return end
         if self._clause is not None and len(chars) - self._clause > REST_CHARS:
-            return self._cut_at_clause()
+            end = self._cut_at_clause()
+            if end is not None:
+                return end
         if len(chars) > self._max_chars:
             return self._word_at or self._max_chars
         return None

@@ -4,7 +4,7 @@ import html
 import re
 import unicodedata
 
-_URL = r"(?:https?://|ftp://|www\.)[^\s<>«»\"]*[^\s<>«»\".,!?…؟،؛:;)\]}'*_`]"
+_URL = r"(?:https?://|ftp://|www\.)[^\s<>«»\"،؛؟]*[^\s<>«»\".,!?…؟،؛:;)\]}'*_`]"
 _EMOJI = (
     "[\u2190-\u21ff\u2300-\u23ff\u25a0-\u2775\u2794-\u27bf\u2900-\u297f\u2b00-\u2bff\u3030\u303d\u3297\u3299"
     "\U0001f000-\U0001f0ff\U0001f10d-\U0001faff\U000e0020-\U000e007f]"
@@ -16,7 +16,8 @@ _INLINE: list[tuple[re.Pattern[str], str]] = [
     for pattern, replacement, flags in (
         (r"<!--.*?-->", "", re.DOTALL),
         (r"<(?:br|/p|/li|/div|/tr|/h[1-6])\s*/?>", "\n", re.IGNORECASE),
-        (r"</?[a-z][a-z0-9-]{0,20}(?:\s[^<>]{0,500})?/?>", "", re.IGNORECASE),
+        # with attributes, or «a <b وكان c> d» would be one
+        (r"</?[a-z][a-z0-9-]{0,20}(?:\s[^<>=]{0,100}=[^<>]{0,500})?\s*/?>", "", re.IGNORECASE),
         (
             r"^\s*\[[^\[\]\n]+\]:\s*<?(?:https?:|www\.)\S*[^\n]*$",
             "",
@@ -43,7 +44,8 @@ _LINE: list[tuple[re.Pattern[str], str]] = [
         (r"^[\s|:-]*-[\s|:-]*$", ""),  # the line under a table's head
         (r"^\s*(?:>\s*)+", ""),
         (r"^\s*#{1,6}\s+|\s+#+\s*$", ""),
-        (r"^\s*(?:[-*+•▪◦●·–—]|\d{1,3}[.)\-])\s+(?=\S)", ""),
+        (r"^\s*(?:[-*+•▪◦●·–—]\s+)?(?:\*\*|__)?\d{1,3}[.)\-]\s+(?=\S)", ""),
+        (r"^\s*[-*+•▪◦●·–—]\s+(?=\S)", ""),
         (r"^\[[ xX]\]\s+", ""),
         (r"^\s*\|\s*|\s*\|\s*$", ""),
         (r"\s+\|\s+", "، "),

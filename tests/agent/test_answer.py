@@ -160,6 +160,11 @@ def test_streams(body: bytes, text: str, fault: Fault) -> None:
         ("[ملاحظة] نعم", "[ملاحظة] نعم", None),
         ("{نعم}\nلا", "{نعم}\nلا", None),
         ("{ ", "{", None),
+        ("\n<!DOCTYPE html>\n<html><title>Log in</title></html>", "", AgentFailedError),
+        ("<HTML lang='ar'>نعم</html>", "", AgentFailedError),
+        ("<b>نعم</b>", "<b>نعم</b>", None),
+        ("<h", "<h", None),
+        ("{" + " " * 100 + "نعم}\nلا", "{" + " " * 100 + "نعم}\nلا", None),
     ],
 )
 def test_other_answers(body: str, text: str, fault: Fault) -> None:
@@ -192,6 +197,25 @@ def test_a_line_is_bounded(start: bytes) -> None:
     assert parser.broken
     assert parser.feed(b"\n" + run("نعم")) == []
     assert isinstance(parser.verdict(), AgentFailedError)
+
+
+@pytest.mark.parametrize("part", [b"x" * 8, b": ping\n\n", b"\n:" + b"x" * 6])
+@pytest.mark.parametrize("start", [b'{"output":"', b": "])
+def test_however_small_the_parts_no_byte_is_looked_at_again_and_again(
+    start: bytes, part: bytes
+) -> None:
+    parser = AnswerParser()
+    parser.feed(start)
+    for _ in range(120_000):  # minutes, were all of it looked at each time
+        assert parser.feed(part) == []
+    assert not parser.broken
+
+
+def test_many_comments_are_no_line_that_is_too_long() -> None:
+    parser = AnswerParser(max_line_bytes=10_000)
+    for _ in range(2000):
+        assert parser.feed(b": keep-alive\n\n") == []
+    assert parser.feed(YES) == ["نعم", " لا"]
 
 
 def test_what_came_before_garbage_in_the_same_chunk_is_given_out() -> None:
@@ -337,6 +361,28 @@ def in_events(body: bytes) -> bytes:
 )
 def test_server_sent_events(body: bytes, text: str, fault: Fault) -> None:
     check(body, text, fault)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        run(" ", "\n"),
+        data(delta(" "), delta("\n"), delta(finish="stop"), "[DONE]"),
+        data(" ", "[DONE]"),
+    ],
+)
+def test_blanks_are_no_answer(body: bytes) -> None:
+    parser = AnswerParser(node="Agent")
+    parser.feed(body)
+    parser.finish()
+    assert isinstance(parser.verdict(), AgentEmptyError)
+
+
+def test_after_blanks_the_answer_in_json_is_said() -> None:
+    parser = AnswerParser(node="Agent")
+    parser.feed(run("\n") + RESPOND)
+    assert parser.finish() == ["نعم."]
+    assert parser.verdict() is None
 
 
 def test_events_of_the_configured_node_are_spoken() -> None:

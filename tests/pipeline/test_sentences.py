@@ -119,8 +119,20 @@ def test_a_text_without_end_is_cut_at_a_clause_or_between_words_and_never_exceed
     assert " ".join(chunks) == text
 
 
+@pytest.mark.parametrize("blanks", range(12))
+def test_a_clause_near_the_limit_does_not_exceed_it(blanks: int) -> None:
+    text = " ".join(["كلمة"] * 398) + "، " + " " * blanks + "قد تم تم تم"
+    assert max(map(len, split(text))) <= 2000
+
+
 def test_a_single_endless_word_is_cut_at_the_limit() -> None:
     assert [len(part) for part in split("x" * 4500)] == [2000, 2000, 500]
+
+
+@pytest.mark.parametrize("rut", ["!", "ه.", "؟!"])
+def test_a_model_that_is_stuck_costs_no_more_than_one_that_is_not(rut: str) -> None:
+    stuck = rut * (600_000 // len(rut))  # a minute and more, were each word begun anew each time
+    assert "".join(split("نعم " + stuck)) == "نعم" + stuck
 
 
 def test_a_long_word_is_not_cut_to_fill_the_chunk_before_it() -> None:

@@ -66,12 +66,12 @@ async def test_drop_cuts_the_body_of_a_rest_answer(sim, http):
 
 @pytest.mark.parametrize("fault", ["stall", "stall_first"])
 async def test_a_stall_is_a_pause_and_nothing_is_lost(sim, provider, fault):
-    answer = await spoken_with(sim, provider, fault, stall_ms=30)
+    answer = await spoken_with(sim, provider, fault, stall_ms=300)
     assert answer.audio == sim.expected_audio(TEXT)
     record = sim.requests[-1]
     silent_from = record.received_at if fault == "stall_first" else record.first_audio_at
     heard_at = record.first_audio_at if fault == "stall_first" else record.ended_at
-    assert heard_at - silent_from >= 0.029
+    assert heard_at - silent_from >= 0.1  # the rest is for a machine that is slow to begin
 
 
 @pytest.mark.parametrize("fault", ["stall", "stall_first"])
