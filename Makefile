@@ -24,7 +24,7 @@ run: $(RUN_STAMP)  ## start the gateway; HOST and PORT say where (make run PORT=
 	@exec $(BIN)/nabra serve
 
 test: lint types  ## check style and types, then run the tests
-	@$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --benchmark-disable
+	@$(BIN)/python -m pytest --numprocesses 3 --benchmark-disable
 
 lint: $(DEV_STAMP)  ## check style and format
 	@$(BIN)/ruff check

@@ -33,8 +33,9 @@ async def composed(simulator: Simulator, **changes: Any) -> AsyncIterator[Provid
         connect_timeout_s=5,
         http2_prior_knowledge=True,
     )
-    async with running_pool(simulator.urls.hamsa_ws_url) as pool:
-        settings = settings_for(simulator, **changes)
+    settings = settings_for(simulator, **changes)
+    linger_s = settings.hamsa_linger_s
+    async with running_pool(simulator.urls.hamsa_ws_url, linger_s=linger_s) as pool:
         try:
             yield Providers(compose(TransportContext(settings, pool, client)), pool, client)
         finally:

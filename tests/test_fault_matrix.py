@@ -129,7 +129,7 @@ async def test_what_is_heard(fault: str, strikes: str, way: str, outcome: str) -
     )
     async with Simulator(config) as simulator:
         # a busy machine is late with what is late
-        linger_s = 1.0 if fault == "late_frames" else 0.1
+        linger_s = 0.5 if fault == "late_frames" else 0.1
         recorder = await speak(simulator, way, linger_s=linger_s)
         wanted = {text: simulator.expected_audio(text) for text in SENTENCES}
     codes = [event.error.code for event in recorder.of(events.Failed)]
