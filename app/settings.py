@@ -72,10 +72,7 @@ def _check_key(key: SecretStr) -> SecretStr:
     """Refuse what no header may hold: it would fail each request, or be another header."""
     text = key.get_secret_value()
     if not (text.isascii() and text.isprintable()):
-        raise ValueError(
-            "holds a character that cannot be sent, such as a curly quote or a line break; "
-            "copy it again"
-        )
+        raise ValueError("holds a character that cannot be sent, as curly quotes or a line break")
     return key
 
 
