@@ -167,39 +167,16 @@ async def test_a_socket_closed_for_a_final_reason_is_not_replaced(
         assert len(provider.sockets) == 1
 
 
-async def test_cancelling_drains_the_socket_and_its_transcript_reaches_nobody() -> None:
+@pytest.mark.parametrize("before", [(), (ACK, END)], ids=["nothing", "an end of speech"])
+async def test_cancelling_drains_the_socket_and_its_transcript_reaches_nobody(
+    before: tuple[str, ...],
+) -> None:
+    """What came `before` it is no end of an utterance that is abandoned."""
     asked, goes_on = asyncio.Event(), asyncio.Event()
 
     async def script(socket: Socket) -> None:
         await socket.request()
-        asked.set()
-        await goes_on.wait()
-        await socket.send("الأولى")
-        await socket.request()
-        await socket.send("الثانية")
-        await forever(socket)
-
-    async with (
-        scripted_provider(script) as provider,
-        running_pool(provider.url, limit=1) as pool,
-    ):
-        transcriber = WebSocketTranscriber(pool, timeout_s=5)
-        task = asyncio.create_task(transcriber.transcribe(UTTERANCE))
-        await asked.wait()
-        task.cancel()
-        await asyncio.wait([task])
-        assert task.cancelled()
-        assert "draining=1" in repr(pool)
-        goes_on.set()
-        assert await transcriber.transcribe(UTTERANCE) == "الثانية"
-
-
-async def test_an_end_of_speech_is_no_end_of_an_utterance_that_is_abandoned() -> None:
-    asked, goes_on = asyncio.Event(), asyncio.Event()
-
-    async def script(socket: Socket) -> None:
-        await socket.request()
-        await socket.send(ACK, END)
+        await socket.send(*before)
         asked.set()
         await goes_on.wait()
         await socket.send("الأولى")
@@ -218,6 +195,8 @@ async def test_an_end_of_speech_is_no_end_of_an_utterance_that_is_abandoned() ->
             await asyncio.sleep(0)
         task.cancel()
         await asyncio.wait([task])
+        assert task.cancelled()
+        assert "draining=1" in repr(pool)
         next_one = asyncio.create_task(transcriber.transcribe(UTTERANCE))
         await asyncio.sleep(0)
         goes_on.set()
