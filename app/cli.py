@@ -32,7 +32,7 @@ def serve() -> None:
     It is configured by environment variables and a file `.env`, each explained in `.env.example`.
     Without any it listens on http://127.0.0.1:8000 and talks to an embedded simulator.
     """
-    from app.main import serve as run
+    from app.server import serve as run
 
     # Ctrl-C is how a server at a terminal is meant to end: no failure, and no noise from make.
     with suppress(KeyboardInterrupt):
@@ -171,8 +171,8 @@ def talk(
     Say a recording (--audio), texts (--text), or neither: then each line that you type is a turn,
     until Ctrl-D. Ends with 1 when anything went wrong.
     """
-    from app.console import converse
-    from app.talk import TalkError
+    from app.client.client import ClientError
+    from app.client.console import converse
 
     try:
         clean = asyncio.run(
@@ -185,7 +185,7 @@ def talk(
                 out=out,
             )
         )
-    except TalkError as error:
+    except ClientError as error:
         _fail(str(error))
     if not clean:
         raise typer.Exit(1)

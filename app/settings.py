@@ -24,7 +24,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from yarl import URL
 
 from app.errors import ConfigurationError
-from app.transports.base import Dialect, Language
+from app.types import Dialect, Language
 
 SYSTEM_PROMPT = (
     "أنت مساعد صوتي، وكلامك يُسمع ولا يُقرأ. أجب بلغة السائل بجمل قصيرة واضحة كما يتحدث الناس، "

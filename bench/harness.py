@@ -15,15 +15,15 @@ from typing import Any, Protocol
 import httpx
 from websockets.asyncio.client import ClientConnection, connect
 
-from app.pipeline.spoken_form import spoken_form
 from app.simulator import Simulator
 from app.simulator.child import SimulatorProcess
 from app.simulator.hum import Hum
+from app.text.tts_text import tts_text
 
 ROOT = Path(__file__).parent.parent
 RECORDING = ROOT / "tests" / "data" / "arabic.wav"
 
-SERVE = "from app.main import serve; serve()"
+SERVE = "from app.server import serve; serve()"
 
 Event = dict[str, Any]
 
@@ -102,7 +102,7 @@ class Hummed:
 
     def expected_audio(self, text: str) -> bytes:
         """Return the audio, byte for byte."""
-        return Hum().speak(spoken_form(text))
+        return Hum().speak(tts_text(text))
 
 
 @dataclass

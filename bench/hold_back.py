@@ -2,19 +2,20 @@
 
 import asyncio
 
-from app import logs
 from app.audio import PCM16_16K
 from app.hamsa.budget import SlidingWindowBudget
 from app.hamsa.connection import Connection
 from app.hamsa.http import HamsaClient
 from app.hamsa.lease import PoolLimits
 from app.hamsa.pool import ConnectionPool
-from app.hamsa.slots import Slots
+from app.hamsa.pool_state import PoolState
 from app.simulator.child import SimulatorProcess
-from app.transports.base import SpeechRequest, TTSTransport, Voice
+from app.telemetry import logs
+from app.transports.base import SpeechRequest, TTSTransport
 from app.transports.resilient import ResilientTransport
 from app.transports.rest import RestTransport
 from app.transports.websocket import WebSocketTransport
+from app.types import Voice
 from bench.harness import percentile
 from bench.results import Cell, Result, Table
 
@@ -29,7 +30,9 @@ async def run() -> Result:
         urls = simulator.urls
         pool = ConnectionPool(
             lambda: Connection.open(urls["hamsa_ws_url"], "bench", connect_timeout_s=5),
-            Slots(SlidingWindowBudget(3, 20), max_connections=8, max_age_s=3300, max_pong_age_s=50),
+            PoolState(
+                SlidingWindowBudget(3, 20), max_connections=8, max_age_s=3300, max_pong_age_s=50
+            ),
             PoolLimits(),
         )
         client = HamsaClient(

@@ -21,17 +21,17 @@ from bench.allocations import count_into
 
 def gateway(loop: str) -> None:
     """Serve as `nabra serve` does, on this event loop."""
-    from app import main  # noqa: PLC0415 - the floor must not carry it
+    from app import server  # noqa: PLC0415 - the floor must not carry it
 
-    configured = main.server_config
+    configured = server.server_config
 
     def server_config(*arguments: object) -> uvicorn.Config:
         config = configured(*arguments)  # type: ignore[arg-type]
         config.loop = loop
         return config
 
-    main.server_config = server_config  # type: ignore[assignment]
-    main.serve()
+    server.server_config = server_config  # type: ignore[assignment]
+    server.serve()
 
 
 def floor(loop: str) -> None:

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from websockets.asyncio.client import ClientConnection
 
 from app.audio import PCM16_16K, AudioFormat, encode_mulaw, resample
-from app.listening.endpointer import EndpointerLimits
-from app.listening.listener import open_listener
+from app.vad.endpointer import EndpointerLimits
+from app.vad.segmenting_vad import create_segmenting_vad
 from bench.harness import Event, caller, gateway, percentile
 from bench.results import Cell, Result, Table
 from tests.voices import Scene, noise
@@ -88,12 +88,12 @@ async def interruption(url: str) -> Sequence[Cell]:
 
 async def cost(audio: bytes, format: AudioFormat) -> tuple[float, float]:
     """Return the CPU, in ms, that one second of this takes, and the 99th percentile of a frame."""
-    listener = await open_listener(format, EndpointerLimits(), pre_roll_ms=300)
+    listener = await create_segmenting_vad(format, EndpointerLimits(), pre_roll_ms=300)
     frame_bytes = round(format.bytes_per_second * FRAME_S)
     took = []
     for at in range(0, len(audio), frame_bytes):
         started_at = time.thread_time()
-        listener.hear(audio[at : at + frame_bytes], during_answer=False)
+        listener.process(audio[at : at + frame_bytes], during_response=False)
         took.append((time.thread_time() - started_at) * 1000)
     return sum(took) / len(took) / FRAME_S, percentile(took, 0.99)
 

@@ -14,12 +14,13 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 from websockets.protocol import State
 
-from app import main
+from app import server
 from app.audio import PCM16_16K
 from app.errors import ConnectionLostError
-from app.settings import Settings
+from app.settings import Settings, load
 from app.transports import composition
 from app.transports.base import AudioStream, SpeechRequest, TTSTransport
+from app.transports.options import SpeechOptions
 from app.transports.registry import TransportContext
 
 RETRIES = 2
@@ -118,13 +119,13 @@ class SeedStream(AudioStream):
     async def _once(self) -> AsyncIterator[bytes]:
         with self._request.attempt(self._transport.name) as attempt:
             socket = await self._transport.take()
-            attempt.sent(None)
+            attempt.mark_sent(None)
             received = 0
             try:
                 await socket.send(self._transport.message(self._request.text))
                 async for chunk in _answer(socket):
                     if not received:
-                        attempt.heard()
+                        attempt.mark_first_byte()
                     received += len(chunk)
                     yield chunk
             except ConnectionClosed:
@@ -154,9 +155,9 @@ KINDS = {kind.name: kind for kind in (FreshSocketTransport, KeptSocketTransport)
 def serve(name: str) -> None:
     """Run a gateway that speaks by this transport alone, without judging what it brings."""
 
-    def compose(context: TransportContext) -> TTSTransport:
-        return KINDS[name](context.settings)
+    def compose(options: SpeechOptions, context: TransportContext) -> TTSTransport:
+        return KINDS[name](load())
 
     # Not as a plug-in: those get retries and hold-back around them, which is what is compared.
     vars(composition)["compose"] = compose
-    main.serve()
+    server.serve()

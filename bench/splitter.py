@@ -2,7 +2,7 @@
 
 import time
 
-from app.pipeline.sentences import SentenceSplitter
+from app.text.sentence_splitter import SentenceSplitter
 from bench.results import Result, Table
 
 PIECE_CHARS = 4

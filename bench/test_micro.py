@@ -12,14 +12,14 @@ import orjson
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from app.api.encoding import encode
+from app.api.serializer import serialize
 from app.audio import PCM16_16K, AudioFormat, Converter, HeaderStripper, SampleAligner
 from app.hamsa import wire
 from app.pipeline import events
-from app.pipeline.sentences import SentenceSplitter
-from app.pipeline.spoken_form import spoken_form
-from app.transports.completeness import least_ms
-from app.transports.gates import HoldBack
+from app.text.sentence_splitter import SentenceSplitter
+from app.text.tts_text import tts_text
+from app.transports.completeness import min_expected_duration_ms
+from app.transports.hold_back import HoldBackBuffer
 from bench.load import SENTENCES
 
 CHUNK = bytes(range(256)) * 25
@@ -48,7 +48,7 @@ def split() -> None:
 def relayed() -> None:
     """Take ten chunks of the provider through all that is pure on their way to the client."""
     header, aligner = HeaderStripper(), SampleAligner(2)
-    gate, converter = HoldBack(PCM16_16K), Converter(PCM16_16K, PCM16_16K)
+    gate, converter = HoldBackBuffer(PCM16_16K), Converter(PCM16_16K, PCM16_16K)
     for _ in range(10):
         frame = wire.decode(CHUNK)
         assert isinstance(frame, wire.Audio)
@@ -57,7 +57,7 @@ def relayed() -> None:
 
 def encoded() -> bytes:
     """Write a chunk as a client message in base64."""
-    return orjson.dumps(encode(events.AudioChunk(1, CHUNK), "ar"))
+    return orjson.dumps(serialize(events.AudioChunk(1, CHUNK), "ar"))
 
 
 def control() -> None:
@@ -72,7 +72,7 @@ def telephone() -> None:
 
 def judged() -> None:
     """Prepare a sentence, and find out how long it must last."""
-    least_ms(spoken_form(SENTENCES[0]))
+    min_expected_duration_ms(tts_text(SENTENCES[0]))
 
 
 def seconds_of(work: Callable[[], object]) -> float:

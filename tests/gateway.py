@@ -12,8 +12,8 @@ from typing import Any
 import uvicorn
 from websockets.asyncio.client import ClientConnection, connect
 
-from app.main import create_app, server_config
-from app.port import listen
+from app.main import create_app
+from app.server import listen, server_config
 from app.settings import Settings
 from app.simulator import Simulator
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from app.hamsa.http import HamsaClient
 from app.hamsa.pool import ConnectionPool
+from app.options import speech_options
 from app.simulator import Simulator
 from app.transports.composition import compose
 from app.transports.registry import TransportContext
@@ -37,6 +38,8 @@ async def composed(simulator: Simulator, **changes: Any) -> AsyncIterator[Provid
     linger_s = settings.hamsa_linger_s
     async with running_pool(simulator.urls.hamsa_ws_url, linger_s=linger_s) as pool:
         try:
-            yield Providers(compose(TransportContext(settings, pool, client)), pool, client)
+            options = speech_options(settings)
+            context = TransportContext(options.limits, pool, client)
+            yield Providers(compose(options, context), pool, client)
         finally:
             await client.aclose()

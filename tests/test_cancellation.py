@@ -16,8 +16,8 @@ import pytest
 
 from app.audio import PCM16_16K
 from app.pipeline import events
+from app.pipeline.components import PipelineComponents
 from app.pipeline.session import Session
-from app.pipeline.turn import Stages
 from app.simulator import Simulator, SimulatorConfig
 from app.stt.base import Utterance
 from app.stt.fallback import FallbackTranscriber
@@ -116,7 +116,9 @@ async def speak(providers: Providers) -> None:
 async def converse(providers: Providers) -> None:
     """A turn of three sentences, two of them in the making at a time."""
     recorder = Recorder()
-    stages = Stages(FakeTranscriber(), FakeAgent([THREE_SENTENCES]), providers.transport, 1)
+    stages = PipelineComponents(
+        FakeTranscriber(), FakeAgent([THREE_SENTENCES]), providers.transport, 1
+    )
     async with Session("s", stages, STYLE, recorder.emit) as session:
         await session.begin("مرحبا")
         await recorder.until(events.TurnDone)
@@ -126,7 +128,9 @@ async def converse(providers: Providers) -> None:
 async def barge_in(providers: Providers) -> None:
     """A turn that the caller interrupts as it begins to speak, and the one after it."""
     recorder = Recorder()
-    stages = Stages(FakeTranscriber(), FakeAgent([TWO_SENTENCES]), providers.transport, 1)
+    stages = PipelineComponents(
+        FakeTranscriber(), FakeAgent([TWO_SENTENCES]), providers.transport, 1
+    )
     async with Session("s", stages, STYLE, recorder.emit) as session:
         await session.begin("الأول")
         await recorder.until(events.AudioChunk)
@@ -154,23 +158,23 @@ async def warm(providers: Providers) -> None:
 
 async def much_fails(providers: Providers) -> None:
     """A rate at which the second round is a race."""
-    for way in providers.transport.ways:
+    for route in providers.transport.routes:
         for _ in range(8):
-            way.breaker.failed(0)
-            way.breaker.succeeded()
+            route.breaker.failed(0)
+            route.breaker.succeeded()
 
 
-async def distrusted(providers: Providers) -> None:
+async def suspended(providers: Providers) -> None:
     """All breakers have been open for long enough: the next attempt by each way is its probe."""
-    for way in providers.transport.ways:
+    for route in providers.transport.routes:
         for _ in range(5):
-            way.breaker.failed(-1000)
+            route.breaker.failed(-1000)
 
 
 @dataclass
 class Case:
     work: Work
-    ways: str = "websocket/rest"
+    routes: str = "websocket/rest"
     faults: dict[str, Any] = field(default_factory=dict)
     prepare: Prepare = cold
     changes: dict[str, Any] = field(default_factory=dict)
@@ -203,7 +207,7 @@ CASES = {
     "hedge": Case(
         speak, faults={"stall_first": once(channel="websocket")}, changes={"tts_hedge_after_ms": 1}
     ),
-    "probe": Case(speak, faults={"truncated": once()}, prepare=distrusted),
+    "probe": Case(speak, faults={"truncated": once()}, prepare=suspended),
     "transcript": Case(transcribe),
     "transcript by the other way": Case(
         transcribe, faults={"unavailable": once(channel="websocket", operation="stt")}
@@ -221,7 +225,7 @@ def free_of(pool: object, *states: str) -> bool:
     return all(f"{state}=0" in repr(pool) for state in states)
 
 
-async def settled(simulator: Simulator, providers: Providers) -> None:
+async def wait_closed(simulator: Simulator, providers: Providers) -> None:
     """Wait until all is given back; the test's own timeout is the guard."""
     pool, client = providers.pool, providers.client
     while not free_of(pool, "opening", "leased", "draining", "waiting"):
@@ -238,7 +242,7 @@ async def run(simulator: Simulator, case: Case, at: int, mode: Mode) -> Cancella
     """Run the work once, cancelled at that suspension; check that nothing of it is left."""
     simulator.clear_faults()
     simulator.configure({"faults": case.faults})
-    transport, _, fallback = case.ways.partition("/")
+    transport, _, fallback = case.routes.partition("/")
     settings = {"tts_transport": transport, **({"tts_fallback": fallback} if fallback else {})}
     cancellation = Cancellation(at, mode)
     async with composed(simulator, **settings, **case.changes) as providers:
@@ -253,11 +257,11 @@ async def run(simulator: Simulator, case: Case, at: int, mode: Mode) -> Cancella
         assert cancellation.work.cancelled() == cancellation.took, cancellation.work
         if not cancellation.took:
             await cancellation.work
-        await settled(simulator, providers)
+        await wait_closed(simulator, providers)
         while any(not task.done() for task in cancellation.tasks if not keeps_a_socket(task)):
             await asyncio.sleep(0)
-        for way in providers.transport.ways:
-            assert way.breaker.try_begin(1e9), "no probe is under way"
+        for route in providers.transport.routes:
+            assert route.breaker.try_begin(1e9), "no probe is under way"
     assert all(task.done() for task in cancellation.tasks)
     return cancellation
 

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from app.pipeline import events
+from app.pipeline.components import PipelineComponents
 from app.pipeline.session import Session
-from app.pipeline.turn import Stages
 from app.simulator import Simulator, SimulatorConfig
 from tests.pipeline.fakes import STYLE, FakeAgent, FakeTranscriber, Recorder
 from tests.providers import composed
@@ -69,9 +69,9 @@ MATRIX: list[tuple[str, str, tuple[str, str, str, str, str]]] = [
 ]  # fmt: skip
 
 CELLS = [
-    pytest.param(fault, strikes, way, outcome, id=f"{fault}-{strikes}-{way}")
+    pytest.param(fault, strikes, route, outcome, id=f"{fault}-{strikes}-{route}")
     for fault, strikes, outcomes in MATRIX
-    for way, outcome in zip(WAYS, outcomes, strict=True)
+    for route, outcome in zip(WAYS, outcomes, strict=True)
 ]
 
 
@@ -81,11 +81,11 @@ def spec(strikes: str) -> dict[str, Any]:
     return {"probability": 1, **({} if strikes == "both" else {"channel": strikes})}
 
 
-async def speak(simulator: Simulator, way: str, *, linger_s: float) -> Recorder:
+async def speak(simulator: Simulator, route: str, *, linger_s: float) -> Recorder:
     recorder = Recorder()
     async with composed(
         simulator,
-        **WAYS[way],
+        **WAYS[route],
         tts_attempts=6,
         tts_first_audio_timeout_s=0.1,
         tts_stall_timeout_s=0.1,
@@ -95,7 +95,9 @@ async def speak(simulator: Simulator, way: str, *, linger_s: float) -> Recorder:
         while "opening=1" in repr(providers.pool):
             await asyncio.sleep(0)
         agent = FakeAgent([" ".join(SENTENCES)])
-        stages = Stages(FakeTranscriber(), agent, providers.transport, max_utterance_s=1)
+        stages = PipelineComponents(
+            FakeTranscriber(), agent, providers.transport, max_utterance_s=1
+        )
         async with Session("s", stages, STYLE, recorder.emit) as session:
             await session.begin("مرحبا")
             await recorder.until(events.TurnDone)
@@ -104,7 +106,7 @@ async def speak(simulator: Simulator, way: str, *, linger_s: float) -> Recorder:
     return recorder
 
 
-def heard(recorder: Recorder) -> dict[str, bytes]:
+def delivered(recorder: Recorder) -> dict[str, bytes]:
     """The audio of each sentence, by the order of events alone."""
     audio: dict[str, bytes] = {}
     text = ""
@@ -118,8 +120,8 @@ def heard(recorder: Recorder) -> dict[str, bytes]:
     return audio
 
 
-@pytest.mark.parametrize(("fault", "strikes", "way", "outcome"), CELLS)
-async def test_what_is_heard(fault: str, strikes: str, way: str, outcome: str) -> None:
+@pytest.mark.parametrize(("fault", "strikes", "route", "outcome"), CELLS)
+async def test_what_is_heard(fault: str, strikes: str, route: str, outcome: str) -> None:
     config = SimulatorConfig(
         profile="instant",
         voice="hum",
@@ -130,10 +132,10 @@ async def test_what_is_heard(fault: str, strikes: str, way: str, outcome: str) -
     async with Simulator(config) as simulator:
         # a busy machine is late with what is late
         linger_s = 0.5 if fault == "late_frames" else 0.1
-        recorder = await speak(simulator, way, linger_s=linger_s)
+        recorder = await speak(simulator, route, linger_s=linger_s)
         wanted = {text: simulator.expected_audio(text) for text in SENTENCES}
     codes = [event.error.code for event in recorder.of(events.Failed)]
-    audio = heard(recorder)
+    audio = delivered(recorder)
     if outcome == WHOLE:
         assert codes == []
         assert audio == wanted
@@ -145,5 +147,5 @@ async def test_what_is_heard(fault: str, strikes: str, way: str, outcome: str) -
         assert codes == [outcome] * len(SENTENCES)
         assert audio == {}
     assert simulator.stats.keys_leaked == 0
-    answered = recorder.of(events.Answered)[0].text
+    answered = recorder.of(events.AgentResponded)[0].text
     assert answered == " ".join(SENTENCES), "the text is shown whatever becomes of the sound"

@@ -10,7 +10,7 @@ import pytest
 from app import http1
 from app.errors import ConfigurationError
 from app.http1 import WRITE_BYTES, BrokenOffError, Http1Client, NotConnectedError
-from tests.agent.conftest import END, HEAD, Exchange, Script, Webhook, chunk, serve
+from tests.agents.conftest import END, HEAD, Exchange, Script, Webhook, chunk, serve
 
 PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
 

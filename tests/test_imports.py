@@ -1,71 +1,86 @@
-"""The rooms of the house, and the directions in which they may know each other."""
+"""The rooms of `app/`, and the direction in which they may import each other."""
 
 import ast
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
 
 APP = Path(__file__).parent.parent / "app"
 
-BOTTOM = {"app.errors", "app.audio", "app.spoken", "app.watchdog"}
-BASES = {"app.stt.base", "app.agent.base", "app.transports.base", "app.listening.base"}
+ROOMS = (
+    "cli",
+    "server",
+    "main",
+    "endpoints",
+    "options",
+    "settings",
+    "api",
+    "pipeline",
+    "stt",
+    "agents",
+    "transports",
+    "vad",
+    "hamsa",
+    "net",
+    "client",
+    "simulator",
+    "text",
+    "audio",
+    "telemetry",
+    "timeouts",
+    "types",
+    "errors",
+)
+"""From top to bottom: a room imports only rooms below it, so that no cycle can be."""
+
+LEAVES = {"audio", "telemetry", "text", "timeouts", "types", "errors"}
+"""Rooms that any room above may import."""
 
 ALLOWED = {
-    "app.errors": set(),
-    "app.spoken": set(),
-    "app.watchdog": set(),
-    "app.audio": {"app.errors"},
-    "app.settings": {"app.errors", "app.transports.base"},
-    "app.logs": set(),
-    "app.port": set(),
-    "app.http1": {"app.errors"},
-    "app.hamsa": BOTTOM | {"app.http1"},
-    "app.stt.base": {"app.audio", "app.errors", "app.transports.base"},
-    "app.agent.base": {"app.errors"},
-    "app.transports.base": {"app.audio", "app.errors"},
-    "app.listening.base": {"app.audio"},
-    "app.listening": {"app.audio"},
-    "app.listening.registry": {"app.listening", "app.settings"},
-    "app.stt": BOTTOM | BASES | {"app.hamsa"},
-    "app.agent": BOTTOM | BASES | {"app.http1"},
-    "app.agent.registry": BOTTOM | BASES | {"app.agent", "app.http1", "app.settings"},
-    "app.transports": BOTTOM | BASES | {"app.hamsa"},
-    "app.transports.registry": BOTTOM | BASES | {"app.hamsa", "app.settings", "app.transports"},
-    "app.transports.composition": {"app.errors", "app.settings", "app.transports"},
-    "app.pipeline": BOTTOM | BASES,
-    "app.api": BOTTOM | BASES | {"app.pipeline"},
-    "app.simulator": {"app.audio"},
-    "app.talk": {"app.audio"},
-    "app.console": {"app.talk"},
-    "app.providers": {"app.errors", "app.http1", "app.settings", "app.simulator"},
-    "app.cli": {"app.main", "app.simulator", "app.talk", "app.console"},
-    "app.main": {"app"},
+    "api": {"pipeline", "stt", "transports", "vad"} | LEAVES,
+    "pipeline": {"stt", "agents", "transports", "vad"} | LEAVES,
+    "stt": {"hamsa"} | LEAVES,
+    "agents": {"net"} | LEAVES,
+    "transports": {"hamsa"} | LEAVES,
+    "vad": LEAVES,
+    "hamsa": {"net"} | LEAVES,
+    "net": {"errors"},
+    "client": {"audio"},
+    "simulator": {"audio"},
+    "text": {"errors"},
+    "audio": {"errors"},
+    "telemetry": {"errors"},
+    "settings": {"errors", "types"},
 }
-"""What each room may import besides itself; the longest name that fits a module counts."""
+"""Where more than the order binds a room: the rooms that it may import."""
+
+STRATEGIES = {"stt", "agents", "transports", "vad"}
 
 FOREIGN = {
-    "app.pipeline": {"fastapi", "starlette", "websockets", "aiohttp", "uvicorn", "pydantic"},
-    "app.hamsa": {"fastapi", "starlette", "uvicorn", "pydantic_settings"},
-    "app.api": {"websockets", "aiohttp", "uvicorn", "pydantic_settings"},
+    "pipeline": {"fastapi", "starlette", "websockets", "httpx", "uvicorn", "pydantic"},
+    "hamsa": {"fastapi", "starlette", "uvicorn", "pydantic_settings"},
+    "api": {"websockets", "httpx", "uvicorn", "pydantic_settings"},
 }
-"""Libraries that a room must not know."""
+"""Libraries that a room must not import."""
+
+ONLY_IN = {"aiohttp": "net", "h2": "net", "hyperframe": "net", "av": "audio"}
+"""Libraries that one room hides from all others."""
+
+MODULES = sorted(path for path in APP.rglob("*.py"))
 
 
-def _module(path: Path) -> str:
+def _name(path: Path) -> str:
     parts = path.relative_to(APP.parent).with_suffix("").parts
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-def _is_in(module: str, room: str) -> bool:
-    return module == room or module.startswith(f"{room}.")
-
-
-def _room(module: str) -> str | None:
-    rooms = [room for room in ALLOWED if _is_in(module, room)]
-    return max(rooms, key=len, default=None)
+def _room(module: str) -> str:
+    return module.split(".")[1] if "." in module else ""
 
 
 def _imports(path: Path) -> set[str]:
+    """Return the absolute names that a module imports; `from app import x` is `app.x`."""
     found: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
@@ -73,46 +88,57 @@ def _imports(path: Path) -> set[str]:
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path} imports relatively"
             assert node.module is not None
-            # `from app import errors` imports the module app.errors
-            found |= (
-                {f"app.{alias.name}" for alias in node.names}
-                if node.module == "app"
-                else {node.module}
-            )
+            found |= {_resolved(node.module, alias.name) for alias in node.names}
     return found
 
 
-MODULES = sorted(
-    path for path in APP.rglob("*.py") if path.parent != APP or path.stem != "__init__"
-)
+def _resolved(module: str, name: str) -> str:
+    """Return the module that `from module import name` needs."""
+    path = APP.parent.joinpath(*module.split("."), name)
+    return f"{module}.{name}" if path.with_suffix(".py").exists() or path.is_dir() else module
 
 
-@pytest.mark.parametrize("path", MODULES, ids=_module)
-def test_a_module_imports_only_what_its_room_may_know(path: Path) -> None:
-    module = _module(path)
-    room = _room(module)
-    assert room is not None, f"{module} is in no room; give it one in ALLOWED"
-    allowed = ALLOWED[room] | {room}
-    ours = {name for name in _imports(path) if _is_in(name, "app")}
-    wrong = {name for name in ours if not any(_is_in(name, permitted) for permitted in allowed)}
-    assert not wrong
+GRAPH = {_name(path): _imports(path) for path in MODULES}
+OURS = {
+    module: {name for name in names if name.startswith("app.")} for module, names in GRAPH.items()
+}
 
 
-@pytest.mark.parametrize("path", MODULES, ids=_module)
-def test_a_module_knows_no_library_that_is_foreign_to_its_room(path: Path) -> None:
-    module = _module(path)
-    for room, foreign in FOREIGN.items():
-        if _is_in(module, room):
-            assert not {name.partition(".")[0] for name in _imports(path)} & foreign
+def test_the_list_of_rooms_is_the_folder() -> None:
+    assert set(ROOMS) == {_room(module) for module in GRAPH} - {""}
 
 
-def test_only_main_and_what_composes_see_the_settings() -> None:
-    seeing = {_module(path) for path in MODULES if "app.settings" in _imports(path)}
-    assert seeing == {
-        "app.main",
-        "app.providers",
-        "app.agent.registry",
-        "app.listening.registry",
-        "app.transports.registry",
-        "app.transports.composition",
-    }
+@pytest.mark.parametrize("module", GRAPH)
+def test_a_module_imports_only_rooms_below_its_own(module: str) -> None:
+    if not (room := _room(module)):
+        return
+    below = set(ROOMS[ROOMS.index(room) + 1 :])
+    allowed = ALLOWED.get(room, below)
+    assert allowed <= below
+    assert {_room(name) for name in OURS[module]} - {room} <= allowed
+
+
+def test_no_modules_import_each_other() -> None:
+    try:
+        tuple(TopologicalSorter(OURS).static_order())
+    except CycleError as error:
+        pytest.fail(f"cycle: {' -> '.join(error.args[1])}")
+
+
+@pytest.mark.parametrize("module", [name for name in GRAPH if _room(name) in ("pipeline", "api")])
+def test_the_conversation_knows_strategies_by_their_interface_alone(module: str) -> None:
+    strategies = {name for name in OURS[module] if _room(name) in STRATEGIES}
+    assert strategies <= {f"app.{room}.base" for room in STRATEGIES}
+
+
+@pytest.mark.parametrize("module", GRAPH)
+def test_a_module_imports_no_library_that_is_foreign_to_its_room(module: str) -> None:
+    libraries = {name.partition(".")[0] for name in GRAPH[module]}
+    assert not libraries & FOREIGN.get(_room(module), set())
+    for library, room in ONLY_IN.items():
+        assert library not in libraries or _room(module) == room
+
+
+def test_only_those_who_build_see_the_settings() -> None:
+    seeing = {module for module, names in OURS.items() if "app.settings" in names}
+    assert seeing == {"app.main", "app.server", "app.options", "app.endpoints"}

@@ -11,11 +11,12 @@ from typing import Any, get_args
 import pytest
 
 from app import errors
-from app.api.protocol import ClientMessage
+from app.api.messages import ClientMessage
 from app.audio import AudioFormat
 from app.settings import Settings
-from app.transports.base import SpeechRequest, Voice
+from app.transports.base import SpeechRequest
 from app.transports.resilient import ResilientTransport
+from app.types import Voice
 
 ROOT = Path(__file__).parent.parent
 MESSAGES = get_args(ClientMessage)

@@ -8,7 +8,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 from starlette.responses import Response
 
-from app.transports.base import Tally
+from app.telemetry.speech_metrics import SpeechMetrics
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -19,11 +19,11 @@ class ProviderCollector(Collector):
     def __init__(
         self,
         sockets: Callable[[], Mapping[str, int]],
-        tally: Tally,
+        speech: SpeechMetrics,
         sessions: Callable[[], int],
     ) -> None:
         self._sockets = sockets
-        self._tally = tally
+        self._speech = speech
         self._sessions = sessions
 
     def collect(self) -> Iterator[Metric]:
@@ -37,7 +37,7 @@ class ProviderCollector(Collector):
         attempts = CounterMetricFamily(
             "nabra_tts_attempts", "Attempts at a sentence", labels=["transport", "fault"]
         )
-        for (transport, fault), count in self._tally.attempts.items():
+        for (transport, fault), count in self._speech.attempts.items():
             attempts.add_metric([transport, fault], count)
         yield attempts
         yield GaugeMetricFamily(
@@ -47,7 +47,7 @@ class ProviderCollector(Collector):
         yield CounterMetricFamily(
             "nabra_late_audio_bytes",
             "Audio that came when its turn had passed",
-            value=self._tally.late_bytes,
+            value=self._speech.late_audio_bytes,
         )
 
 
@@ -57,11 +57,11 @@ class Metrics:
     def __init__(
         self,
         sockets: Callable[[], Mapping[str, int]],
-        tally: Tally,
+        speech: SpeechMetrics,
         sessions: Callable[[], int],
     ) -> None:
         self._registry = CollectorRegistry()
-        self._registry.register(ProviderCollector(sockets, tally, sessions))
+        self._registry.register(ProviderCollector(sockets, speech, sessions))
         ProcessCollector(registry=self._registry)
 
     def response(self) -> Response:

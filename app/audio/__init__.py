@@ -1,10 +1,10 @@
 """Audio as the gateway knows it: formats, headers, companding, resampling, decoding."""
 
-from app.audio.convert import Converter
+from app.audio.companding import decode_mulaw, encode_mulaw
+from app.audio.converter import Converter
+from app.audio.decoding import decode_utterance
 from app.audio.format import PCM16_16K, AudioFormat, Encoding, SampleAligner, peak_dbfs
-from app.audio.mulaw import decode_mulaw, encode_mulaw
 from app.audio.resample import Resampler, resample
-from app.audio.utterance import decode_utterance
 from app.audio.wav import HeaderStripper, wav, wav_header
 
 __all__ = [

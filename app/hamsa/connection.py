@@ -34,7 +34,7 @@ _QUOTING = (InvalidHeader, InvalidURI, InvalidProxy, ProxyError)
 _numbers = itertools.count(1)
 
 
-class LateSink(Protocol):
+class AudioSink(Protocol):
     """Takes audio that comes after the `end` of its request."""
 
     def put(self, data: bytes) -> None:
@@ -61,7 +61,7 @@ class Connection:
         self.requests = 0
         self.in_flight = False
         """Whether a request was sent whose answer has not ended."""
-        self.late: LateSink | None = None
+        self.trailing: AudioSink | None = None
         """Takes the audio that comes before the `ack` of the next request."""
         self._last_frame: type[wire.Frame] = wire.End
         self._begun = False
@@ -139,11 +139,11 @@ class Connection:
                 raise self.closed_with from None
             self.last_pong_at = asyncio.get_running_loop().time()
             match frame:
-                case wire.Audio(data) if self.late is not None:
-                    self.late.put(data)
+                case wire.Audio(data) if self.trailing is not None:
+                    self.trailing.put(data)
                     continue
                 case wire.Ack() if self.in_flight:
-                    self.end_late()
+                    self.close_trailing()
                     self._begun = True
                 case wire.Audio():
                     self._begun = True
@@ -155,11 +155,11 @@ class Connection:
                     self.in_flight = False
             return frame
 
-    def end_late(self) -> None:
+    def close_trailing(self) -> None:
         """Say that nothing of the request before can come any more."""
-        if self.late is not None:
-            self.late.close()
-            self.late = None
+        if self.trailing is not None:
+            self.trailing.close()
+            self.trailing = None
 
     async def keep_alive(self, *, interval_s: float, timeout_s: float) -> None:
         """Ping until the socket closes; a pong that stays out closes it.

@@ -4,7 +4,7 @@ import asyncio
 from dataclasses import dataclass
 
 from app.hamsa.connection import Connection
-from app.hamsa.slots import Slot
+from app.hamsa.pool_state import PooledConnection
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,14 +21,14 @@ class PoolLimits:
     one truncated answer may be bad luck."""
 
 
-class Waiter(asyncio.Future[Slot]):
+class Waiter(asyncio.Future[PooledConnection]):
     """Somebody who waits for a slot."""
 
-    may_open = True
-    is_due = True
+    allow_connect = True
+    is_needed_now = True
 
 
-class Nobody:
+class DiscardSink:
     """Takes the late audio of an answer that was abandoned: it, too, may follow its `end`."""
 
     def put(self, data: bytes) -> None:

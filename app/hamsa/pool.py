@@ -13,12 +13,12 @@ import structlog
 
 from app import errors
 from app.hamsa.connection import Connection
-from app.hamsa.lease import Lease, Nobody, PoolLimits, Waiter
-from app.hamsa.slots import Slot, Slots, State
+from app.hamsa.lease import DiscardSink, Lease, PoolLimits, Waiter
+from app.hamsa.pool_state import ConnectionState, PooledConnection, PoolState
 
 log = structlog.get_logger(__name__)
 
-AHEAD_PATIENCE_S = 2.0
+PREFETCH_ACQUIRE_TIMEOUT_S = 2.0
 """How long a request that is made ahead waits for a socket: the one before it takes so long."""
 
 MAX_THROTTLE_PENALTY_S = 20.0
@@ -31,7 +31,7 @@ class ConnectionPool:
     def __init__(
         self,
         open_connection: Callable[[], Awaitable[Connection]],
-        slots: Slots,
+        slots: PoolState,
         limits: PoolLimits,
     ) -> None:
         self._open_connection = open_connection
@@ -75,15 +75,15 @@ class ConnectionPool:
     def warm_up(self, connections: int = 1) -> None:
         """Open sockets ahead of need, within the budget, until so many are free."""
         self._slots.warm = max(self._slots.warm, connections)
-        self._pump()
+        self._schedule()
 
     @asynccontextmanager
     async def lease(
         self,
         timeout_s: float | None = None,
         *,
-        may_open: bool = True,
-        due: asyncio.Event | None = None,
+        allow_connect: bool = True,
+        needed_now: asyncio.Event | None = None,
     ) -> AsyncIterator[Lease]:
         """Lease a socket for one request, within `timeout_s` or the pool's own limit.
 
@@ -94,7 +94,9 @@ class ConnectionPool:
         abandoned in mid-answer it drains first, after a failure it is closed.
         """
         slot = await self._acquire(
-            self.lease_timeout_s if timeout_s is None else timeout_s, may_open=may_open, due=due
+            self.lease_timeout_s if timeout_s is None else timeout_s,
+            allow_connect=allow_connect,
+            needed_now=needed_now,
         )
         assert slot.connection is not None
         lease = Lease(slot.connection)
@@ -104,7 +106,7 @@ class ConnectionPool:
             yield lease
         except errors.ProviderError as error:
             if isinstance(error, errors.IncompleteAudioError) and not lease.reused:
-                self._throttled()  # first: giving back opens a socket for whoever waits
+                self._penalize()  # first: giving back opens a socket for whoever waits
             # A final refusal is a regular answer: the socket that brought it is sound.
             self._give_back(slot, failed=error.retryable)
             raise
@@ -116,33 +118,33 @@ class ConnectionPool:
             self._penalty_s = self._limits.throttle_penalty_s
 
     async def _acquire(
-        self, timeout_s: float, *, may_open: bool, due: asyncio.Event | None
-    ) -> Slot:
+        self, timeout_s: float, *, allow_connect: bool, needed_now: asyncio.Event | None
+    ) -> PooledConnection:
         if self._tasks is None:
             raise errors.ConnectError("the connection pool is not running")
         waiter = Waiter(loop=asyncio.get_running_loop())
-        waiter.is_due = due is None or due.is_set()
-        waiter.may_open = may_open and waiter.is_due
+        waiter.is_needed_now = needed_now is None or needed_now.is_set()
+        waiter.allow_connect = allow_connect and waiter.is_needed_now
         self._slots.waiters.append(waiter)
-        self._pump()
+        self._schedule()
         promotion: asyncio.Task[None] | None = None
         now = asyncio.get_running_loop().time()
-        made_ahead = may_open and not waiter.is_due
-        patience_s = max(timeout_s, AHEAD_PATIENCE_S) if made_ahead else timeout_s
-        if not waiter.done() and self._slots.is_hopeless(now, patience_s):
+        is_prefetch = allow_connect and not waiter.is_needed_now
+        acquire_timeout_s = max(timeout_s, PREFETCH_ACQUIRE_TIMEOUT_S) if is_prefetch else timeout_s
+        if not waiter.done() and self._slots.cannot_be_served_within(now, acquire_timeout_s):
             waiter.cancel()
             raise errors.PoolExhaustedError(f"no socket can come free: {self!r}")
         try:
-            async with asyncio.timeout(patience_s) as limit:
-                if made_ahead and due is not None and not waiter.done():
+            async with asyncio.timeout(acquire_timeout_s) as limit:
+                if is_prefetch and needed_now is not None and not waiter.done():
                     promotion = self._tasks.create_task(
-                        self._promote(waiter, due, limit, timeout_s), name="hamsa-due"
+                        self._promote(waiter, needed_now, limit, timeout_s), name="hamsa-due"
                     )
                 return await waiter
         except BaseException as error:
             if waiter.done() and not waiter.cancelled() and waiter.exception() is None:
                 self._make_idle(waiter.result())
-                self._pump()
+                self._schedule()
             waiter.cancel()
             if isinstance(error, TimeoutError):
                 raise errors.PoolExhaustedError(
@@ -154,48 +156,48 @@ class ConnectionPool:
                 promotion.cancel()
 
     async def _promote(
-        self, waiter: Waiter, due: asyncio.Event, limit: asyncio.Timeout, timeout_s: float
+        self, waiter: Waiter, needed_now: asyncio.Event, limit: asyncio.Timeout, timeout_s: float
     ) -> None:
         """Let a socket be opened for a request once it is due; from then on its patience counts."""
-        await due.wait()
-        waiter.may_open = waiter.is_due = True
-        due_limit = asyncio.get_running_loop().time() + timeout_s
+        await needed_now.wait()
+        waiter.allow_connect = waiter.is_needed_now = True
+        needed_limit = asyncio.get_running_loop().time() + timeout_s
         if not limit.expired():
-            limit.reschedule(min(due_limit, limit.when() or due_limit))
-        self._pump()
+            limit.reschedule(min(needed_limit, limit.when() or needed_limit))
+        self._schedule()
 
-    def _give_back(self, slot: Slot, *, failed: bool) -> None:
+    def _give_back(self, slot: PooledConnection, *, failed: bool) -> None:
         connection = slot.connection
         if connection is None or self._tasks is None:
             return  # the pool was closed meanwhile, and the socket with it
         if failed or not connection.is_open:
             self._discard(slot)
         elif connection.in_flight:
-            slot.state = State.DRAINING
+            slot.state = ConnectionState.DRAINING
             self._spawn(self._drain(slot, connection), "hamsa-drain")
-        elif connection.late is None:
+        elif connection.trailing is None:
             self._make_idle(slot)
         else:
-            slot.state, slot.hurried = State.LINGERING, False
+            slot.state, slot.linger_cancelled = ConnectionState.LINGERING, False
             self._spawn(self._linger(slot, connection), "hamsa-linger")
-        self._pump()
+        self._schedule()
 
-    def _throttled(self, for_s: float | None = None) -> None:
+    def _penalize(self, for_s: float | None = None) -> None:
         """Open no socket for a while: the provider has shown that it throttles."""
         now = asyncio.get_running_loop().time()
         self._slots.budget.penalize(now, for_s or self._penalty_s)
         self._penalty_s = min(2 * self._penalty_s, MAX_THROTTLE_PENALTY_S)
 
-    def _make_idle(self, slot: Slot) -> None:
+    def _make_idle(self, slot: PooledConnection) -> None:
         self._slots.make_idle(slot, asyncio.get_running_loop().time())
 
-    def _discard(self, slot: Slot) -> None:
+    def _discard(self, slot: PooledConnection) -> None:
         self._slots.remove(slot)
         if slot.connection is not None:
-            slot.connection.end_late()
+            slot.connection.close_trailing()
             self._spawn(slot.connection.close(), "hamsa-close")
 
-    def _pump(self) -> None:
+    def _schedule(self) -> None:
         """Decide, and set in motion what was decided."""
         if self._tasks is None:
             return
@@ -205,8 +207,8 @@ class ConnectionPool:
             self._discard(slot)
         for slot in actions.opened:
             self._spawn(self._open(slot), "hamsa-open")
-        for slot in actions.hurried:
-            slot.hurried = True
+        for slot in actions.linger_cancelled:
+            slot.linger_cancelled = True
             if slot.linger is not None and not slot.linger.expired():
                 slot.linger.reschedule(loop.time())
         if actions.wake_at != self._wake_at:
@@ -231,9 +233,9 @@ class ConnectionPool:
                         await self._wake.wait()
                 except TimeoutError:
                     self._wake_at = None
-                    self._pump()
+                    self._schedule()
 
-    async def _open(self, slot: Slot) -> None:
+    async def _open(self, slot: PooledConnection) -> None:
         """Open a socket and keep it alive until it closes."""
         try:
             connection = await self._open_connection()
@@ -247,40 +249,42 @@ class ConnectionPool:
         log.info("Creating new persistent connection", socket=connection.number)
         slot.connection = connection
         self._make_idle(slot)
-        self._pump()
+        self._schedule()
         await connection.keep_alive(
             interval_s=self._limits.ping_interval_s, timeout_s=self._limits.ping_timeout_s
         )
-        self._pump()
+        self._schedule()
 
-    def _opening_failed(self, slot: Slot, error: errors.ProviderError) -> None:
+    def _opening_failed(self, slot: PooledConnection, error: errors.ProviderError) -> None:
         """Tell the waiter that it was for, or all when the reason is final for the account."""
         log.warning("no socket could be opened", code=error.code, reason=str(error))
         self._slots.remove(slot)
         if isinstance(error, errors.RateLimitedError):
-            self._throttled(error.retry_after_s)
+            self._penalize(error.retry_after_s)
             if self._slots.slots:  # it holds for opening: those that are there still serve
                 error = errors.RateLimitedError(str(error))
         for waiter in self._slots.waiters_to_tell(everybody=not error.retryable):
             waiter.set_exception(error)
-        self._pump()
+        self._schedule()
 
-    async def _linger(self, slot: Slot, connection: Connection) -> None:
+    async def _linger(self, slot: PooledConnection, connection: Connection) -> None:
         """Watch for late audio, until none is expected or somebody waits for the socket."""
         try:
-            async with asyncio.timeout(0 if slot.hurried else self._limits.linger_s) as slot.linger:
+            async with asyncio.timeout(
+                0 if slot.linger_cancelled else self._limits.linger_s
+            ) as slot.linger:
                 while True:
                     await connection.receive()
         except TimeoutError:
-            if not slot.hurried and connection.late is not None:
+            if not slot.linger_cancelled and connection.trailing is not None:
                 # Nobody waits any longer, but what comes all the same is still not the next one's.
-                connection.late.close()
+                connection.trailing.close()
             self._make_idle(slot)
         except errors.ProviderError:
             self._discard(slot)
-        self._pump()
+        self._schedule()
 
-    async def _drain(self, slot: Slot, connection: Connection) -> None:
+    async def _drain(self, slot: PooledConnection, connection: Connection) -> None:
         """Read an abandoned answer to its own end, so that its socket can serve on."""
         try:
             async with asyncio.timeout(self._limits.drain_timeout_s):
@@ -288,10 +292,10 @@ class ConnectionPool:
                     await connection.receive()
         except (TimeoutError, errors.ProviderError):
             self._discard(slot)
-            self._pump()
+            self._schedule()
         else:
-            connection.end_late()
-            connection.late = Nobody()
-            slot.state, slot.hurried = State.LINGERING, False
-            self._pump()
+            connection.close_trailing()
+            connection.trailing = DiscardSink()
+            slot.state, slot.linger_cancelled = ConnectionState.LINGERING, False
+            self._schedule()
             await self._linger(slot, connection)

@@ -59,7 +59,7 @@ class Failure:
 Frame = Ack | Info | Audio | End | Transcript | Failure
 
 
-def offered(format: AudioFormat) -> AudioFormat:
+def nearest_supported_format(format: AudioFormat) -> AudioFormat:
     """Return what the provider makes that comes nearest to a format: what it is asked for."""
     if format.encoding == "mulaw":
         return AudioFormat("mulaw", 8000)

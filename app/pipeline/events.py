@@ -9,8 +9,8 @@ from typing import Literal
 
 from app.audio import AudioFormat
 from app.errors import NabraError
-from app.listening.base import EndReason
 from app.pipeline.timeline import TurnMetrics
+from app.vad.base import EndReason
 
 StatusCode = Literal["connected", "transcribing", "thinking", "speaking"]
 InterruptReason = Literal["barge_in", "client"]
@@ -25,7 +25,7 @@ class Status:
 
 
 @dataclass(frozen=True, slots=True)
-class UserStarted:
+class UserSpeechStarted:
     """The user began to speak, at `start_ms` of the microphone's stream."""
 
     start_ms: float
@@ -33,7 +33,7 @@ class UserStarted:
 
 
 @dataclass(frozen=True, slots=True)
-class UserStopped:
+class UserSpeechStopped:
     """The user's utterance is over; speech ended at `end_ms` of the microphone's stream."""
 
     end_ms: float
@@ -58,7 +58,7 @@ class Token:
 
 
 @dataclass(frozen=True, slots=True)
-class Answered:
+class AgentResponded:
     """The whole answer."""
 
     turn: int
@@ -66,7 +66,7 @@ class Answered:
 
 
 @dataclass(frozen=True, slots=True)
-class SpeechStarted:
+class PlayoutStarted:
     """The first audio of the turn follows, in this format."""
 
     turn: int
@@ -96,7 +96,7 @@ class Interrupted:
 
     turn: int
     reason: InterruptReason
-    heard_text: str
+    played_text: str
     played_ms: int
     metrics: TurnMetrics
 
@@ -120,12 +120,12 @@ class Failed:
 
 Event = (
     Status
-    | UserStarted
-    | UserStopped
+    | UserSpeechStarted
+    | UserSpeechStopped
     | Transcribed
     | Token
-    | Answered
-    | SpeechStarted
+    | AgentResponded
+    | PlayoutStarted
     | SentenceStarted
     | AudioChunk
     | Interrupted

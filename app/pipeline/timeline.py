@@ -19,13 +19,13 @@ class SentenceMetrics:
     @property
     def ttfb_ms(self) -> float | None:
         """Request sent to first audio byte, of the attempt that was heard."""
-        return self.heard.ttfb_ms if self.heard else None
+        return self.selected_attempt.ttfb_ms if self.selected_attempt else None
 
     @property
-    def heard(self) -> Attempt | None:
+    def selected_attempt(self) -> Attempt | None:
         """The attempt that was heard, the last one if several were; else the last one made."""
-        proved = [attempt for attempt in self.attempts if attempt.proved]
-        made = proved or self.attempts
+        delivered = [attempt for attempt in self.attempts if attempt.delivered]
+        made = delivered or self.attempts
         return made[-1] if made else None
 
     @property
@@ -58,14 +58,14 @@ class Timeline:
         self.metrics = TurnMetrics(started_at)
         self._started_at = started_at
         self._reported: tuple[float, float] | None = None
-        self._runs_dry_at = 0.0
+        self._buffer_empty_at = 0.0
         """When a player has played what it was sent, if it plays what is there at once."""
 
     def since_start_ms(self, now: float) -> float:
         """Return how long ago the user's utterance ended."""
         return (now - self._started_at) * 1000
 
-    def stopped(self, now: float) -> TurnMetrics:
+    def snapshot(self, now: float) -> TurnMetrics:
         """Return the latencies as far as they go; a turn that is not over has ended here."""
         if self.metrics.total_ms is None:
             self.metrics.total_ms = self.since_start_ms(now)
@@ -80,9 +80,9 @@ class Timeline:
     def sent(self, sentence: SentenceMetrics, audio_ms: float, now: float) -> None:
         """Count audio of a sentence that is handed to the client."""
         sentence.audio_ms += audio_ms
-        self._runs_dry_at = max(self._runs_dry_at, now) + audio_ms / 1000
+        self._buffer_empty_at = max(self._buffer_empty_at, now) + audio_ms / 1000
 
-    def report(self, played_ms: float, now: float) -> None:
+    def on_playback_report(self, played_ms: float, now: float) -> None:
         """Take the client's word for what was heard."""
         self._reported = (played_ms, now)
 
@@ -93,17 +93,17 @@ class Timeline:
         """
         if self._reported is not None:
             return min(self._sent_ms, self._reported[0])
-        return max(0.0, self._sent_ms - max(0.0, self._runs_dry_at - now) * 1000)
+        return max(0.0, self._sent_ms - max(0.0, self._buffer_empty_at - now) * 1000)
 
     def is_audible(self, now: float) -> bool:
         """Tell whether the client still has audio to play."""
-        return self.lead_ms(now) > 0
+        return self.buffered_ms(now) > 0
 
     @property
     def _sent_ms(self) -> float:
         return sum(sentence.audio_ms for sentence in self.metrics.sentences)
 
-    def lead_ms(self, now: float) -> float:
+    def buffered_ms(self, now: float) -> float:
         """Estimate how much audio the client still has to play, had it played on since its report.
 
         A report is some 250 ms old, and to wait for so long is heard as a silence.
@@ -111,7 +111,7 @@ class Timeline:
         reported_at = self._reported[1] if self._reported is not None else now
         return max(0.0, self._sent_ms - self.played_ms(now) - (now - reported_at) * 1000)
 
-    def heard_text(self, played_ms: float) -> str:
+    def played_text(self, played_ms: float) -> str:
         """Return the words that fit into so much audio, sentence by sentence."""
         heard: list[str] = []
         for sentence in self.metrics.sentences:

@@ -1,58 +1,28 @@
 """One turn: speech to text, the agent, sentences, text to speech, all streaming."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator
 
 import structlog
 
-from app.agent.base import Agent, AgentRequest
+from app.agents.base import AgentRequest
 from app.audio import PCM16_16K, decode_utterance
 from app.errors import AgentError, InternalError, NabraError, NoSpeechError
-from app.listening.base import OpenListener
 from app.pipeline import events
-from app.pipeline.said import Recording, Said, Spoken
-from app.pipeline.sentences import FIRST_CHARS, SentenceSplitter
-from app.pipeline.speech import Speech, SpeechStyle
-from app.pipeline.spoken_form import spoken_form
+from app.pipeline.components import PipelineComponents
+from app.pipeline.playout import Playout, SpeechStyle
 from app.pipeline.timeline import Timeline
-from app.pipeline.tokens import TokenBatcher
-from app.spoken import is_speakable
-from app.stt.base import Transcriber, Utterance
-from app.transports.base import TTSTransport
+from app.pipeline.token_batcher import TokenBatcher
+from app.pipeline.user_input import EncodedUtterance, StreamedUtterance, UserInput
+from app.stt.base import Utterance
+from app.text.sentence_splitter import SentenceSplitter
+from app.text.speakable import is_speakable
+from app.text.tts_text import tts_text
 
 log = structlog.get_logger(__name__)
 
 MAX_WAITING_SENTENCES = 64
 """Sentences written but not yet spoken; some minutes of speech. Beyond it the agent is not read."""
-
-
-@dataclass(frozen=True, slots=True)
-class Stages:
-    """The strategies of a conversation, shared by all sessions."""
-
-    transcriber: Transcriber
-    agent: Agent
-    transport: TTSTransport
-    max_utterance_s: float
-    """Longest recording that is decoded."""
-    lookahead: int = 1
-    """Sentences that are made ahead of the one that is played."""
-    first_chunk_min_chars: int = FIRST_CHARS
-    """Shortest clause that an answer's speech begins with; 0: only a whole sentence."""
-    open_listener: OpenListener | None = None
-    """Opens a listener for clients that leave turn detection to the gateway."""
-    stt_early: bool = False
-    """Whether speech to text begins at a pause that may turn out not to be the end."""
-    log_transcripts: bool = False
-    """Whether a turn's log line may hold what was said."""
-    transports: Mapping[str, TTSTransport] = field(default_factory=dict)
-    """Those that a client may choose instead, by name."""
-
-    async def warm_up(self) -> None:
-        """Open what the first turn would otherwise wait for."""
-        await self.transcriber.warm_up()
-        await self.transport.warm_up()
 
 
 class Turn:
@@ -62,37 +32,40 @@ class Turn:
         self,
         number: int,
         session_id: str,
-        stages: Stages,
+        components: PipelineComponents,
         style: SpeechStyle,
         emit: events.Emit,
         *,
-        said: Said,
-        cut_at: str | None = None,
+        user_input: UserInput,
+        interrupted_text: str | None = None,
     ) -> None:
         self.number = number
-        self.cut_at = cut_at
+        self.interrupted_text = interrupted_text
         """What was heard of the answer that this turn's user spoke over; None if there was none."""
-        self.asked = False
+        self.agent_requested = False
         """Whether the agent was asked, and so told of that."""
-        self.timeline = Timeline(asyncio.get_running_loop().time() - _silence_s(said))
-        self.over = False
+        self.timeline = Timeline(asyncio.get_running_loop().time() - _silence_s(user_input))
+        self.is_finished = False
         self._has_begun = False
         self._session_id = session_id
-        self._stages = stages
+        self._components = components
         self._style = style
         self._emit_event = emit
         self._agent_error: AgentError | None = None
-        self._said = said
+        self._user_input = user_input
         self._logged: dict[str, str] = {}
         """What was said, for the log, if it may hold that."""
 
-    def silence(self) -> None:
+    def mute(self) -> None:
         """Let no event of this turn leave any more, and give up what others do for it."""
-        self.over = True
+        self.is_finished = True
         if not self._has_begun:
             self._log("interrupted")  # cancelled before its first step, `run` never will
-        if isinstance(self._said, Spoken) and self._said.early is not None:
-            self._said.early.discard()
+        if (
+            isinstance(self._user_input, StreamedUtterance)
+            and self._user_input.speculative is not None
+        ):
+            self._user_input.speculative.discard()
 
     async def run(self) -> None:
         """Answer what was said. Failures are told to the client; the turn ends in `TurnDone`."""
@@ -108,9 +81,9 @@ class Turn:
     async def _answer(self) -> str:
         """Take what was said through the stages; return how that ended."""
         try:
-            text = await self._words()
-            self._keep("heard", text)
-            await self._reply(text)
+            text = await self._user_text()
+            self._record("heard", text)
+            await self._respond(text)
             if self._agent_error is not None:
                 raise self._agent_error
         except NabraError as error:
@@ -122,105 +95,112 @@ class Turn:
             return InternalError.code
         return "done"
 
-    async def _words(self) -> str:
+    async def _user_text(self) -> str:
         """Return what was said, and let go of its audio: the turn is kept until the next one."""
-        said = self._said
-        if isinstance(said, str):
-            return said
+        user_input = self._user_input
+        if isinstance(user_input, str):
+            return user_input
         try:
-            return await self._transcribe(said)
+            return await self._transcribe(user_input)
         finally:
-            self._said = ""
+            self._user_input = ""
 
-    async def _transcribe(self, said: Recording | Spoken) -> str:
+    async def _transcribe(self, user_input: EncodedUtterance | StreamedUtterance) -> str:
         await self._emit(events.Status("transcribing", self.number))
-        text = await self._early_transcript(said)
+        text = await self._early_transcript(user_input)
         if text is None:
-            utterance = Utterance(await self._pcm(said), PCM16_16K, self._style.language)
-            text = await self._stages.transcriber.transcribe(utterance)
+            utterance = Utterance(await self._pcm(user_input), PCM16_16K, self._style.language)
+            text = await self._components.transcriber.transcribe(utterance)
         self.timeline.metrics.stt_ms = self._now_ms()
         if not text:
             raise NoSpeechError("the transcript is empty")
         await self._emit(events.Transcribed(self.number, text))
         return text
 
-    async def _early_transcript(self, said: Recording | Spoken) -> str | None:
-        if isinstance(said, Recording):
+    async def _early_transcript(
+        self, user_input: EncodedUtterance | StreamedUtterance
+    ) -> str | None:
+        if isinstance(user_input, EncodedUtterance):
             return None
-        self.timeline.metrics.endpointing_ms = said.silence_s * 1000
-        return await said.early.text() if said.early is not None else None
+        self.timeline.metrics.endpointing_ms = user_input.silence_s * 1000
+        return await user_input.speculative.text() if user_input.speculative is not None else None
 
-    async def _pcm(self, said: Recording | Spoken) -> bytes:
-        if isinstance(said, Spoken):
-            return said.pcm
-        max_s = self._stages.max_utterance_s
-        return await asyncio.to_thread(decode_utterance, said.data, max_s=max_s)
+    async def _pcm(self, user_input: EncodedUtterance | StreamedUtterance) -> bytes:
+        if isinstance(user_input, StreamedUtterance):
+            return user_input.pcm
+        max_s = self._components.max_utterance_s
+        return await asyncio.to_thread(decode_utterance, user_input.data, max_s=max_s)
 
-    async def _reply(self, text: str) -> None:
+    async def _respond(self, text: str) -> None:
         """Let the agent write, and speak each sentence as soon as it is written."""
         await self._emit(events.Status("thinking", self.number))
         sentences: asyncio.Queue[str | None] = asyncio.Queue(MAX_WAITING_SENTENCES)
-        speech = Speech(
+        speech = Playout(
             self.number,
-            self._stages.transports.get(self._style.transport, self._stages.transport),
+            self._components.transports.get(self._style.transport, self._components.transport),
             self._style,
             self.timeline,
             self._emit,
-            lookahead=self._stages.lookahead,
+            lookahead=self._components.lookahead,
+            metrics=self._components.metrics,
         )
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._think(text, sentences), name="think")
+            tasks.create_task(self._run_agent(text, sentences), name="think")
             tasks.create_task(speech.say(_until_none(sentences)), name="speak")
 
-    async def _think(self, text: str, sentences: asyncio.Queue[str | None]) -> None:
-        if self.over:  # interrupted a moment ago, and the session counts on what `asked` said then
+    async def _run_agent(self, text: str, sentences: asyncio.Queue[str | None]) -> None:
+        if (
+            self.is_finished
+        ):  # interrupted a moment ago, and the session counts on what `asked` said then
             await sentences.put(None)
             return
-        interrupted, heard = self.cut_at is not None, self.cut_at or ""
+        interrupted, heard = self.interrupted_text is not None, self.interrupted_text or ""
         request = AgentRequest(text, self._session_id, interrupted, heard)
-        splitter = SentenceSplitter(first_chars=self._stages.first_chunk_min_chars)
+        splitter = SentenceSplitter(first_chars=self._components.first_chunk_min_chars)
         tokens = TokenBatcher(lambda piece: self._emit(events.Token(self.number, piece)))
         answer: list[str] = []
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(tokens.run(), name="tokens")
             try:
-                self.asked = True
-                async with self._stages.agent.answer(request) as pieces:
+                self.agent_requested = True
+                async with self._components.agent.answer(request) as pieces:
                     async for piece in pieces:
                         if not answer:
                             self.timeline.metrics.agent_first_token_ms = self._now_ms()
                         answer.append(piece)
                         tokens.put(piece)
-                        await self._release(splitter.feed(piece), sentences)
+                        await self._queue_sentences(splitter.feed(piece), sentences)
             except AgentError as error:
                 self._agent_error = error  # told when what came before it has been spoken
             self.timeline.metrics.agent_done_ms = self._now_ms()
-            await self._release(splitter.flush(), sentences)
+            await self._queue_sentences(splitter.flush(), sentences)
             tokens.end()
         if answer:
-            self._keep("answered", "".join(answer))
-            await self._emit(events.Answered(self.number, "".join(answer)))
+            self._record("answered", "".join(answer))
+            await self._emit(events.AgentResponded(self.number, "".join(answer)))
         await sentences.put(None)
 
-    async def _release(self, texts: list[str], sentences: asyncio.Queue[str | None]) -> None:
+    async def _queue_sentences(
+        self, texts: list[str], sentences: asyncio.Queue[str | None]
+    ) -> None:
         for text in texts:
-            if not is_speakable(spoken_form(text)):
+            if not is_speakable(tts_text(text)):
                 continue
             if self.timeline.metrics.first_sentence_ms is None:
                 self.timeline.metrics.first_sentence_ms = self._now_ms()
             await sentences.put(text)
 
-    def _keep(self, what: str, words: str) -> None:
-        if self._stages.log_transcripts:
+    def _record(self, what: str, words: str) -> None:
+        if self._components.log_transcripts:
             self._logged[what] = words
 
     async def _emit(self, event: events.Event) -> None:
-        if self.over:
+        if self.is_finished:
             return
         try:
             await self._emit_event(event)
         except events.ClientGoneError:
-            self.over = True  # the session learns it too, and cancels this turn
+            self.is_finished = True  # the session learns it too, and cancels this turn
 
     def _now_ms(self) -> float:
         return self.timeline.since_start_ms(asyncio.get_running_loop().time())
@@ -251,8 +231,8 @@ def _rounded(ms: float | None) -> int | None:
     return None if ms is None else round(ms)
 
 
-def _silence_s(said: Said) -> float:
-    return said.silence_s if isinstance(said, Spoken) else 0.0
+def _silence_s(user_input: UserInput) -> float:
+    return user_input.silence_s if isinstance(user_input, StreamedUtterance) else 0.0
 
 
 async def _until_none(queue: asyncio.Queue[str | None]) -> AsyncIterator[str]:

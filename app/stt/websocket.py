@@ -20,10 +20,10 @@ class WebSocketTranscriber(Transcriber):
     name = "websocket"
 
     def __init__(
-        self, pool: ConnectionPool, *, timeout_s: float, patience_s: float | None = None
+        self, pool: ConnectionPool, *, timeout_s: float, acquire_timeout_s: float | None = None
     ) -> None:
         self._pool = pool
-        self._patience_s = patience_s
+        self._acquire_timeout_s = acquire_timeout_s
         self._timeout_s = timeout_s
 
     async def transcribe(self, utterance: Utterance) -> str:
@@ -46,7 +46,7 @@ class WebSocketTranscriber(Transcriber):
         self._pool.warm_up()
 
     async def _ask(self, request: str, timeout_s: float) -> str:
-        async with self._pool.lease(self._patience_s) as lease:
+        async with self._pool.lease(self._acquire_timeout_s) as lease:
             try:
                 async with asyncio.timeout(timeout_s):
                     await lease.connection.send(request, last_frame=wire.Transcript)

@@ -2,7 +2,6 @@
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractAsyncContextManager, contextmanager
 from dataclasses import dataclass, field
@@ -12,39 +11,10 @@ import structlog
 
 from app.audio import AudioFormat
 from app.errors import NabraError, PoolExhaustedError
+from app.telemetry.speech_metrics import SpeechMetrics
+from app.types import Language, Voice
 
 log = structlog.get_logger(__name__)
-
-Dialect = Literal[
-    "pls", "egy", "syr", "irq", "jor", "leb", "ksa", "uae", "bah", "qat", "kuw", "oma",
-    "msa", "ar-sa", "en",
-]  # fmt: skip
-"""The dialects that the vendor documents. (Speakers are not listed: the catalogue grows.)"""
-
-Language = Literal["ar", "en"]
-"""Languages of speech and of the texts that people read."""
-
-
-@dataclass(frozen=True, slots=True)
-class Voice:
-    """Who speaks, and in which dialect."""
-
-    speaker: str
-    dialect: Dialect
-
-
-@dataclass
-class Tally:
-    """What all attempts of this process came to."""
-
-    attempts: Counter[tuple[str, str]] = field(default_factory=Counter)
-    """By transport and the code of its fault; `none` for a good one, `abandoned` for one that was
-    given up before its end."""
-    late_bytes: int = 0
-    """Audio that came when its turn had passed."""
-
-
-TALLY = Tally()
 
 
 @dataclass(slots=True, eq=False)
@@ -64,11 +34,13 @@ class Attempt:
     """Begin to end of the attempt, the wait for a socket included."""
     fault: str | None = None
     """The code of the error that ended the attempt; None when it succeeded."""
-    proved: bool = False
+    delivered: bool = False
     """Whether its audio was heard."""
+    metrics: SpeechMetrics = field(default_factory=SpeechMetrics)
+    """Where it is counted."""
     _sent_at: float = 0.0
 
-    def sent(self, connection: Literal["new", "reused"] | None) -> None:
+    def mark_sent(self, connection: Literal["new", "reused"] | None) -> None:
         """Record that the request goes out, and on what, if that is known."""
         self.connection = connection
         self._sent_at = _now()
@@ -85,7 +57,7 @@ class Attempt:
             fault=self.fault,
         )
 
-    def heard(self) -> None:
+    def mark_first_byte(self) -> None:
         """Record that the first audio is there."""
         self.ttfb_ms = (_now() - self._sent_at) * 1000
 
@@ -102,11 +74,13 @@ class SpeechRequest:
     voice: Voice
     format: AudioFormat
     language: Language = "ar"
-    due: asyncio.Event | None = field(default=None, compare=False)
+    needed_now: asyncio.Event | None = field(default=None, compare=False)
     """Set when its turn to be heard has come; None when it has. One that is made ahead can wait
     rather than cost a socket."""
     attempts: list[Attempt] = field(default_factory=list, compare=False)
     """The record of all attempts, the last one last; every transport adds its own."""
+    metrics: SpeechMetrics = field(default_factory=SpeechMetrics, compare=False)
+    """Where its attempts are counted."""
 
     @contextmanager
     def attempt(self, transport: str) -> Iterator[Attempt]:
@@ -115,7 +89,7 @@ class SpeechRequest:
         An attempt for which nothing could be leased was none, and leaves no record.
         """
         outcome = "abandoned"
-        attempt = Attempt(transport, started_at=_now())
+        attempt = Attempt(transport, started_at=_now(), metrics=self.metrics)
         self.attempts.append(attempt)
         try:
             yield attempt
@@ -129,19 +103,18 @@ class SpeechRequest:
         finally:
             attempt.total_ms = (_now() - attempt.started_at) * 1000
             if attempt in self.attempts:
-                TALLY.attempts[transport, outcome] += 1
+                self.metrics.attempts[transport, outcome] += 1
                 attempt.log(len(self.text))
 
 
-class LateAudio:
+class TrailingAudio:
     """Audio of an answer that comes after its end.
 
     It is played if its turn has not passed, else counted. `wait_s` bounds how long anybody waits.
     """
 
-    def __init__(self, wait_s: float) -> None:
-        self.missed_bytes = 0
-        """Audio that came when its turn had passed."""
+    def __init__(self, wait_s: float, metrics: SpeechMetrics) -> None:
+        self._metrics = metrics
         self._wait_s = wait_s
         self._chunks: list[bytes] = []
         self._passed = False
@@ -150,8 +123,7 @@ class LateAudio:
     def put(self, data: bytes) -> None:
         """Take a piece that came late."""
         if self._passed:
-            self.missed_bytes += len(data)
-            TALLY.late_bytes += len(data)
+            self._metrics.late_audio_bytes += len(data)
         else:
             self._chunks.append(data)
 
@@ -159,14 +131,14 @@ class LateAudio:
         """Learn that no more can come."""
         self._closed.set()
 
-    def take(self) -> bytes:
+    def drain(self) -> bytes:
         """Return what came so far, and count from now on: the next sentence begins."""
         data = b"".join(self._chunks)
         self._chunks.clear()
         self._passed = True
         return data
 
-    async def settled(self) -> None:
+    async def wait_closed(self) -> None:
         """Wait until no more can come."""
         try:
             async with asyncio.timeout(self._wait_s):
@@ -184,7 +156,7 @@ class AudioStream(ABC):
     format: AudioFormat
     attempt: Attempt | None = None
     """The record of the attempt that this is."""
-    late: LateAudio | None = None
+    trailing: TrailingAudio | None = None
     """After the end: where audio that comes late is found, if this transport can have any."""
 
     @abstractmethod

@@ -54,7 +54,7 @@ class Breaker:
         return self._open_until is None
 
     @property
-    def knows_an_outage(self) -> bool:
+    def is_outage(self) -> bool:
         """Whether so much fails that more attempts are in vain; many callers have runs by chance.
 
         With every second answer truncated, five failures in a row come once in 64 attempts.

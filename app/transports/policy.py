@@ -3,11 +3,11 @@
 import math
 from dataclasses import dataclass
 
-AIM = 0.95
+TARGET_SUCCESS = 0.95
 """How likely a round of recovery should bring a good answer: then 19 callers of 20 wait for one
 more first-audio time at the most."""
 
-MAX_AT_ONCE = 3
+MAX_PARALLEL_ATTEMPTS = 3
 """Most attempts in one round: each is paid for."""
 
 
@@ -23,7 +23,7 @@ class Policy:
     hedge_after_s: float | None = None
     """Silence after which a second attempt goes the other way; None never does that."""
 
-    def pause_s(self, round: int, chance: float) -> float:
+    def pause_s(self, round: int, jitter: float) -> float:
         """Return how long to wait before a round, counted from 1.
 
         The second goes at once, elsewhere. From the third on the pause doubles up to its cap;
@@ -31,13 +31,15 @@ class Policy:
         """
         if round < 3:
             return 0.0
-        return float(chance * min(self.backoff_cap_s, self.backoff_base_s * 2 ** (round - 3)))
+        return float(jitter * min(self.backoff_cap_s, self.backoff_base_s * 2 ** (round - 3)))
 
 
-def at_once(failure_rate: float) -> int:
+def parallel_attempts(failure_rate: float) -> int:
     """Return how many attempts make a round of recovery likely to succeed, as things fail now."""
-    if failure_rate <= 1 - AIM:
+    if failure_rate <= 1 - TARGET_SUCCESS:
         return 1
     if failure_rate >= 1:
-        return MAX_AT_ONCE
-    return min(MAX_AT_ONCE, math.ceil(math.log(1 - AIM) / math.log(failure_rate)))
+        return MAX_PARALLEL_ATTEMPTS
+    return min(
+        MAX_PARALLEL_ATTEMPTS, math.ceil(math.log(1 - TARGET_SUCCESS) / math.log(failure_rate))
+    )

@@ -4,12 +4,12 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
 from app import errors
-from app.transports.trial import Trial
+from app.transports.attempt import AttemptRunner
 
-Entrant = Callable[[], Awaitable[Trial]]
+Candidate = Callable[[], Awaitable[AttemptRunner]]
 
 
-async def race(entrants: Sequence[Entrant], *, head_start_s: float = 0.0) -> Trial:
+async def race(candidates: Sequence[Candidate], *, hedge_delay_s: float = 0.0) -> AttemptRunner:
     """Return the first trial that proves itself.
 
     The others start `head_start_s` seconds after the first, or as soon as that one fails. Raises
@@ -17,21 +17,21 @@ async def race(entrants: Sequence[Entrant], *, head_start_s: float = 0.0) -> Tri
     before this returns.
     """
     failed = asyncio.Event()
-    tasks: list[asyncio.Task[Trial | errors.ProviderError]] = []
-    winner: Trial | None = None
+    tasks: list[asyncio.Task[AttemptRunner | errors.ProviderError]] = []
+    winner: AttemptRunner | None = None
     try:
         async with asyncio.TaskGroup() as group:
-            for number, entrant in enumerate(entrants):
-                delay_s = head_start_s if number else 0.0
+            for number, candidate in enumerate(candidates):
+                delay_s = hedge_delay_s if number else 0.0
                 tasks.append(
-                    group.create_task(_run(entrant, delay_s, failed), name=f"attempt-{number}")
+                    group.create_task(_run(candidate, delay_s, failed), name=f"attempt-{number}")
                 )
             winner = await _first_good(tasks)
             for task in tasks:
                 task.cancel()
-        await _leave_all(tasks, winner, None)
+        await _release_all(tasks, winner, None)
     except BaseException as error:
-        await _leave_all(tasks, None, error)
+        await _release_all(tasks, None, error)
         raise
     if winner is None:
         raise _worst([task.result() for task in tasks if not task.cancelled()])
@@ -39,8 +39,8 @@ async def race(entrants: Sequence[Entrant], *, head_start_s: float = 0.0) -> Tri
 
 
 async def _run(
-    entrant: Entrant, delay_s: float, failed: asyncio.Event
-) -> Trial | errors.ProviderError:
+    candidate: Candidate, delay_s: float, failed: asyncio.Event
+) -> AttemptRunner | errors.ProviderError:
     if delay_s:
         try:
             async with asyncio.timeout(delay_s):
@@ -48,41 +48,45 @@ async def _run(
         except TimeoutError:
             failed.set()  # nobody waits any longer
     try:
-        return await entrant()
+        return await candidate()
     except errors.ProviderError as error:
         failed.set()
         return error
 
 
-async def _first_good(tasks: Sequence[asyncio.Task[Trial | errors.ProviderError]]) -> Trial | None:
+async def _first_good(
+    tasks: Sequence[asyncio.Task[AttemptRunner | errors.ProviderError]],
+) -> AttemptRunner | None:
     pending = set(tasks)
     while pending:
         done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
         outcomes = [task.result() for task in done]
         for outcome in outcomes:
-            if isinstance(outcome, Trial):
+            if isinstance(outcome, AttemptRunner):
                 return outcome
-        if any(not outcome.retryable for outcome in outcomes if not isinstance(outcome, Trial)):
+        if any(
+            not outcome.retryable for outcome in outcomes if not isinstance(outcome, AttemptRunner)
+        ):
             return None
     return None
 
 
-async def _leave_all(
-    tasks: Sequence[asyncio.Task[Trial | errors.ProviderError]],
-    winner: Trial | None,
+async def _release_all(
+    tasks: Sequence[asyncio.Task[AttemptRunner | errors.ProviderError]],
+    winner: AttemptRunner | None,
     error: BaseException | None,
 ) -> None:
     """Give up every trial that proved itself too late."""
     for task in tasks:
         if task.done() and not task.cancelled() and task.exception() is None:
             outcome = task.result()
-            if isinstance(outcome, Trial) and outcome is not winner:
-                await outcome.leave(error)
+            if isinstance(outcome, AttemptRunner) and outcome is not winner:
+                await outcome.release(error)
 
 
-def _worst(outcomes: Sequence[Trial | errors.ProviderError]) -> errors.ProviderError:
+def _worst(outcomes: Sequence[AttemptRunner | errors.ProviderError]) -> errors.ProviderError:
     """Pick the error to tell: a final one, else one that was an attempt, else any."""
-    failures = [outcome for outcome in outcomes if not isinstance(outcome, Trial)]
+    failures = [outcome for outcome in outcomes if not isinstance(outcome, AttemptRunner)]
     return min(
         failures, key=lambda error: (error.retryable, isinstance(error, errors.PoolExhaustedError))
     )

@@ -11,8 +11,8 @@ from importlib.metadata import EntryPoint, entry_points
 from app.errors import ConfigurationError
 from app.hamsa.http import HamsaClient
 from app.hamsa.pool import ConnectionPool
-from app.settings import Settings
 from app.transports.base import TTSTransport
+from app.transports.options import StreamLimits
 from app.transports.rest import RestTransport
 from app.transports.websocket import WebSocketTransport
 
@@ -21,14 +21,14 @@ GROUP = "nabra.tts_transports"
 
 @dataclass(frozen=True, slots=True)
 class TransportContext:
-    """What a transport may build on: the settings, and what is shared by the whole process."""
+    """What a transport may build on: its limits, and what the whole process shares."""
 
-    settings: Settings
+    limits: StreamLimits
     pool: ConnectionPool
     client: HamsaClient
-    patience_s: float | None = None
+    acquire_timeout_s: float | None = None
     """How long a request may wait for a socket; None is the pool's own limit."""
-    may_open: bool = True
+    allow_connect: bool = True
     """Whether a socket may be opened for it."""
     warm_connections: int = 1
     """How many sockets are opened ahead of need."""
@@ -38,24 +38,22 @@ Factory = Callable[[TransportContext], TTSTransport]
 
 
 def _websocket(context: TransportContext) -> TTSTransport:
-    settings = context.settings
     return WebSocketTransport(
         context.pool,
-        first_audio_timeout_s=settings.tts_first_audio_timeout_s,
-        stall_timeout_s=settings.tts_stall_timeout_s,
-        linger_s=settings.hamsa_linger_s,
-        patience_s=context.patience_s,
-        may_open=context.may_open,
+        first_audio_timeout_s=context.limits.first_audio_timeout_s,
+        stall_timeout_s=context.limits.stall_timeout_s,
+        linger_s=context.limits.linger_s,
+        acquire_timeout_s=context.acquire_timeout_s,
+        allow_connect=context.allow_connect,
         warm_connections=context.warm_connections,
     )
 
 
 def _rest(context: TransportContext) -> TTSTransport:
-    settings = context.settings
     return RestTransport(
         context.client,
-        first_audio_timeout_s=settings.tts_first_audio_timeout_s,
-        stall_timeout_s=settings.tts_stall_timeout_s,
+        first_audio_timeout_s=context.limits.first_audio_timeout_s,
+        stall_timeout_s=context.limits.stall_timeout_s,
     )
 
 

@@ -16,10 +16,10 @@ from functools import partial
 import structlog
 
 from app import errors
-from app.transports.base import AudioStream, LateAudio, SpeechRequest, TTSTransport
-from app.transports.policy import Policy, at_once
-from app.transports.race import Entrant, race
-from app.transports.trial import Heard, Trial, Way, enter
+from app.transports.attempt import AttemptRunner, DeliveredAudio, Route, start_first_available
+from app.transports.base import AudioStream, SpeechRequest, TrailingAudio, TTSTransport
+from app.transports.policy import Policy, parallel_attempts
+from app.transports.race import Candidate, race
 
 log = structlog.get_logger(__name__)
 
@@ -38,86 +38,86 @@ class ResilientTransport(TTSTransport):
     name = "resilient"
 
     def __init__(self, transports: Sequence[TTSTransport], policy: Policy | None = None) -> None:
-        self.ways = [Way(transport) for transport in transports]
+        self.routes = [Route(transport) for transport in transports]
         self._policy = policy or Policy()
 
     def __repr__(self) -> str:
-        return f"<ResilientTransport {self.ways}>"
+        return f"<ResilientTransport {self.routes}>"
 
     @asynccontextmanager
     async def synthesize(self, request: SpeechRequest) -> AsyncIterator[AudioStream]:
         """Speak one sentence."""
-        stream = ResilientStream(self.ways, self._policy, request)
+        stream = ResilientStream(self.routes, self._policy, request)
         await stream.begin()
         try:
             yield stream
         except BaseException as error:
-            await stream.leave(error)
+            await stream.release(error)
             raise
         else:
-            await stream.leave(None)
+            await stream.release(None)
 
     async def warm_up(self) -> None:
         """Warm all ways up: what is there for when one fails must be there at once."""
-        for way in self.ways:
-            await way.transport.warm_up()
+        for route in self.routes:
+            await route.transport.warm_up()
 
     async def aclose(self) -> None:
         """Close all ways."""
-        for way in self.ways:
-            await way.transport.aclose()
+        for route in self.routes:
+            await route.transport.aclose()
 
 
 class ResilientStream(AudioStream):
     """The audio of one sentence, from as many attempts as it takes."""
 
-    def __init__(self, ways: Sequence[Way], policy: Policy, request: SpeechRequest) -> None:
-        self._ways = ways
+    def __init__(self, routes: Sequence[Route], policy: Policy, request: SpeechRequest) -> None:
+        self._routes = routes
         self._policy = policy
         self._request = request
-        self._heard = Heard()
-        self._trial: Trial | None = None
-        self._next_way = 0
-        outage = all(way.breaker.knows_an_outage for way in ways)
+        self._delivered = DeliveredAudio()
+        self._runner: AttemptRunner | None = None
+        self._next_route = 0
+        outage = all(route.breaker.is_outage for route in routes)
         self._attempts = min(policy.attempts, OUTAGE_ATTEMPTS) if outage else policy.attempts
 
     @property
-    def late(self) -> LateAudio | None:  # type: ignore[override]
+    def trailing(self) -> TrailingAudio | None:  # type: ignore[override]
         """Where audio that comes late is found."""
-        return self._trial.late if self._trial is not None else None
+        return self._runner.trailing if self._runner is not None else None
 
     async def begin(self) -> None:
         """Find the first attempt that proves itself."""
-        self._trial = await self._search(first_round=1)
-        self.format = self._trial.stream.format
+        self._runner = await self._search(first_round=1)
+        self.format = self._runner.stream.format
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        while self._trial is not None:
+        while self._runner is not None:
             try:
-                async for chunk in self._trial.audio():
+                async for chunk in self._runner.audio():
                     yield chunk
             except errors.ProviderError as error:
                 await self._broke(error)
-                self._trial = await self._search(first_round=2)
+                self._runner = await self._search(first_round=2)
             else:
                 return
 
-    async def leave(self, error: BaseException | None) -> None:
+    async def release(self, error: BaseException | None) -> None:
         """Give the resources back."""
-        trial, self._trial = self._trial, None
-        if trial is not None:
-            await trial.leave(error)
+        runner, self._runner = self._runner, None
+        if runner is not None:
+            await runner.release(error)
 
     async def _broke(self, error: errors.ProviderError) -> None:
         """Give the broken attempt up; raises its error when no other can help."""
-        assert self._trial is not None
-        log.warning("answer broke", code=error.code, heard_bytes=self._heard.position)
-        await self.leave(error)
+        assert self._runner is not None
+        log.warning("answer broke", code=error.code, heard_bytes=self._delivered.position)
+        await self.release(error)
         if not error.retryable or self._attempts_left < 1:
             raise error
-        self._next_way += 1
+        self._next_route += 1
 
-    async def _search(self, *, first_round: int) -> Trial:
+    async def _search(self, *, first_round: int) -> AttemptRunner:
         """Go through the rounds until an attempt proves itself."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._policy.deadline_s
@@ -131,7 +131,7 @@ class ResilientStream(AudioStream):
                     return await self._round(number)
             except errors.ProviderError as error:
                 number += 1
-                self._next_way += 1
+                self._next_route += 1
                 resume_at = self._resume_at(number)
                 if not error.retryable or self._attempts_left < 1 or resume_at >= deadline:
                     raise
@@ -140,23 +140,23 @@ class ResilientStream(AudioStream):
                     f"no good answer within {self._policy.deadline_s} s"
                 ) from None
 
-    async def _round(self, number: int) -> Trial:
-        count, head_start_s = 1, 0.0
-        if len(self._ways) > 1:  # otherwise sockets are too scarce to race on
+    async def _round(self, number: int) -> AttemptRunner:
+        count, hedge_delay_s = 1, 0.0
+        if len(self._routes) > 1:  # otherwise sockets are too scarce to race on
             if number > 1:
-                count = min(at_once(self._failure_rate), self._attempts_left)
+                count = min(parallel_attempts(self._failure_rate), self._attempts_left)
             elif self._policy.hedge_after_s is not None:
-                count, head_start_s = min(2, self._attempts_left), self._policy.hedge_after_s
-        entrants = [self._entrant(self._next_way + turn) for turn in range(count)]
+                count, hedge_delay_s = min(2, self._attempts_left), self._policy.hedge_after_s
+        candidates = [self._candidate(self._next_route + turn) for turn in range(count)]
         if count == 1:
-            return await entrants[0]()
-        return await race(entrants, head_start_s=head_start_s)
+            return await candidates[0]()
+        return await race(candidates, hedge_delay_s=hedge_delay_s)
 
-    def _entrant(self, first: int) -> Entrant:
+    def _candidate(self, first: int) -> Candidate:
         """Return an attempt by this way, or by those after it when it cannot take the request."""
-        at = first % len(self._ways)
-        order = [*self._ways[at:], *self._ways[:at]]
-        return partial(enter, order, self._request, self._heard)
+        at = first % len(self._routes)
+        order = [*self._routes[at:], *self._routes[:at]]
+        return partial(start_first_available, order, self._request, self._delivered)
 
     def _resume_at(self, number: int) -> float:
         """Return when the next round may begin: after its pause, and after what was asked of us."""
@@ -168,7 +168,7 @@ class ResilientStream(AudioStream):
     def _unblocked_at(self) -> float:
         """When the first of the ways may be used that asked for time; now if one did not."""
         now = asyncio.get_running_loop().time()
-        return min(way.breaker.blocked_until(now) for way in self._ways)
+        return min(route.breaker.blocked_until(now) for route in self._routes)
 
     @property
     def _attempts_left(self) -> int:
@@ -176,4 +176,4 @@ class ResilientStream(AudioStream):
 
     @property
     def _failure_rate(self) -> float:
-        return sum(way.breaker.failure_rate for way in self._ways) / len(self._ways)
+        return sum(route.breaker.failure_rate for route in self._routes) / len(self._routes)

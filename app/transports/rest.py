@@ -7,8 +7,8 @@ from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from app import errors
 from app.hamsa import wire
 from app.hamsa.http import HamsaClient
-from app.transports.answer import AnswerStream
 from app.transports.base import Attempt, AudioStream, SpeechRequest, TTSTransport
+from app.transports.provider_stream import ProviderStream
 
 PATH = "/v1/realtime/tts-stream"
 
@@ -33,8 +33,10 @@ class RestTransport(TTSTransport):
     async def synthesize(self, request: SpeechRequest) -> AsyncIterator[AudioStream]:
         """Speak one sentence by one HTTP request."""
         with request.attempt(self.name) as attempt:
-            stream = AnswerStream(
-                attempt, wire.offered(request.format), stall_timeout_s=self._stall_timeout_s
+            stream = ProviderStream(
+                attempt,
+                wire.nearest_supported_format(request.format),
+                stall_timeout_s=self._stall_timeout_s,
             )
             async with AsyncExitStack() as stack:
                 await self._ask(request, attempt, stream, stack)
@@ -48,7 +50,7 @@ class RestTransport(TTSTransport):
         self,
         request: SpeechRequest,
         attempt: Attempt,
-        stream: AnswerStream,
+        stream: ProviderStream,
         stack: AsyncExitStack,
     ) -> None:
         payload = wire.tts_payload(
@@ -59,7 +61,7 @@ class RestTransport(TTSTransport):
         )
         try:
             async with asyncio.timeout(self._first_audio_timeout_s):
-                attempt.sent(None)
+                attempt.mark_sent(None)
                 response = await stack.enter_async_context(self._client.post(PATH, payload))
                 attempt.connection = "reused" if response.reused else "new"
                 await stack.enter_async_context(aclosing(stream))

@@ -8,14 +8,14 @@ from app import errors
 from app.hamsa import wire
 from app.hamsa.connection import Connection
 from app.hamsa.pool import ConnectionPool
-from app.transports.answer import AnswerStream
 from app.transports.base import AudioStream, SpeechRequest, TTSTransport
+from app.transports.provider_stream import ProviderStream
 
 FAILURES_TO_OPEN_A_SOCKET = 2
 """One may be bad luck; when the next fails too, the other way is no way."""
 
 
-MAX_PATIENCE_S = 0.5
+MAX_ACQUIRE_TIMEOUT_S = 0.5
 """Longest that failures make a request wait for a socket: two attempts by REST take as long, and
 when every second one is truncated they are the better chance."""
 
@@ -42,13 +42,15 @@ class WebSocketTransport(TTSTransport):
         first_audio_timeout_s: float,
         stall_timeout_s: float,
         linger_s: float,
-        patience_s: float | None = None,
-        may_open: bool = True,
+        acquire_timeout_s: float | None = None,
+        allow_connect: bool = True,
         warm_connections: int = 1,
     ) -> None:
         self._pool = pool
-        self._patience_s = patience_s if patience_s is not None else pool.lease_timeout_s
-        self._may_open = may_open
+        self._acquire_timeout_s = (
+            acquire_timeout_s if acquire_timeout_s is not None else pool.lease_timeout_s
+        )
+        self._allow_connect = allow_connect
         self._warm_connections = warm_connections
         self._first_audio_timeout_s = first_audio_timeout_s
         self._stall_timeout_s = stall_timeout_s
@@ -58,18 +60,20 @@ class WebSocketTransport(TTSTransport):
     async def synthesize(self, request: SpeechRequest) -> AsyncIterator[AudioStream]:
         """Speak one sentence over a socket of the pool."""
         failures = sum(attempt.fault is not None for attempt in request.attempts)
-        grown_s = min(self._patience_s * 2**failures, MAX_PATIENCE_S)
-        patience_s = max(self._patience_s, grown_s)
-        may_open = self._may_open or failures >= FAILURES_TO_OPEN_A_SOCKET
+        grown_s = min(self._acquire_timeout_s * 2**failures, MAX_ACQUIRE_TIMEOUT_S)
+        acquire_timeout_s = max(self._acquire_timeout_s, grown_s)
+        allow_connect = self._allow_connect or failures >= FAILURES_TO_OPEN_A_SOCKET
         with request.attempt(self.name) as attempt:
-            async with self._pool.lease(patience_s, may_open=may_open, due=request.due) as lease:
-                stream = AnswerStream(
+            async with self._pool.lease(
+                acquire_timeout_s, allow_connect=allow_connect, needed_now=request.needed_now
+            ) as lease:
+                stream = ProviderStream(
                     attempt,
-                    wire.offered(request.format),
+                    wire.nearest_supported_format(request.format),
                     stall_timeout_s=self._stall_timeout_s,
                 )
                 async with aclosing(stream):
-                    attempt.sent("reused" if lease.reused else "new")
+                    attempt.mark_sent("reused" if lease.reused else "new")
                     await self._ask(lease.connection, request, stream)
                     yield stream
 
@@ -78,7 +82,7 @@ class WebSocketTransport(TTSTransport):
         self._pool.warm_up(self._warm_connections)
 
     async def _ask(
-        self, connection: Connection, request: SpeechRequest, stream: AnswerStream
+        self, connection: Connection, request: SpeechRequest, stream: ProviderStream
     ) -> None:
         message = wire.tts_request(
             request.text,
@@ -98,7 +102,7 @@ class WebSocketTransport(TTSTransport):
 
 
 async def _audio_of(
-    connection: Connection, stream: AnswerStream, linger_s: float
+    connection: Connection, stream: ProviderStream, linger_s: float
 ) -> AsyncGenerator[bytes, None]:
     """Yield the audio frames of one answer; after `end`, late ones are led to the stream."""
     while True:
@@ -108,5 +112,5 @@ async def _audio_of(
             case wire.Failure(error):
                 raise error
             case wire.End():
-                connection.late = stream.late_audio(linger_s)
+                connection.trailing = stream.trailing_audio(linger_s)
                 return

@@ -5,23 +5,17 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import httpx
-import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from app.api.metrics import Metrics
 from app.simulator import Simulator, SimulatorConfig
-from app.transports import base
+from app.telemetry.speech_metrics import SpeechMetrics
+from app.transports.base import TrailingAudio
 from tests.gateway import calling, of_type, running_gateway, settings_for
 
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
 FREE = {"idle": 2.0, "opening": 0.0, "leased": 0.0, "lingering": 0.0, "draining": 0.0}
-
-
-@pytest.fixture(autouse=True)
-def tally() -> None:
-    """The numbers are those of the process: begin at nothing."""
-    base.TALLY.attempts.clear()
-    base.TALLY.late_bytes = 0
 
 
 class Scraper:
@@ -58,9 +52,6 @@ class Scraper:
             for (name, labels), value in samples.items()
             if name == "nabra_tts_attempts_total"
         }
-
-    async def late_bytes(self) -> float:
-        return (await self.scrape())["nabra_late_audio_bytes_total", frozenset()]
 
 
 @asynccontextmanager
@@ -103,13 +94,13 @@ async def test_attempts_are_counted_by_transport_and_fault() -> None:
         assert sum(n for (_, fault), n in attempts.items() if fault == "none") == len(sentences)
 
 
-async def test_late_audio_that_was_not_heard_is_counted() -> None:
-    async with simulator() as provider, scraped(provider) as (_, scraper):
-        assert await scraper.late_bytes() == 0
-        late = base.LateAudio(wait_s=0)
-        late.take()
-        late.put(b"\x00" * 640)
-        assert await scraper.late_bytes() == 640
+async def test_late_audio_that_was_not_played_is_counted() -> None:
+    speech = SpeechMetrics()
+    late = TrailingAudio(0, speech)
+    late.drain()
+    late.put(b"\x00" * 640)
+    response = Metrics(dict, speech, lambda: 0).response()
+    assert b"nabra_late_audio_bytes_total 640.0" in bytes(response.body)
 
 
 async def test_the_clients_that_are_here_are_counted_and_the_process_is_told() -> None:

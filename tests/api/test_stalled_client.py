@@ -9,7 +9,7 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 
 import tests.gateway
-from app.port import listen
+from app.server import listen
 from app.simulator import Simulator, SimulatorConfig
 from tests.gateway import Caller, running_gateway, settings_for
 
@@ -61,7 +61,7 @@ async def until(url: str, name: str, right: Callable[[float], bool]) -> None:
 async def test_a_client_that_takes_nothing_keeps_no_session_and_no_socket(
     message: dict[str, str], times: int, small_buffers: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.api.socket.SEND_TIMEOUT_S", 0.3)
+    monkeypatch.setattr("app.api.endpoint.SEND_TIMEOUT_S", 0.3)
     leased = 'nabra_provider_sockets{state="leased"}'
     config = SimulatorConfig(profile="instant", voice="hum")
     async with Simulator(config) as simulator, running_gateway(settings_for(simulator)) as url:

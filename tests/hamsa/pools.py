@@ -7,7 +7,7 @@ from app.hamsa.budget import ConnectBudget, SlidingWindowBudget
 from app.hamsa.connection import Connection
 from app.hamsa.lease import PoolLimits
 from app.hamsa.pool import ConnectionPool
-from app.hamsa.slots import Slots
+from app.hamsa.pool_state import PoolState
 
 KEY = "secret-key-of-the-test"
 
@@ -31,7 +31,7 @@ async def running_pool(
     ping_timeout_s: float = 10,
     throttle_penalty_s: float = 1e-6,
     idle_timeout_s: float = 300,
-    floor: int = 1,
+    min_idle: int = 1,
     budget: ConnectBudget | None = None,
     opener: Callable[[Open], Awaitable[Connection]] | None = None,
 ) -> AsyncIterator[ConnectionPool]:
@@ -41,13 +41,13 @@ async def running_pool(
     async def open_by_script() -> Connection:
         return await (opener(open_connection) if opener is not None else open_connection())
 
-    slots = Slots(
+    slots = PoolState(
         budget or SlidingWindowBudget(limit, window_s),
         max_connections=max_connections,
         max_age_s=max_age_s,
         max_pong_age_s=50,
         idle_timeout_s=idle_timeout_s,
-        floor=floor,
+        min_idle=min_idle,
     )
     limits = PoolLimits(
         lease_timeout_s,

@@ -8,7 +8,7 @@ from app import errors
 from app.hamsa import wire
 from app.hamsa.budget import SlidingWindowBudget
 from app.hamsa.connection import Connection
-from app.hamsa.pool import AHEAD_PATIENCE_S, MAX_THROTTLE_PENALTY_S, ConnectionPool
+from app.hamsa.pool import MAX_THROTTLE_PENALTY_S, PREFETCH_ACQUIRE_TIMEOUT_S, ConnectionPool
 from app.simulator import Simulator, SimulatorConfig
 from tests.hamsa.pools import KEY, Open, running_pool
 from tests.scripted import ACK, END, INFO, Socket, error, forever, scripted_provider
@@ -196,19 +196,19 @@ class Late:
 async def test_audio_after_the_end_goes_to_the_request_that_ended() -> None:
     ended = asyncio.Event()
 
-    async def late(socket: Socket) -> None:
+    async def trailing(socket: Socket) -> None:
         await socket.answer(b"\x01" * 640)
         await ended.wait()
         await socket.send(b"\x02" * 640)
         await regular(socket)
 
     sink = Late()
-    async with scripted_provider(late) as provider, running_pool(provider.url) as pool:
+    async with scripted_provider(trailing) as provider, running_pool(provider.url) as pool:
         async with pool.lease() as lease:
             await lease.connection.send("{}")
             while lease.connection.in_flight:
                 await lease.connection.receive()
-            lease.connection.late = sink
+            lease.connection.trailing = sink
         ended.set()
         await sink.closed.wait()
         assert sink.data == b"\x02" * 640
@@ -216,7 +216,7 @@ async def test_audio_after_the_end_goes_to_the_request_that_ended() -> None:
 
 
 async def test_late_audio_never_reaches_the_next_request_though_it_hurries_the_socket() -> None:
-    async def late(socket: Socket) -> None:
+    async def trailing(socket: Socket) -> None:
         await socket.answer(b"\x01" * 640)
         await socket.request()
         await socket.send(b"\x02" * 640, ACK, b"\x03" * 640, END)
@@ -224,14 +224,14 @@ async def test_late_audio_never_reaches_the_next_request_though_it_hurries_the_s
 
     sink = Late()
     async with (
-        scripted_provider(late) as provider,
+        scripted_provider(trailing) as provider,
         running_pool(provider.url, linger_s=30) as pool,
     ):
         async with pool.lease() as lease:
             await lease.connection.send("{}")
             while lease.connection.in_flight:
                 await lease.connection.receive()
-            lease.connection.late = sink
+            lease.connection.trailing = sink
         frames = await ask(pool)
         assert frames == [wire.Ack(), wire.Audio(b"\x03" * 640), wire.End()]
         assert sink.data == b"\x02" * 640
@@ -362,10 +362,10 @@ async def turns() -> None:
 
 
 async def test_a_request_made_ahead_opens_nothing_until_it_is_due() -> None:
-    due = asyncio.Event()
+    needed_now = asyncio.Event()
 
     async def ahead(pool: ConnectionPool) -> bool:
-        async with pool.lease(due=due) as lease:
+        async with pool.lease(needed_now=needed_now) as lease:
             return lease.reused
 
     async with (
@@ -377,7 +377,7 @@ async def test_a_request_made_ahead_opens_nothing_until_it_is_due() -> None:
         await turns()
         assert repr(pool) == EMPTY.replace("waiting=0", "waiting=1")
         assert provider.sockets == []
-        due.set()
+        needed_now.set()
         assert await asking is False
         assert len(provider.sockets) == 1
         await until(pool, CLEAN)
@@ -393,7 +393,7 @@ async def test_a_request_made_ahead_takes_a_socket_that_comes_free() -> None:
             never = asyncio.Event()
 
             async def ahead() -> int:
-                async with pool.lease(due=never) as lease:
+                async with pool.lease(needed_now=never) as lease:
                     return lease.connection.number
 
             asking = tasks.create_task(ahead())
@@ -406,8 +406,8 @@ async def test_a_request_made_ahead_takes_a_socket_that_comes_free() -> None:
 async def test_what_is_due_is_served_before_what_is_made_ahead() -> None:
     served: list[str] = []
 
-    async def take(name: str, due: asyncio.Event | None) -> None:
-        async with pool.lease(due=due):
+    async def take(name: str, needed_now: asyncio.Event | None) -> None:
+        async with pool.lease(needed_now=needed_now):
             served.append(name)
 
     async with (
@@ -428,15 +428,15 @@ async def test_what_is_due_is_served_before_what_is_made_ahead() -> None:
 
 
 async def test_a_request_that_is_due_already_opens_at_once() -> None:
-    due = asyncio.Event()
-    due.set()
+    needed_now = asyncio.Event()
+    needed_now.set()
     async with scripted_provider(regular) as provider, running_pool(provider.url) as pool:
-        async with pool.lease(due=due):
+        async with pool.lease(needed_now=needed_now):
             assert pool.opened == 1
 
 
 async def test_what_is_made_ahead_has_more_patience_and_loses_it_when_due() -> None:
-    due = asyncio.Event()
+    needed_now = asyncio.Event()
     async with (
         scripted_provider(regular) as provider,
         running_pool(provider.url, limit=1) as pool,
@@ -446,7 +446,7 @@ async def test_what_is_made_ahead_has_more_patience_and_loses_it_when_due() -> N
 
         async def ahead() -> float:
             with pytest.raises(errors.PoolExhaustedError):
-                async with pool.lease(0.02, due=due):
+                async with pool.lease(0.02, needed_now=needed_now):
                     pass
             return now()
 
@@ -454,20 +454,20 @@ async def test_what_is_made_ahead_has_more_patience_and_loses_it_when_due() -> N
         done, _ = await asyncio.wait([asking], timeout=0.06)
         assert not done
         due_at = now()
-        due.set()
-        assert 0.01 < await asking - due_at < AHEAD_PATIENCE_S / 2
+        needed_now.set()
+        assert 0.01 < await asking - due_at < PREFETCH_ACQUIRE_TIMEOUT_S / 2
         assert "waiting=0" in repr(pool)
 
 
 async def test_what_may_not_open_takes_a_socket_that_is_there_or_none() -> None:
     async with scripted_provider(regular) as provider, running_pool(provider.url) as pool:
         with pytest.raises(errors.PoolExhaustedError):
-            async with pool.lease(0.01, may_open=False):
+            async with pool.lease(0.01, allow_connect=False):
                 pass
         assert repr(pool) == EMPTY
         assert provider.sockets == []
         await ask(pool)
-        async with pool.lease(0.01, may_open=False) as lease:
+        async with pool.lease(0.01, allow_connect=False) as lease:
             assert lease.reused
 
 
@@ -475,7 +475,7 @@ async def test_waiters_that_gave_up_are_forgotten_though_no_socket_ever_comes() 
     async with running_pool("ws://127.0.0.1:9") as pool:
         for _ in range(20):
             with pytest.raises(errors.PoolExhaustedError):
-                async with pool.lease(0.001, may_open=False):
+                async with pool.lease(0.001, allow_connect=False):
                     pass
         assert len(pool._slots.waiters) <= 1
 
@@ -492,15 +492,15 @@ async def test_a_failed_opening_is_told_to_whom_it_was_for() -> None:
         asyncio.TaskGroup() as tasks,
     ):
 
-        async def asking(may_open: bool) -> type[Exception]:
+        async def asking(allow_connect: bool) -> type[Exception]:
             with pytest.raises(errors.ProviderError) as told:
-                async with pool.lease(may_open=may_open):
+                async with pool.lease(allow_connect=allow_connect):
                     pass
             return told.type
 
-        ahead = tasks.create_task(asking(may_open=False))
+        ahead = tasks.create_task(asking(allow_connect=False))
         await turns()
-        opening = tasks.create_task(asking(may_open=True))
+        opening = tasks.create_task(asking(allow_connect=True))
         await turns()
         refused.set()
         assert await opening is errors.ConnectError
@@ -608,7 +608,7 @@ async def test_idle_sockets_above_the_floor_are_closed_after_a_while_and_the_flo
 ):
     async with (
         scripted_provider(regular) as provider,
-        running_pool(provider.url, idle_timeout_s=0.1, floor=2) as pool,
+        running_pool(provider.url, idle_timeout_s=0.1, min_idle=2) as pool,
     ):
         async with pool.lease(), pool.lease(), pool.lease(), pool.lease():
             assert len(provider.sockets) == 4
@@ -623,7 +623,7 @@ async def test_idle_sockets_above_the_floor_are_closed_after_a_while_and_the_flo
 async def test_the_floor_counts_the_sockets_in_use() -> None:
     async with (
         scripted_provider(regular) as provider,
-        running_pool(provider.url, idle_timeout_s=0.05, floor=1) as pool,
+        running_pool(provider.url, idle_timeout_s=0.05, min_idle=1) as pool,
         pool.lease(),
     ):
         async with pool.lease():
@@ -698,7 +698,7 @@ async def test_audio_that_comes_when_nobody_waits_any_longer_is_not_the_next_req
             await lease.connection.send("{}")
             while lease.connection.in_flight:
                 await lease.connection.receive()
-            lease.connection.late = sink
+            lease.connection.trailing = sink
         await sink.closed.wait()
         await until(pool, CLEAN)
         lingered.set()

@@ -6,11 +6,11 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from app.agent.base import Agent, AgentRequest
+from app.agents.base import Agent, AgentRequest
 from app.audio import PCM16_16K
 from app.errors import AgentError, ProviderError
 from app.pipeline.events import ClientGoneError, Event, Interrupted
-from app.pipeline.speech import SpeechStyle
+from app.pipeline.playout import SpeechStyle
 from app.stt.base import Transcriber, Utterance
 from tests.transports.fakes import VOICE
 
@@ -25,10 +25,10 @@ class FakeTranscriber(Transcriber):
 
     answer: str | ProviderError = "أين شحنتي؟"
     name: str = "fake"
-    heard: list[Utterance] = field(default_factory=list)
+    utterances: list[Utterance] = field(default_factory=list)
 
     async def transcribe(self, utterance: Utterance) -> str:
-        self.heard.append(utterance)
+        self.utterances.append(utterance)
         if isinstance(self.answer, ProviderError):
             raise self.answer
         return self.answer
@@ -43,12 +43,12 @@ class FakeAgent(Agent):
 
     pieces: list[str | AgentError | asyncio.Event]
     name: str = "fake"
-    asked: list[AgentRequest] = field(default_factory=list)
+    requests: list[AgentRequest] = field(default_factory=list)
     open: int = 0
 
     @asynccontextmanager
     async def answer(self, request: AgentRequest) -> AsyncIterator[AsyncIterator[str]]:
-        self.asked.append(request)
+        self.requests.append(request)
         self.open += 1
         try:
             yield self._write()

@@ -7,18 +7,18 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from app.agent.base import Agent, AgentRequest
+from app.agents.base import Agent, AgentRequest
 from app.audio import PCM16_16K
 from app.pipeline import events
-from app.pipeline.sentences import FIRST_CHARS, MIN_CHARS
+from app.pipeline.components import PipelineComponents
 from app.pipeline.session import Session
-from app.pipeline.turn import Stages
 from app.simulator.agent import pieces
 from app.simulator.script import answer_to, built_in_lines
+from app.text.sentence_splitter import FIRST_CHARS, MIN_CHARS
 from app.transports.base import AudioStream, SpeechRequest, TTSTransport
 from tests import virtual_time
 from tests.pipeline.fakes import STYLE, FakeTranscriber
-from tests.pipeline.sentence_corpus import CHUNKS
+from tests.text.sentence_corpus import CHUNKS
 
 FIRST_WORD_S = 1.0
 WORD_S = 0.11  # an answer of four sentences, some 50 words, took 6.4 s
@@ -91,7 +91,7 @@ class Player:
     texts: list[str] = field(default_factory=list)
     first_audio_s: float = 0.0
     done: asyncio.Event = field(default_factory=asyncio.Event)
-    _runs_dry_at: float = 0.0
+    _buffer_empty_at: float = 0.0
     _begins: bool = False
 
     async def emit(self, event: events.Event) -> None:
@@ -101,18 +101,18 @@ class Player:
             self._begins = True
         elif isinstance(event, events.AudioChunk):
             if self._begins and len(self.texts) > 1:
-                self.gaps_s.append(max(0.0, now - self._runs_dry_at))
+                self.gaps_s.append(max(0.0, now - self._buffer_empty_at))
             elif self._begins:
                 self.first_audio_s = now
             self._begins = False
-            self._runs_dry_at = max(now, self._runs_dry_at) + len(event.data) / 32_000
+            self._buffer_empty_at = max(now, self._buffer_empty_at) + len(event.data) / 32_000
         elif isinstance(event, events.TurnDone):
             self.done.set()
 
 
-async def listen(answer: str, *, sockets: int, first_chars: int) -> Player:
+async def start_turn_detection(answer: str, *, sockets: int, first_chars: int) -> Player:
     player = Player()
-    stages = Stages(
+    components = PipelineComponents(
         FakeTranscriber(),
         PacedAgent(answer),
         PacedTransport(sockets),
@@ -120,7 +120,7 @@ async def listen(answer: str, *, sockets: int, first_chars: int) -> Player:
         lookahead=1,
         first_chunk_min_chars=first_chars,
     )
-    async with Session("s", stages, STYLE, player.emit) as session:
+    async with Session("s", components, STYLE, player.emit) as session:
         await session.begin("أين شحنتي؟")
         await player.done.wait()
     return player
@@ -132,7 +132,9 @@ async def listen(answer: str, *, sockets: int, first_chars: int) -> Player:
 def test_a_player_never_runs_dry_between_two_sentences(
     answer: str, first_chars: int, sockets: int
 ) -> None:
-    player = virtual_time.run(listen(answer, sockets=sockets, first_chars=first_chars))
+    player = virtual_time.run(
+        start_turn_detection(answer, sockets=sockets, first_chars=first_chars)
+    )
     assert " ".join(player.texts) == answer
     assert player.gaps_s == [0.0] * (len(player.texts) - 1)
 
@@ -140,7 +142,9 @@ def test_a_player_never_runs_dry_between_two_sentences(
 def test_some_of_the_answers_begin_with_a_clause_and_a_short_rest() -> None:
     rests = []
     for answer in ANSWERS:
-        texts = virtual_time.run(listen(answer, sockets=2, first_chars=FIRST_CHARS)).texts
+        texts = virtual_time.run(
+            start_turn_detection(answer, sockets=2, first_chars=FIRST_CHARS)
+        ).texts
         if texts[0][-1] in "،؛:–" and len(texts) > 2:
             rests.append(len(texts[1]))
     assert min(rests) < MIN_CHARS
@@ -151,7 +155,7 @@ def test_the_first_clause_is_heard_a_fifth_earlier_than_its_sentence() -> None:
     """From the request to the agent on; where an answer begins with a clause."""
     for answer in (answer_to(line) for line in built_in_lines()):
         clause, whole = (
-            virtual_time.run(listen(answer, sockets=2, first_chars=first_chars))
+            virtual_time.run(start_turn_detection(answer, sockets=2, first_chars=first_chars))
             for first_chars in (FIRST_CHARS, 0)
         )
         if clause.texts[0] != whole.texts[0]:

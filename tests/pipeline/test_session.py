@@ -7,12 +7,13 @@ import structlog
 
 from app import errors
 from app.pipeline import events
-from app.pipeline.said import Recording
+from app.pipeline.components import PipelineComponents
 from app.pipeline.session import Session
 from app.pipeline.timeline import Timeline
-from app.pipeline.turn import Stages
+from app.pipeline.user_input import EncodedUtterance
 from app.stt.base import Utterance
-from app.transports.base import LateAudio
+from app.telemetry.speech_metrics import SpeechMetrics
+from app.transports.base import TrailingAudio
 from tests import virtual_time
 from tests.gateway import ARABIC_WAV
 from tests.pipeline.fakes import STYLE, FakeAgent, FakeTranscriber, Recorder
@@ -23,21 +24,25 @@ SECOND = "شحنتك في الطريق إليك الآن وستصل قبل ال�
 AUDIO: list[Step] = [b"\x01\x00" * 1600, b"\x02\x00" * 1600]
 
 
-def stages(
+def components(
     agent: FakeAgent, transport: FakeTransport, transcriber: FakeTranscriber | None = None
-) -> Stages:
-    return Stages(transcriber or FakeTranscriber(), agent, transport, max_utterance_s=120)
+) -> PipelineComponents:
+    return PipelineComponents(
+        transcriber or FakeTranscriber(), agent, transport, max_utterance_s=120
+    )
 
 
 async def converse(
     agent: FakeAgent,
     transport: FakeTransport,
-    said: Recording | str = "أين شحنتي؟",
+    user_input: EncodedUtterance | str = "أين شحنتي؟",
     transcriber: FakeTranscriber | None = None,
 ) -> Recorder:
     recorder = Recorder()
-    async with Session("s", stages(agent, transport, transcriber), STYLE, recorder.emit) as session:
-        await session.begin(said)
+    async with Session(
+        "s", components(agent, transport, transcriber), STYLE, recorder.emit
+    ) as session:
+        await session.begin(user_input)
         await recorder.until(events.TurnDone)
     return recorder
 
@@ -47,19 +52,19 @@ async def test_a_turn_tells_its_events_in_the_order_of_their_meaning() -> None:
     recorder = await converse(
         FakeAgent([f"{FIRST} ", SECOND]),
         FakeTransport([[*AUDIO], [*AUDIO]]),
-        Recording(ARABIC_WAV),
+        EncodedUtterance(ARABIC_WAV),
         transcriber,
     )
     statuses = [status.code for status in recorder.of(events.Status)]
     assert statuses == ["transcribing", "thinking", "speaking"]
     assert [event.text for event in recorder.of(events.SentenceStarted)] == [FIRST, SECOND]
-    assert len(recorder.of(events.SpeechStarted)) == 1
+    assert len(recorder.of(events.PlayoutStarted)) == 1
     assert b"".join(event.data for event in recorder.of(events.AudioChunk)) == 2 * (
         b"\x01\x00" * 1600 + b"\x02\x00" * 1600
     )
-    assert recorder.of(events.Answered)[0].text == f"{FIRST} {SECOND}"
+    assert recorder.of(events.AgentResponded)[0].text == f"{FIRST} {SECOND}"
     assert recorder.kinds[-1] == "TurnDone"
-    assert transcriber.heard[0].format.sample_rate_hz == 16000
+    assert transcriber.utterances[0].format.sample_rate_hz == 16000
 
 
 async def test_the_first_sentence_is_spoken_before_the_second_is_written() -> None:
@@ -67,13 +72,13 @@ async def test_the_first_sentence_is_spoken_before_the_second_is_written() -> No
     agent = FakeAgent([f"{FIRST} ", goes_on, SECOND])
     recorder = Recorder()
     transport = FakeTransport([[*AUDIO], [*AUDIO]])
-    async with Session("s", stages(agent, transport), STYLE, recorder.emit) as session:
+    async with Session("s", components(agent, transport), STYLE, recorder.emit) as session:
         await session.begin("مرحبا")
         await recorder.until(events.AudioChunk)
-        assert transport.asked == [FIRST]
+        assert transport.texts == [FIRST]
         goes_on.set()
         await recorder.until(events.TurnDone)
-    assert transport.asked == [FIRST, SECOND]
+    assert transport.texts == [FIRST, SECOND]
 
 
 def test_a_client_that_reads_slowly_does_not_make_the_agent_slow() -> None:
@@ -84,7 +89,7 @@ def test_a_client_that_reads_slowly_does_not_make_the_agent_slow() -> None:
             await super().emit(event)
 
     async def converse_slowly() -> float | None:
-        recorder, shared = Slow(), stages(FakeAgent([FIRST]), FakeTransport([[*AUDIO]]))
+        recorder, shared = Slow(), components(FakeAgent([FIRST]), FakeTransport([[*AUDIO]]))
         async with Session("s", shared, STYLE, recorder.emit) as session:
             await session.begin("مرحبا")
             await recorder.until(events.TurnDone)
@@ -96,8 +101,8 @@ def test_a_client_that_reads_slowly_does_not_make_the_agent_slow() -> None:
 async def test_text_with_nothing_speakable_is_shown_and_not_sent() -> None:
     transport = FakeTransport([])
     recorder = await converse(FakeAgent(["😀 … !"]), transport)
-    assert transport.asked == []
-    assert recorder.of(events.Answered)[0].text == "😀 … !"
+    assert transport.texts == []
+    assert recorder.of(events.AgentResponded)[0].text == "😀 … !"
     assert not recorder.of(events.Failed)
 
 
@@ -131,9 +136,9 @@ async def test_without_a_transcript_the_agent_is_not_asked(
     transcriber: FakeTranscriber, code: str
 ) -> None:
     agent = FakeAgent([])
-    recorder = await converse(agent, FakeTransport([]), Recording(ARABIC_WAV), transcriber)
+    recorder = await converse(agent, FakeTransport([]), EncodedUtterance(ARABIC_WAV), transcriber)
     assert [event.error.code for event in recorder.of(events.Failed)] == [code]
-    assert agent.asked == []
+    assert agent.requests == []
     assert recorder.kinds[-1] == "TurnDone"
 
 
@@ -147,10 +152,10 @@ async def test_a_fault_of_ours_is_told_as_internal_and_the_session_goes_on() -> 
 
 
 async def test_audio_that_comes_after_the_end_is_played_before_the_next_sentence() -> None:
-    late = LateAudio(wait_s=30)
-    late.put(b"\x09\x00")
-    transport = FakeTransport([[*AUDIO], [*AUDIO]], late=late)
-    late.close()
+    trailing = TrailingAudio(30, SpeechMetrics())
+    trailing.put(b"\x09\x00")
+    transport = FakeTransport([[*AUDIO], [*AUDIO]], trailing=trailing)
+    trailing.close()
     recorder = await converse(FakeAgent([f"{FIRST} ", SECOND]), transport)
     told = [event for event in recorder.events if not isinstance(event, events.Token)]
     second = next(
@@ -163,28 +168,31 @@ async def test_audio_that_comes_after_the_end_is_played_before_the_next_sentence
 
 
 async def test_audio_that_comes_after_the_last_end_is_waited_for() -> None:
-    late = LateAudio(wait_s=30)
+    trailing = TrailingAudio(30, SpeechMetrics())
     recorder = Recorder()
-    transport = FakeTransport([[*AUDIO]], late=late)
-    async with Session("s", stages(FakeAgent([FIRST]), transport), STYLE, recorder.emit) as session:
+    transport = FakeTransport([[*AUDIO]], trailing=trailing)
+    async with Session(
+        "s", components(FakeAgent([FIRST]), transport), STYLE, recorder.emit
+    ) as session:
         await session.begin("مرحبا")
         while b"".join(chunk.data for chunk in recorder.of(events.AudioChunk)) != b"".join(AUDIO):
             await asyncio.sleep(0)
-        late.put(b"\x09\x00")
-        late.close()
+        trailing.put(b"\x09\x00")
+        trailing.close()
         await recorder.until(events.TurnDone)
     assert recorder.of(events.AudioChunk)[-1].data == b"\x09\x00"
 
 
 async def test_audio_whose_turn_has_passed_is_counted() -> None:
-    late = LateAudio(wait_s=30)
-    late.take()
-    late.put(b"\x09\x00")
-    assert (late.take(), late.missed_bytes) == (b"", 2)
+    metrics = SpeechMetrics()
+    trailing = TrailingAudio(30, metrics)
+    trailing.drain()
+    trailing.put(b"\x09\x00")
+    assert (trailing.drain(), metrics.late_audio_bytes) == (b"", 2)
 
 
 async def test_waiting_for_late_audio_is_bounded() -> None:
-    await LateAudio(wait_s=0.001).settled()
+    await TrailingAudio(0.001, SpeechMetrics()).wait_closed()
 
 
 async def test_a_new_utterance_interrupts_the_turn_and_nothing_of_it_follows() -> None:
@@ -192,7 +200,7 @@ async def test_a_new_utterance_interrupts_the_turn_and_nothing_of_it_follows() -
     agent = FakeAgent([f"{FIRST} ", never])
     transport = FakeTransport([[*AUDIO], [*AUDIO]])
     recorder = Recorder()
-    async with Session("s", stages(agent, transport), STYLE, recorder.emit) as session:
+    async with Session("s", components(agent, transport), STYLE, recorder.emit) as session:
         await session.begin("الأول")
         await recorder.until(events.AudioChunk)
         await session.begin("الثاني")
@@ -213,7 +221,7 @@ async def test_leaving_the_session_cancels_the_turn_and_leaves_no_task() -> None
     agent = FakeAgent([FIRST, asyncio.Event()])
     transport = FakeTransport([[*AUDIO]])
     recorder = Recorder()
-    async with Session("s", stages(agent, transport), STYLE, recorder.emit) as session:
+    async with Session("s", components(agent, transport), STYLE, recorder.emit) as session:
         await session.begin("مرحبا")
         await recorder.until(events.Token)
     assert asyncio.all_tasks() == before
@@ -224,7 +232,7 @@ async def test_a_client_that_is_gone_ends_nothing_but_its_own_events() -> None:
     recorder = Recorder(gone=True)
     agent = FakeAgent([FIRST])
     async with Session(
-        "s", stages(agent, FakeTransport([[*AUDIO]])), STYLE, recorder.emit
+        "s", components(agent, FakeTransport([[*AUDIO]])), STYLE, recorder.emit
     ) as session:
         await session.begin("مرحبا")
     assert recorder.events == []
@@ -234,7 +242,7 @@ async def test_a_client_that_is_gone_ends_nothing_but_its_own_events() -> None:
 async def test_the_log_holds_what_was_said_only_where_it_may(allowed: bool) -> None:
     agent, transport = FakeAgent([FIRST]), FakeTransport([[*AUDIO]])
     recorder = Recorder()
-    shared = Stages(FakeTranscriber(), agent, transport, 120, log_transcripts=allowed)
+    shared = PipelineComponents(FakeTranscriber(), agent, transport, 120, log_transcripts=allowed)
     with structlog.testing.capture_logs() as lines:
         async with Session("s", shared, STYLE, recorder.emit) as session:
             await session.begin("كلمة السر")
@@ -249,7 +257,7 @@ async def test_the_log_holds_what_was_said_only_where_it_may(allowed: bool) -> N
 async def test_a_turn_interrupted_before_its_first_step_has_its_line_in_the_log_too() -> None:
     with structlog.testing.capture_logs() as lines:
         async with Session(
-            "s", stages(FakeAgent([]), FakeTransport([])), STYLE, Recorder().emit
+            "s", components(FakeAgent([]), FakeTransport([])), STYLE, Recorder().emit
         ) as session:
             await session.begin("مرحبا")
             await session.interrupt("client")
@@ -263,7 +271,7 @@ async def test_what_ends_a_session_leaves_it_as_what_it_is(error: type[Exception
     agent = FakeAgent([f"{FIRST} ", asyncio.Event()])
     transport = FakeTransport([[*AUDIO]])
     with pytest.raises(error):
-        async with Session("s", stages(agent, transport), STYLE, recorder.emit) as session:
+        async with Session("s", components(agent, transport), STYLE, recorder.emit) as session:
             await session.begin("مرحبا")
             await recorder.until(events.AudioChunk)
             raise error
@@ -276,7 +284,7 @@ async def test_a_client_that_is_gone_when_it_is_interrupted_ends_the_session_as_
     agent = FakeAgent([f"{FIRST} ", asyncio.Event()])
     with pytest.raises(events.ClientGoneError):
         async with Session(
-            "s", stages(agent, FakeTransport([[*AUDIO]])), STYLE, recorder.emit
+            "s", components(agent, FakeTransport([[*AUDIO]])), STYLE, recorder.emit
         ) as session:
             await session.begin("الأول")
             await recorder.until(events.AudioChunk)
@@ -289,7 +297,7 @@ async def test_a_warm_up_that_hangs_does_not_hold_up_the_end_of_a_session() -> N
         async def warm_up(self) -> None:
             await asyncio.Event().wait()
 
-    async with Session("s", stages(FakeAgent([]), Cold([])), STYLE, Recorder().emit):
+    async with Session("s", components(FakeAgent([]), Cold([])), STYLE, Recorder().emit):
         await asyncio.sleep(0)
 
 
@@ -305,7 +313,7 @@ async def test_the_request_after_an_interruption_tells_what_was_heard_and_no_lat
     agent = FakeAgent([f"{FIRST} ", asyncio.Event()])
     transport = FakeTransport([[*AUDIO] for _ in range(4)])
     recorder = Recorder()
-    async with Session("s", stages(agent, transport), STYLE, recorder.emit) as session:
+    async with Session("s", components(agent, transport), STYLE, recorder.emit) as session:
         await session.begin("الأول")
         await recorder.until(events.AudioChunk)
         await session.begin("الثاني")
@@ -317,12 +325,12 @@ async def test_the_request_after_an_interruption_tells_what_was_heard_and_no_lat
         await session.begin("الرابع")
         await until_asked(agent, 4)
     first, second = recorder.of(events.Interrupted)
-    assert FIRST.startswith(first.heard_text)
-    assert first.heard_text
-    assert [(r.interrupted, r.heard) for r in agent.asked] == [
+    assert FIRST.startswith(first.played_text)
+    assert first.played_text
+    assert [(r.interrupted, r.played_text) for r in agent.requests] == [
         (False, ""),
-        (True, first.heard_text),
-        (True, second.heard_text),
+        (True, first.played_text),
+        (True, second.played_text),
         (False, ""),
     ]
 
@@ -330,13 +338,13 @@ async def test_the_request_after_an_interruption_tells_what_was_heard_and_no_lat
 async def test_an_interruption_before_anything_was_heard_is_told_too() -> None:
     agent = FakeAgent([asyncio.Event()])
     recorder = Recorder()
-    async with Session("s", stages(agent, FakeTransport([])), STYLE, recorder.emit) as session:
+    async with Session("s", components(agent, FakeTransport([])), STYLE, recorder.emit) as session:
         await session.begin("الأول")
         await until_asked(agent, 1)
         await session.interrupt("client")
         await session.begin("الثاني")
         await until_asked(agent, 2)
-    assert [(r.interrupted, r.heard) for r in agent.asked] == [(False, ""), (True, "")]
+    assert [(r.interrupted, r.played_text) for r in agent.requests] == [(False, ""), (True, "")]
 
 
 @pytest.mark.parametrize("interrupted", [False, True])
@@ -347,38 +355,38 @@ async def test_a_turn_that_never_asks_leaves_the_telling_to_the_next(
     agent = FakeAgent([f"{FIRST} ", asyncio.Event()])
     transcriber = Deaf(asyncio.Event())
     recorder = Recorder()
-    shared = stages(agent, FakeTransport([[*AUDIO]] * 2), transcriber)
+    shared = components(agent, FakeTransport([[*AUDIO]] * 2), transcriber)
     async with Session("s", shared, STYLE, recorder.emit) as session:
         await session.begin("الأول")
         await recorder.until(events.AudioChunk)
-        await session.begin(Recording(ARABIC_WAV))
-        while not transcriber.heard:
+        await session.begin(EncodedUtterance(ARABIC_WAV))
+        while not transcriber.utterances:
             await asyncio.sleep(0)
         if not interrupted:
             transcriber.goes_on.set()
             await recorder.until(events.TurnDone)
         await session.begin("الثالث")
         await until_asked(agent, 2)
-    assert [(r.interrupted, r.heard) for r in agent.asked] == [
+    assert [(r.interrupted, r.played_text) for r in agent.requests] == [
         (False, ""),
-        (True, recorder.of(events.Interrupted)[0].heard_text),
+        (True, recorder.of(events.Interrupted)[0].played_text),
     ]
-    assert agent.asked[1].heard
+    assert agent.requests[1].played_text
 
 
 async def test_speaking_over_what_never_asked_is_no_interruption_for_the_agent() -> None:
     agent = FakeAgent([asyncio.Event()])
     transcriber = Deaf(asyncio.Event())
     recorder = Recorder()
-    shared = stages(agent, FakeTransport([]), transcriber)
+    shared = components(agent, FakeTransport([]), transcriber)
     async with Session("s", shared, STYLE, recorder.emit) as session:
-        await session.begin(Recording(ARABIC_WAV))
-        while not transcriber.heard:
+        await session.begin(EncodedUtterance(ARABIC_WAV))
+        while not transcriber.utterances:
             await asyncio.sleep(0)
         await session.begin("الثاني")
         await until_asked(agent, 1)
     assert recorder.of(events.Interrupted)
-    assert agent.asked[0].interrupted is False
+    assert agent.requests[0].interrupted is False
 
 
 class Deaf(FakeTranscriber):
@@ -389,11 +397,11 @@ class Deaf(FakeTranscriber):
         self.goes_on = goes_on
 
     async def transcribe(self, utterance: Utterance) -> str:
-        self.heard.append(utterance)
+        self.utterances.append(utterance)
         await self.goes_on.wait()
         return ""
 
 
 async def until_asked(agent: FakeAgent, times: int) -> None:
-    while len(agent.asked) < times:
+    while len(agent.requests) < times:
         await asyncio.sleep(0)

@@ -1,4 +1,4 @@
-"""The first way to a transcript that works, by transcribers that follow a script."""
+"""The first route to a transcript that works, by transcribers that follow a script."""
 
 import asyncio
 from collections.abc import Sequence
@@ -31,8 +31,8 @@ FINAL = [
 ]
 
 
-def in_turn(ways: Sequence[Transcriber], deadline_s: float = 30) -> FallbackTranscriber:
-    return FallbackTranscriber(ways, deadline_s=deadline_s)
+def in_turn(routes: Sequence[Transcriber], deadline_s: float = 30) -> FallbackTranscriber:
+    return FallbackTranscriber(routes, deadline_s=deadline_s)
 
 
 @dataclass
@@ -66,15 +66,15 @@ class Silent(Transcriber):
 async def test_the_first_that_works_is_the_only_one_asked() -> None:
     first, second = FakeTranscriber("الأول"), FakeTranscriber("الثاني")
     assert await in_turn([first, second]).transcribe(UTTERANCE) == "الأول"
-    assert first.heard == [UTTERANCE]
-    assert second.heard == []
+    assert first.utterances == [UTTERANCE]
+    assert second.utterances == []
 
 
 @pytest.mark.parametrize("error", RETRYABLE, ids=lambda error: error.code)
 async def test_another_is_asked_when_the_first_fails(error: errors.ProviderError) -> None:
     first, second = FakeTranscriber(error), FakeTranscriber("نعم")
     assert await in_turn([first, second]).transcribe(UTTERANCE) == "نعم"
-    assert second.heard == [UTTERANCE]
+    assert second.utterances == [UTTERANCE]
 
 
 @pytest.mark.parametrize("error", FINAL, ids=lambda error: error.code)
@@ -82,29 +82,29 @@ async def test_a_final_error_is_told_at_once(error: errors.ProviderError) -> Non
     first, second = FakeTranscriber(error), FakeTranscriber("نعم")
     with pytest.raises(type(error)):
         await in_turn([first, second]).transcribe(UTTERANCE)
-    assert second.heard == []
+    assert second.utterances == []
 
 
 async def test_silence_is_an_answer_and_no_failure() -> None:
     first, second = FakeTranscriber(""), FakeTranscriber("نعم")
     assert await in_turn([first, second]).transcribe(UTTERANCE) == ""
-    assert second.heard == []
+    assert second.utterances == []
 
 
 async def test_when_none_works_the_last_one_s_error_is_told() -> None:
     last = errors.ProviderTimeoutError("silent")
-    ways = [FakeTranscriber(LOST), FakeTranscriber(LOST), FakeTranscriber(last)]
+    routes = [FakeTranscriber(LOST), FakeTranscriber(LOST), FakeTranscriber(last)]
     with pytest.raises(errors.ProviderTimeoutError) as told:
-        await in_turn(ways).transcribe(UTTERANCE)
+        await in_turn(routes).transcribe(UTTERANCE)
     assert told.value is last
-    assert [len(way.heard) for way in ways] == [1, 1, 1]
+    assert [len(route.utterances) for route in routes] == [1, 1, 1]
 
 
 async def test_one_alone_is_asked_once() -> None:
     alone = FakeTranscriber(LOST)
     with pytest.raises(errors.ConnectionLostError):
         await in_turn([alone]).transcribe(UTTERANCE)
-    assert len(alone.heard) == 1
+    assert len(alone.utterances) == 1
 
 
 async def test_cancelled_it_asks_nobody_else() -> None:
@@ -114,7 +114,7 @@ async def test_cancelled_it_asks_nobody_else() -> None:
     asking.cancel()
     await asyncio.wait([asking])
     assert asking.cancelled()
-    assert second.heard == []
+    assert second.utterances == []
 
 
 async def test_all_that_are_asked_share_one_deadline() -> None:
@@ -125,8 +125,8 @@ async def test_all_that_are_asked_share_one_deadline() -> None:
 
 
 async def test_it_warms_the_first_and_closes_all() -> None:
-    ways = [Kept(), Kept()]
-    fallback = in_turn(ways)
+    routes = [Kept(), Kept()]
+    fallback = in_turn(routes)
     await fallback.warm_up()
     await fallback.aclose()
-    assert [(way.warmed, way.closed) for way in ways] == [(1, 1), (0, 1)]
+    assert [(route.warmed, route.closed) for route in routes] == [(1, 1), (0, 1)]

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 
 from app.audio import PCM16_16K
 from app.errors import ProviderError
-from app.transports.base import AudioStream, LateAudio, SpeechRequest, TTSTransport, Voice
+from app.transports.base import AudioStream, SpeechRequest, TrailingAudio, TTSTransport
+from app.types import Voice
 
 VOICE = Voice("Majd", "ksa")
 
@@ -21,11 +22,11 @@ Step = bytes | ProviderError | asyncio.Event
 
 
 class FakeStream(AudioStream):
-    def __init__(self, steps: list[Step], late: LateAudio | None) -> None:
+    def __init__(self, steps: list[Step], trailing: TrailingAudio | None) -> None:
         self.format = PCM16_16K
-        self.late = None
+        self.trailing = None
         self._steps = steps
-        self._late = late
+        self._late = trailing
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         for step in self._steps:
@@ -35,7 +36,7 @@ class FakeStream(AudioStream):
                 await step.wait()
             else:
                 yield step
-        self.late = self._late
+        self.trailing = self._late
 
 
 @dataclass
@@ -44,8 +45,8 @@ class FakeTransport(TTSTransport):
 
     scripts: list[list[Step]]
     name: str = "fake"
-    late: LateAudio | None = None
-    asked: list[str] = field(default_factory=list)
+    trailing: TrailingAudio | None = None
+    texts: list[str] = field(default_factory=list)
     open: int = 0
     left_by: list[type[BaseException] | None] = field(default_factory=list)
     warmed: int = 0
@@ -53,8 +54,8 @@ class FakeTransport(TTSTransport):
 
     @asynccontextmanager
     async def synthesize(self, request: SpeechRequest) -> AsyncIterator[AudioStream]:
-        steps = self.scripts[len(self.asked)]
-        self.asked.append(request.text)
+        steps = self.scripts[len(self.texts)]
+        self.texts.append(request.text)
         self.open += 1
         try:
             with request.attempt(self.name) as attempt:
@@ -62,9 +63,9 @@ class FakeTransport(TTSTransport):
                     raise steps[0]
                 if steps and isinstance(steps[0], asyncio.Event):
                     await steps[0].wait()
-                attempt.sent("new")
-                attempt.heard()
-                stream = FakeStream(steps, self.late)
+                attempt.mark_sent("new")
+                attempt.mark_first_byte()
+                stream = FakeStream(steps, self.trailing)
                 stream.attempt = attempt
                 yield stream
         except BaseException as error:

@@ -95,9 +95,9 @@ def test_a_run_of_failures_is_no_outage_until_most_of_late_have_failed() -> None
     for _ in range(FAILURES_TO_OPEN):
         breaker.failed(0)
     assert not breaker.is_closed
-    assert not breaker.knows_an_outage
+    assert not breaker.is_outage
     for _ in range(7):
         breaker.failed(0)
-    assert breaker.knows_an_outage
+    assert breaker.is_outage
     breaker.succeeded()
-    assert not breaker.knows_an_outage
+    assert not breaker.is_outage

@@ -3,8 +3,8 @@
 import pytest
 
 from app.audio import PCM16_16K
-from app.spoken import is_speakable, spoken_chars
-from app.transports.completeness import least_ms
+from app.text.speakable import is_speakable, speakable_chars
+from app.transports.completeness import min_expected_duration_ms
 
 MEASURED = [(32, 83_000), (65, 210_000), (89, 274_000), (111, 395_000)]
 """Characters of a text, bytes of its whole answer, as the provider gave them."""
@@ -15,18 +15,18 @@ def test_the_measured_answers_are_complete_and_a_third_of_them_is_not(
     chars: int, size: int
 ) -> None:
     text = "ب" * chars
-    assert PCM16_16K.duration_ms(size) >= least_ms(text)
-    assert PCM16_16K.duration_ms(size // 3) < least_ms(text)
+    assert PCM16_16K.duration_ms(size) >= min_expected_duration_ms(text)
+    assert PCM16_16K.duration_ms(size // 3) < min_expected_duration_ms(text)
 
 
 @pytest.mark.parametrize("text", ["و", "لا", "نعم.", "5", "أهلاً وسهلاً بك في خدمة العملاء."])
 def test_a_640_byte_answer_is_complete_for_no_text(text: str) -> None:
-    assert PCM16_16K.duration_ms(640) < least_ms(text)
+    assert PCM16_16K.duration_ms(640) < min_expected_duration_ms(text)
 
 
 @pytest.mark.parametrize(("text", "ms"), [("لا", 250), ("نعم.", 300), ("تمام!", 350)])
 def test_short_words_pass_at_the_length_they_are_spoken(text: str, ms: float) -> None:
-    assert ms >= least_ms(text)
+    assert ms >= min_expected_duration_ms(text)
 
 
 @pytest.mark.parametrize(
@@ -45,5 +45,5 @@ def test_short_words_pass_at_the_length_they_are_spoken(text: str, ms: float) ->
     ],
 )
 def test_only_what_is_spoken_counts(text: str, count: int) -> None:
-    assert spoken_chars(text) == count
+    assert speakable_chars(text) == count
     assert is_speakable(text) == (count > 0)

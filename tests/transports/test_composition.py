@@ -9,17 +9,17 @@ import pytest
 
 from app.errors import ConfigurationError
 from app.hamsa.http import HamsaClient
+from app.options import speech_options
 from app.settings import Settings
 from app.transports import registry
 from app.transports.base import TTSTransport
 from app.transports.composition import (
-    PATIENCE_S,
-    QUICK_PATIENCE_S,
+    ACQUIRE_TIMEOUT_S,
+    QUICK_ACQUIRE_TIMEOUT_S,
     check,
     compose,
-    policy_of,
-    warm_connections,
 )
+from app.transports.options import SpeechOptions, StreamLimits
 from app.transports.registry import TransportContext
 from tests.hamsa.pools import running_pool
 from tests.scripted import forever, scripted_provider
@@ -28,78 +28,86 @@ from tests.transports.fakes import FakeTransport
 LIMIT = None
 """The pool's own patience."""
 
-Way = tuple[str, float | None, bool]
+Route = tuple[str, float | None, bool]
 """Name, patience in seconds, and whether a socket may be opened for it."""
 
 
-def settings(**values: Any) -> Settings:
-    return Settings(_env_file=None, **values)  # type: ignore[call-arg]
+def options(**values: Any) -> SpeechOptions:
+    return speech_options(Settings(_env_file=None, **values))  # type: ignore[call-arg]
 
 
 @pytest.fixture
-def built(monkeypatch: pytest.MonkeyPatch) -> list[Way]:
+def built(monkeypatch: pytest.MonkeyPatch) -> list[Route]:
     """Collect what is built, in order."""
-    ways: list[Way] = []
+    routes: list[Route] = []
 
     def builder(name: str) -> Callable[[TransportContext], TTSTransport]:
         def build(context: TransportContext) -> TTSTransport:
-            ways.append((name, context.patience_s, context.may_open))
+            routes.append((name, context.acquire_timeout_s, context.allow_connect))
             return FakeTransport([], name)
 
         return build
 
     monkeypatch.setattr(registry, "find", builder)
-    return ways
+    return routes
 
 
 @asynccontextmanager
-async def context(its: Settings) -> AsyncIterator[TransportContext]:
+async def context() -> AsyncIterator[TransportContext]:
     async with running_pool("ws://127.0.0.1:9") as pool:
         client = HamsaClient("http://127.0.0.1:9", "key", connect_timeout_s=1)
-        yield TransportContext(its, pool, client)
+        yield TransportContext(StreamLimits(), pool, client)
         await client.aclose()
 
 
 @pytest.mark.parametrize(
-    ("transport", "fallback", "ways"),
+    ("transport", "fallback", "routes"),
     [
         (
             "websocket",
             None,
-            [("websocket", PATIENCE_S, True), ("rest", QUICK_PATIENCE_S, True)],
+            [("websocket", ACQUIRE_TIMEOUT_S, True), ("rest", QUICK_ACQUIRE_TIMEOUT_S, True)],
         ),
         (
             "websocket",
             "rest",
-            [("websocket", PATIENCE_S, True), ("rest", QUICK_PATIENCE_S, True)],
+            [("websocket", ACQUIRE_TIMEOUT_S, True), ("rest", QUICK_ACQUIRE_TIMEOUT_S, True)],
         ),
         ("websocket", "none", [("websocket", LIMIT, True)]),
-        ("rest", None, [("rest", PATIENCE_S, True), ("websocket", QUICK_PATIENCE_S, True)]),
+        (
+            "rest",
+            None,
+            [("rest", ACQUIRE_TIMEOUT_S, True), ("websocket", QUICK_ACQUIRE_TIMEOUT_S, True)],
+        ),
         (
             "rest",
             "websocket",
-            [("rest", PATIENCE_S, True), ("websocket", QUICK_PATIENCE_S, True)],
+            [("rest", ACQUIRE_TIMEOUT_S, True), ("websocket", QUICK_ACQUIRE_TIMEOUT_S, True)],
         ),
         ("rest", "none", [("rest", LIMIT, True)]),
-        ("auto", None, [("websocket", QUICK_PATIENCE_S, False), ("rest", LIMIT, True)]),
-        ("auto", "none", [("websocket", QUICK_PATIENCE_S, False), ("rest", LIMIT, True)]),
+        ("auto", None, [("websocket", QUICK_ACQUIRE_TIMEOUT_S, False), ("rest", LIMIT, True)]),
+        ("auto", "none", [("websocket", QUICK_ACQUIRE_TIMEOUT_S, False), ("rest", LIMIT, True)]),
         ("acme", None, [("acme", LIMIT, True)]),
         ("acme", "none", [("acme", LIMIT, True)]),
-        ("acme", "rest", [("acme", PATIENCE_S, True), ("rest", QUICK_PATIENCE_S, True)]),
+        (
+            "acme",
+            "rest",
+            [("acme", ACQUIRE_TIMEOUT_S, True), ("rest", QUICK_ACQUIRE_TIMEOUT_S, True)],
+        ),
         (
             "acme",
             "websocket",
-            [("acme", PATIENCE_S, True), ("websocket", QUICK_PATIENCE_S, True)],
+            [("acme", ACQUIRE_TIMEOUT_S, True), ("websocket", QUICK_ACQUIRE_TIMEOUT_S, True)],
         ),
     ],
 )
 async def test_each_pair_gives_its_ways_in_order(
-    transport: str, fallback: str | None, ways: list[Way], built: list[Way]
+    transport: str, fallback: str | None, routes: list[Route], built: list[Route]
 ) -> None:
-    async with context(settings(tts_transport=transport, tts_fallback=fallback)) as its:
-        composed = compose(its)
-    assert built == ways
-    assert [way.transport.name for way in composed.ways] == [name for name, *_ in ways]
+    async with context() as its:
+        composed = compose(options(tts_transport=transport, tts_fallback=fallback), its)
+    assert built == routes
+    assert [route.transport.name for route in composed.routes] == [name for name, *_ in routes]
 
 
 @pytest.mark.parametrize(
@@ -108,17 +116,18 @@ async def test_each_pair_gives_its_ways_in_order(
 def test_one_opening_of_the_budget_is_left_when_all_is_warm(
     lookahead: int, limit: int, sockets: int
 ) -> None:
-    assert warm_connections(settings(tts_lookahead=lookahead, hamsa_connect_limit=limit)) == sockets
+    chosen = options(tts_lookahead=lookahead, hamsa_connect_limit=limit)
+    assert chosen.warm_connections == sockets
 
 
 @pytest.mark.parametrize(("transport", "sockets"), [("websocket", 2), ("auto", 2), ("rest", 1)])
 async def test_sockets_are_warm_for_all_that_is_made_at_once(transport: str, sockets: int) -> None:
     async with scripted_provider(forever) as provider, running_pool(provider.url) as pool:
         client = HamsaClient("http://127.0.0.1:9", "key", connect_timeout_s=1)
-        its = TransportContext(settings(tts_transport=transport), pool, client)
-        for way in compose(its).ways:
-            if way.transport.name == "websocket":
-                await way.transport.warm_up()
+        its = TransportContext(StreamLimits(), pool, client)
+        for route in compose(options(tts_transport=transport), its).routes:
+            if route.transport.name == "websocket":
+                await route.transport.warm_up()
         while pool.counts()["opening"]:
             await asyncio.sleep(0)
         assert pool.opened == sockets
@@ -126,12 +135,12 @@ async def test_sockets_are_warm_for_all_that_is_made_at_once(transport: str, soc
 
 
 @pytest.mark.parametrize("transport", ["websocket", "rest", "auto"])
-async def test_both_ways_are_warmed(transport: str, built: list[Way]) -> None:
-    async with context(settings(tts_transport=transport)) as its:
-        composed = compose(its)
+async def test_both_ways_are_warmed(transport: str, built: list[Route]) -> None:
+    async with context() as its:
+        composed = compose(options(tts_transport=transport), its)
     await composed.warm_up()
-    ways = [way.transport for way in composed.ways]
-    assert [way.warmed for way in ways if isinstance(way, FakeTransport)] == [1, 1]
+    routes = [route.transport for route in composed.routes]
+    assert [route.warmed for route in routes if isinstance(route, FakeTransport)] == [1, 1]
 
 
 @pytest.mark.parametrize(
@@ -149,17 +158,17 @@ async def test_both_ways_are_warmed(transport: str, built: list[Way]) -> None:
 async def test_a_pair_that_makes_no_sense_is_told_with_what_is_allowed(
     transport: str, fallback: str | None, variable: str, allowed: str
 ) -> None:
-    its = settings(tts_transport=transport, tts_fallback=fallback)
+    wrong = options(tts_transport=transport, tts_fallback=fallback)
     with pytest.raises(ConfigurationError) as told:
-        check(its)
+        check(wrong)
     assert str(told.value).startswith(f"{variable}: ")
     assert allowed in str(told.value)
-    async with context(its) as wrong:
+    async with context() as its:
         with pytest.raises(ConfigurationError):
-            compose(wrong)
+            compose(wrong, its)
 
 
 def test_how_hard_to_try_is_taken_from_the_settings() -> None:
-    policy = policy_of(settings(tts_attempts=3, tts_deadline_s=7, tts_hedge_after_ms=250))
+    policy = options(tts_attempts=3, tts_deadline_s=7, tts_hedge_after_ms=250).policy
     assert (policy.attempts, policy.deadline_s, policy.hedge_after_s) == (3, 7, 0.25)
-    assert policy_of(settings()).hedge_after_s is None
+    assert options().policy.hedge_after_s is None

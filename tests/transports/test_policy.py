@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.transports.policy import Policy, at_once
+from app.transports.policy import Policy, parallel_attempts
 
 
 @pytest.mark.parametrize(
@@ -22,4 +22,4 @@ def test_the_pause_begins_with_the_third_round_and_stays_inside_its_cap(
 def test_so_many_attempts_go_at_once_that_one_of_them_likely_succeeds(
     failure_rate: float, count: int
 ) -> None:
-    assert at_once(failure_rate) == count
+    assert parallel_attempts(failure_rate) == count

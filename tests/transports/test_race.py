@@ -10,12 +10,12 @@ import pytest
 
 from app import errors
 from app.audio import AudioFormat
-from app.transports.base import TALLY, Attempt, AudioStream, SpeechRequest
+from app.transports.attempt import AttemptRunner, DeliveredAudio, Route, start_first_available
+from app.transports.base import Attempt, AudioStream, SpeechRequest
 from app.transports.breaker import COOL_DOWN_S, FAILURES_TO_OPEN, MAX_COOL_DOWN_S
 from app.transports.policy import Policy
 from app.transports.race import race
 from app.transports.resilient import ResilientTransport
-from app.transports.trial import Heard, Trial, Way, enter
 from tests.transports.fakes import FakeTransport, Step, request
 from tests.transports.test_resilient import GOOD, LOST, QUICK, SPEECH, STUMP
 
@@ -23,10 +23,10 @@ from tests.transports.test_resilient import GOOD, LOST, QUICK, SPEECH, STUMP
 def in_a_race(*transports: FakeTransport) -> ResilientTransport:
     """A transport whose second round is a race of three."""
     transport = ResilientTransport(transports, QUICK)
-    for way in transport.ways:
+    for route in transport.routes:
         for _ in range(8):
-            way.breaker.failed(0)
-            way.breaker.succeeded()
+            route.breaker.failed(0)
+            route.breaker.succeeded()
     return transport
 
 
@@ -37,7 +37,7 @@ async def test_of_several_that_prove_themselves_at_once_one_counts_as_heard() ->
     async with in_a_race(first, second).synthesize(spoken) as stream:
         assert b"".join([chunk async for chunk in stream]) == SPEECH
     assert len(spoken.attempts) == 4
-    assert sum(attempt.proved for attempt in spoken.attempts) == 1
+    assert sum(attempt.delivered for attempt in spoken.attempts) == 1
     assert first.open == second.open == 0
 
 
@@ -53,18 +53,18 @@ class Narrow(FakeTransport):
 
 
 async def test_the_format_of_a_loser_does_not_count_when_the_winner_is_continued() -> None:
-    heard = Heard()
-    winner = Trial(Way(FakeTransport([GOOD])), request(), heard)
-    loser = Trial(Way(Narrow([GOOD])), request(), heard)
-    again = Trial(Way(FakeTransport([GOOD])), request(), heard)
-    await winner.prove()
-    await loser.prove()
+    delivered = DeliveredAudio()
+    winner = AttemptRunner(Route(FakeTransport([GOOD])), request(), delivered)
+    loser = AttemptRunner(Route(Narrow([GOOD])), request(), delivered)
+    again = AttemptRunner(Route(FakeTransport([GOOD])), request(), delivered)
+    await winner.await_first_audio()
+    await loser.await_first_audio()
     audio = winner.audio()
     first = await anext(audio)
-    await again.prove()
+    await again.await_first_audio()
     assert first + b"".join([chunk async for chunk in again.audio()]) == SPEECH
-    for trial in (winner, loser, again):
-        await trial.leave()
+    for runner in (winner, loser, again):
+        await runner.release()
 
 
 @dataclass
@@ -85,10 +85,12 @@ class SlowToLeave(FakeTransport):
 
 
 async def test_cancelled_while_a_loser_is_given_up_the_winner_is_given_up_too() -> None:
-    ways = [Way(SlowToLeave([GOOD])), Way(SlowToLeave([GOOD]))]
-    entrants = [partial(enter, [way], request(), Heard()) for way in ways]
-    racing = asyncio.create_task(race(entrants))
-    transports = [way.transport for way in ways if isinstance(way.transport, SlowToLeave)]
+    routes = [Route(SlowToLeave([GOOD])), Route(SlowToLeave([GOOD]))]
+    candidates = [
+        partial(start_first_available, [route], request(), DeliveredAudio()) for route in routes
+    ]
+    racing = asyncio.create_task(race(candidates))
+    transports = [route.transport for route in routes if isinstance(route.transport, SlowToLeave)]
     while not any(transport.leaving.is_set() for transport in transports):
         await asyncio.sleep(0)
     racing.cancel()
@@ -105,7 +107,7 @@ async def test_a_hedge_keeps_to_the_number_of_attempts() -> None:
     with pytest.raises(errors.IncompleteAudioError):
         async with ResilientTransport([first, second], policy).synthesize(request()):
             pass
-    assert second.asked == []
+    assert second.texts == []
 
 
 async def test_attempts_that_look_alike_are_told_apart() -> None:
@@ -123,17 +125,17 @@ async def test_attempts_that_look_alike_are_told_apart() -> None:
     ("error", "fault"),
     [(None, "none"), (LOST, LOST.code), (asyncio.CancelledError(), "abandoned")],
 )
-async def test_the_tally_tells_good_attempts_from_those_that_were_given_up(
+async def test_the_metrics_tell_good_attempts_from_those_that_were_given_up(
     error: BaseException | None, fault: str
 ) -> None:
-    before = TALLY.attempts["tally", fault]
+    counted = request()
     try:
-        with request().attempt("tally"):
+        with counted.attempt("fake"):
             if error is not None:
                 raise error
     except (errors.ProviderError, asyncio.CancelledError) as raised:
         assert raised is error
-    assert TALLY.attempts["tally", fault] == before + 1
+    assert counted.metrics.attempts == {("fake", fault): 1}
 
 
 async def test_a_final_error_in_mid_answer_says_nothing_about_the_way() -> None:
@@ -143,34 +145,34 @@ async def test_a_final_error_in_mid_answer_says_nothing_about_the_way() -> None:
         async with transport.synthesize(request()) as stream:
             async for _ in stream:
                 pass
-    assert transport.ways[0].breaker.failure_rate == 0
+    assert transport.routes[0].breaker.failure_rate == 0
 
 
 async def test_what_is_no_probe_says_nothing_of_the_probe() -> None:
     never: list[Step] = [asyncio.Event()]
     fake = FakeTransport([never, never, [LOST], [LOST], never])
-    distrusted = Way(fake)
-    exhausted = Way(FakeTransport([[errors.PoolExhaustedError("none free")]] * 9))
+    suspended = Route(fake)
+    exhausted = Route(FakeTransport([[errors.PoolExhaustedError("none free")]] * 9))
     now = asyncio.get_running_loop().time()
-    order = [distrusted, exhausted]
-    before = asyncio.create_task(enter(order, request(), Heard()))
+    order = [suspended, exhausted]
+    before = asyncio.create_task(start_first_available(order, request(), DeliveredAudio()))
     await asyncio.sleep(0)
     for _ in range(FAILURES_TO_OPEN):
-        distrusted.breaker.failed(now - COOL_DOWN_S)
-    probe = asyncio.create_task(enter(order, request(), Heard()))
+        suspended.breaker.failed(now - COOL_DOWN_S)
+    probe = asyncio.create_task(start_first_available(order, request(), DeliveredAudio()))
     await asyncio.sleep(0)
     for _ in range(2):
         with pytest.raises(errors.ConnectionLostError):
-            await enter(order, request(), Heard())
-    in_spite = asyncio.create_task(enter(order, request(), Heard()))
+            await start_first_available(order, request(), DeliveredAudio())
+    in_spite = asyncio.create_task(start_first_available(order, request(), DeliveredAudio()))
     await asyncio.sleep(0)
     for abandoned in (before, in_spite):
         abandoned.cancel()
         await asyncio.wait([abandoned])
-    assert len(fake.asked) == 5
-    assert not distrusted.breaker.try_begin(now + 2 * MAX_COOL_DOWN_S)  # the probe goes on
+    assert len(fake.texts) == 5
+    assert not suspended.breaker.try_begin(now + 2 * MAX_COOL_DOWN_S)  # the probe goes on
     probe.cancel()
     await asyncio.wait([probe])
-    until = distrusted.breaker.opens_at(now)
+    until = suspended.breaker.opens_at(now)
     assert until - now < 2 * COOL_DOWN_S  # and has not failed, let alone twice
-    assert distrusted.breaker.try_begin(until)
+    assert suspended.breaker.try_begin(until)

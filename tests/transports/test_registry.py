@@ -9,8 +9,8 @@ import pytest
 
 from app.errors import ConfigurationError
 from app.hamsa.http import HamsaClient
-from app.settings import Settings
 from app.transports import registry
+from app.transports.options import StreamLimits
 from app.transports.registry import TransportContext, find
 from app.transports.rest import RestTransport
 from app.transports.websocket import WebSocketTransport
@@ -44,10 +44,9 @@ def install(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 
 @asynccontextmanager
 async def context() -> AsyncIterator[TransportContext]:
-    settings = Settings(_env_file=None)  # type: ignore[call-arg]
     async with running_pool("ws://127.0.0.1:9") as pool:
         client = HamsaClient("http://127.0.0.1:9", "key", connect_timeout_s=1)
-        yield TransportContext(settings, pool, client)
+        yield TransportContext(StreamLimits(), pool, client)
         await client.aclose()
 
 

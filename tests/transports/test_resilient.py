@@ -35,7 +35,7 @@ async def test_a_640_byte_answer_is_dropped_unheard_and_tried_again_elsewhere() 
     spoken = request()
     async with ResilientTransport([first, second], QUICK).synthesize(spoken) as stream:
         assert b"".join([chunk async for chunk in stream]) == SPEECH
-    assert [(a.transport, a.fault, a.proved) for a in spoken.attempts[:2]] == [
+    assert [(a.transport, a.fault, a.delivered) for a in spoken.attempts[:2]] == [
         ("first", "incomplete-audio", False),
         ("second", None, True),
     ]
@@ -51,7 +51,7 @@ async def test_after_the_last_attempt_the_failure_is_told() -> None:
     fake = FakeTransport([STUMP] * 3)
     with pytest.raises(errors.IncompleteAudioError):
         await speak(fake, policy=Policy(attempts=3, backoff_base_s=0.001))
-    assert len(fake.asked) == 3
+    assert len(fake.texts) == 3
     assert fake.open == 0
 
 
@@ -60,7 +60,7 @@ async def test_after_the_deadline_the_failure_is_told() -> None:
     slow = Policy(attempts=10, deadline_s=0.05, backoff_base_s=60, backoff_cap_s=60)
     with pytest.raises(errors.IncompleteAudioError):
         await speak(fake, policy=slow)
-    assert len(fake.asked) < 5
+    assert len(fake.texts) < 5
 
 
 async def test_the_deadline_ends_an_attempt_that_is_under_way() -> None:
@@ -77,7 +77,7 @@ async def test_a_way_that_always_breaks_in_the_middle_loses_its_trust() -> None:
     for _ in range(8):
         async with transport.synthesize(request()) as stream:
             assert b"".join([chunk async for chunk in stream]) == SPEECH
-    assert len(first.asked) == 5
+    assert len(first.texts) == 5
 
 
 async def test_a_short_word_is_not_punished_for_being_short() -> None:
@@ -94,7 +94,7 @@ async def test_a_final_error_is_told_at_once_with_its_cause(
     first, second = FakeTransport([[final("no")]]), FakeTransport([GOOD])
     with pytest.raises(final):
         await speak(first, second)
-    assert second.asked == []
+    assert second.texts == []
 
 
 @pytest.mark.parametrize("parts", range(1, len(GOOD)))
@@ -123,14 +123,14 @@ async def test_an_answer_far_shorter_than_its_text_is_continued_though_it_ended_
 
 async def test_a_break_that_cannot_be_continued_is_told_after_what_was_heard() -> None:
     fake = FakeTransport([[*GOOD[:2], LOST], [LOST], [LOST]])
-    heard = b""
+    delivered = b""
     with pytest.raises(errors.ConnectionLostError):
         async with ResilientTransport([fake], Policy(attempts=3, backoff_base_s=0)).synthesize(
             request()
         ) as stream:
             async for chunk in stream:
-                heard += chunk
-    assert heard == b"".join(part for part in GOOD[:2] if isinstance(part, bytes))
+                delivered += chunk
+    assert delivered == b"".join(part for part in GOOD[:2] if isinstance(part, bytes))
     assert fake.open == 0
 
 
@@ -150,7 +150,7 @@ async def test_a_way_that_asks_for_time_is_left_alone_while_the_other_speaks() -
     for _ in range(2):
         async with transport.synthesize(request()) as stream:
             assert b"".join([chunk async for chunk in stream]) == SPEECH
-    assert len(first.asked) == 1
+    assert len(first.texts) == 1
 
 
 async def test_the_only_way_is_waited_for_when_it_asks_for_time() -> None:
@@ -163,7 +163,7 @@ async def test_a_new_sentence_waits_as_well_when_the_only_way_has_asked_for_time
     transport = ResilientTransport([fake], QUICK)
     loop = asyncio.get_running_loop()
     until = loop.time() + 0.02
-    transport.ways[0].breaker.block(until)
+    transport.routes[0].breaker.block(until)
     async with transport.synthesize(request()) as stream:
         assert loop.time() >= until
         assert b"".join([chunk async for chunk in stream]) == SPEECH
@@ -179,17 +179,17 @@ async def test_a_way_that_asks_for_time_is_left_alone_though_the_other_has_no_so
     async with transport.synthesize(request()) as stream:
         assert loop.time() - began_at >= 0.049
         assert b"".join([chunk async for chunk in stream]) == SPEECH
-    assert len(second.asked) == 2
+    assert len(second.texts) == 2
 
 
 async def test_a_sentence_does_not_wait_for_what_comes_after_its_deadline() -> None:
     fake = FakeTransport([])
     transport = ResilientTransport([fake], Policy(deadline_s=0.05))
-    transport.ways[0].breaker.block(asyncio.get_running_loop().time() + 60)
+    transport.routes[0].breaker.block(asyncio.get_running_loop().time() + 60)
     with pytest.raises(errors.RateLimitedError):
         async with transport.synthesize(request()):
             raise AssertionError("nothing of it may be heard")
-    assert fake.asked == []
+    assert fake.texts == []
 
 
 async def test_a_way_that_fails_again_and_again_is_not_asked_first_any_more() -> None:
@@ -199,7 +199,7 @@ async def test_a_way_that_fails_again_and_again_is_not_asked_first_any_more() ->
     for _ in range(12):
         async with transport.synthesize(request()) as stream:
             assert b"".join([chunk async for chunk in stream]) == SPEECH
-    assert len(first.asked) < 12
+    assert len(first.texts) < 12
     assert "open" in repr(transport)
 
 
@@ -211,9 +211,9 @@ async def test_a_sentence_is_given_up_early_in_an_outage_but_not_after_a_run_of_
         [FakeTransport([STUMP] * 6), FakeTransport([STUMP] * 6)],
         Policy(attempts=6, backoff_base_s=0),
     )
-    for way in transport.ways:
+    for route in transport.routes:
         for _ in range(failures):
-            way.breaker.failed(asyncio.get_running_loop().time())
+            route.breaker.failed(asyncio.get_running_loop().time())
     spoken = request()
     with pytest.raises(errors.IncompleteAudioError):
         async with transport.synthesize(spoken):
@@ -226,10 +226,10 @@ async def test_when_much_fails_several_attempts_go_at_once_and_the_losers_are_cl
     first = FakeTransport([STUMP, silent, GOOD], "first")
     second = FakeTransport([silent, GOOD], "second")
     transport = ResilientTransport([first, second], QUICK)
-    for way in transport.ways:  # a rate that makes the next round a race
+    for route in transport.routes:  # a rate that makes the next round a race
         for _ in range(4):
-            way.breaker.failed(0)
-            way.breaker.succeeded()
+            route.breaker.failed(0)
+            route.breaker.succeeded()
     async with transport.synthesize(request()) as stream:
         assert b"".join([chunk async for chunk in stream]) == SPEECH
     assert first.open == second.open == 0
@@ -247,7 +247,7 @@ async def test_a_hedge_goes_the_other_way_when_no_audio_comes() -> None:
 async def test_a_hedge_costs_nothing_when_the_first_answers_in_time() -> None:
     first, second = FakeTransport([GOOD]), FakeTransport([])
     assert await speak(first, second, policy=Policy(hedge_after_s=30)) == SPEECH
-    assert second.asked == []
+    assert second.texts == []
 
 
 async def test_a_hedge_goes_at_once_when_the_first_fails() -> None:
@@ -274,9 +274,9 @@ async def test_cancelled_anywhere_it_leaves_nothing_open(
 
 
 async def test_it_warms_and_closes_all_ways() -> None:
-    ways = [FakeTransport([]), FakeTransport([])]
-    transport = ResilientTransport(ways)
+    routes = [FakeTransport([]), FakeTransport([])]
+    transport = ResilientTransport(routes)
     await transport.warm_up()
     await transport.aclose()
-    assert [way.warmed for way in ways] == [1, 1]
-    assert all(way.closed for way in ways)
+    assert [route.warmed for route in routes] == [1, 1]
+    assert all(route.closed for route in routes)

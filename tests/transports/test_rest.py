@@ -56,21 +56,21 @@ async def provided(
         assert "streams=1" not in repr(client)
 
 
-async def heard(stream: AudioStream) -> list[bytes]:
+async def delivered(stream: AudioStream) -> list[bytes]:
     return [chunk async for chunk in stream]
 
 
 async def speak(transport: RestTransport, spoken: SpeechRequest | None = None) -> bytes:
     async with transport.synthesize(spoken or request()) as stream:
-        return b"".join(await heard(stream))
+        return b"".join(await delivered(stream))
 
 
 async def test_audio_without_a_header_passes_as_it_is() -> None:
     async with provided(answers(SPEECH[:640], SPEECH[640:])) as (transport, _, server):
         async with transport.synthesize(request()) as stream:
             assert stream.format == PCM16_16K
-            assert b"".join(await heard(stream)) == SPEECH
-            assert stream.late is None
+            assert b"".join(await delivered(stream)) == SPEECH
+            assert stream.trailing is None
         assert server.sockets[0].resets == []
 
 
@@ -95,7 +95,7 @@ async def test_a_header_of_unknown_length_is_taken_off_wherever_pieces_cut_it(si
     pieces = [data[at : at + size] for at in range(0, len(data), size)]
     async with provided(answers(*pieces)) as (transport, _, _):
         async with transport.synthesize(request()) as stream:
-            chunks = await heard(stream)
+            chunks = await delivered(stream)
     assert all(chunk and len(chunk) % 2 == 0 for chunk in chunks)
     assert b"".join(chunks) == SPEECH
 
@@ -106,7 +106,7 @@ async def test_the_format_is_what_the_header_says(rate_hz: int) -> None:
     async with provided(answers(wav_header(given, None), SPEECH)) as (transport, _, _):
         async with transport.synthesize(request()) as stream:
             assert stream.format == given
-            assert b"".join(await heard(stream)) == SPEECH
+            assert b"".join(await delivered(stream)) == SPEECH
 
 
 @pytest.mark.parametrize("chunks", [[], [b"\x01"], [wav_header(PCM16_16K, None)]])

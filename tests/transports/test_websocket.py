@@ -75,13 +75,13 @@ async def provided(
         yield over(pool), pool, provider
 
 
-async def heard(stream: AudioStream) -> list[bytes]:
+async def delivered(stream: AudioStream) -> list[bytes]:
     return [chunk async for chunk in stream]
 
 
 async def speak(transport: TTSTransport, spoken: SpeechRequest | None = None) -> bytes:
     async with transport.synthesize(spoken or request()) as stream:
-        return b"".join(await heard(stream))
+        return b"".join(await delivered(stream))
 
 
 async def until(pool: ConnectionPool, state: str) -> None:
@@ -94,7 +94,7 @@ async def test_audio_without_a_header_passes_as_it_is() -> None:
     async with provided(answers(SPEECH[:640], SPEECH[640:])) as (transport, pool, _):
         async with transport.synthesize(request()) as stream:
             assert stream.format == PCM16_16K
-            assert await heard(stream) == [SPEECH[:640], SPEECH[640:]]
+            assert await delivered(stream) == [SPEECH[:640], SPEECH[640:]]
         await until(pool, CLEAN)
 
 
@@ -135,7 +135,7 @@ async def test_the_format_is_what_the_header_says_and_samples_are_of_its_size(
     async with provided(answers(*frames)) as (transport, _, _):
         async with transport.synthesize(SpeechRequest("نعم", VOICE, asked)) as stream:
             assert stream.format == given
-            chunks = await heard(stream)
+            chunks = await delivered(stream)
     assert all(len(chunk) % given.bytes_per_sample == 0 for chunk in chunks)
     assert b"".join(chunks) == SPEECH[: 1001 // given.bytes_per_sample * given.bytes_per_sample]
 
@@ -144,7 +144,7 @@ async def test_the_format_is_what_the_header_says_and_samples_are_of_its_size(
 async def test_frames_that_split_a_sample_are_aligned(sizes: tuple[int, ...]) -> None:
     async with provided(answers(*frames_of(SPEECH, *sizes))) as (transport, _, _):
         async with transport.synthesize(request()) as stream:
-            chunks = await heard(stream)
+            chunks = await delivered(stream)
     assert all(chunk and len(chunk) % 2 == 0 for chunk in chunks)
     assert b"".join(chunks) == SPEECH
 
@@ -274,8 +274,8 @@ async def test_a_reader_that_takes_its_time_is_no_silence_of_the_provider() -> N
         aclosing(aiter(stream)) as chunks,  # type: ignore[type-var]
     ):
         assert await anext(chunks) == SPEECH
-        late = asyncio.get_running_loop().time() + 0.06
-        while asyncio.get_running_loop().time() < late:
+        trailing = asyncio.get_running_loop().time() + 0.06
+        while asyncio.get_running_loop().time() < trailing:
             await asyncio.sleep(0)
         assert await anext(chunks) == SPEECH
 
@@ -292,11 +292,11 @@ async def test_audio_after_the_end_is_found_late_aligned_with_what_came_before()
 
     async with provided(script) as (transport, pool, _):
         async with transport.synthesize(request()) as stream:
-            assert b"".join(await heard(stream)) == SPEECH[:640]
+            assert b"".join(await delivered(stream)) == SPEECH[:640]
         ended.set()
-        assert stream.late is not None
-        await stream.late.settled()
-        assert stream.late.take() == SPEECH[640:]
+        assert stream.trailing is not None
+        await stream.trailing.wait_closed()
+        assert stream.trailing.drain() == SPEECH[640:]
         await until(pool, CLEAN)
 
 
@@ -308,17 +308,20 @@ async def test_late_audio_never_plays_in_the_next_sentence_and_is_counted_when_t
         await forever(socket)
 
     async with provided(script) as (transport, _, provider):
-        async with transport.synthesize(request()) as first:
-            assert await heard(first) == [b"\x01" * 640]
-        assert first.late is not None
-        assert first.late.take() == b""  # its turn has passed
+        late = request()
+        async with transport.synthesize(late) as first:
+            assert await delivered(first) == [b"\x01" * 640]
+        assert first.trailing is not None
+        assert first.trailing.drain() == b""  # its turn has passed
         assert await speak(transport) == b"\x03" * 640
-        assert first.late.missed_bytes == 320
+        assert late.metrics.late_audio_bytes == 320
         assert len(provider.sockets) == 1
 
 
-@pytest.mark.parametrize("hurried", [True, False], ids=["at once", "after the linger"])
-async def test_late_audio_of_an_abandoned_sentence_never_plays_in_the_next(hurried: bool) -> None:
+@pytest.mark.parametrize("linger_cancelled", [True, False], ids=["at once", "after the linger"])
+async def test_late_audio_of_an_abandoned_sentence_never_plays_in_the_next(
+    linger_cancelled: bool,
+) -> None:
     goes_on = asyncio.Event()
 
     async def script(socket: Socket) -> None:
@@ -332,7 +335,7 @@ async def test_late_audio_of_an_abandoned_sentence_never_plays_in_the_next(hurri
     async with scripted_provider(script) as provider, running_pool(provider.url, limit=1) as pool:
         async with over(pool).synthesize(request()):
             pass
-        task = asyncio.create_task(speak(over(pool))) if hurried else None
+        task = asyncio.create_task(speak(over(pool))) if linger_cancelled else None
         await asyncio.sleep(0)
         goes_on.set()
         if task is not None:
@@ -500,7 +503,7 @@ async def test_closing_the_pool_under_a_sentence_is_a_lost_connection_and_leaves
     async with scripted_provider(script) as provider, running_pool(provider.url) as pool:
         with pytest.raises(errors.ConnectionLostError):
             async with over(pool).synthesize(request()) as stream:
-                await asyncio.gather(heard(stream), pool.aclose())
+                await asyncio.gather(delivered(stream), pool.aclose())
         assert repr(pool) == EMPTY
         await provider.until_open(0)
 
@@ -508,7 +511,7 @@ async def test_closing_the_pool_under_a_sentence_is_a_lost_connection_and_leaves
 async def test_a_sentence_left_while_the_pool_closes_needs_nothing_of_it() -> None:
     async with scripted_provider(answers(SPEECH)) as provider, running_pool(provider.url) as pool:
         async with over(pool).synthesize(request()) as stream:
-            await heard(stream)
+            await delivered(stream)
             closing = asyncio.create_task(pool.aclose())
             await asyncio.sleep(0)
         await closing
@@ -527,8 +530,8 @@ async def test_a_request_that_failed_before_may_open_a_socket_where_others_may_n
             first_audio_timeout_s=5,
             stall_timeout_s=5,
             linger_s=0.05,
-            patience_s=0.2,
-            may_open=False,
+            acquire_timeout_s=0.2,
+            allow_connect=False,
         )
         asked = request()
         for _ in range(failures):
@@ -554,7 +557,7 @@ async def test_patience_grows_with_each_failure() -> None:
             raise errors.PoolExhaustedError("none")
 
     transport = WebSocketTransport(
-        Pool(), first_audio_timeout_s=5, stall_timeout_s=5, linger_s=0.05, patience_s=0.1
+        Pool(), first_audio_timeout_s=5, stall_timeout_s=5, linger_s=0.05, acquire_timeout_s=0.1
     )
     asked = request()
     for _ in range(4):
@@ -580,5 +583,5 @@ async def test_a_handshake_that_is_throttled_does_not_keep_an_open_socket_from_i
         async with over(pool).synthesize(request()) as stream:
             with pytest.raises(errors.RateLimitedError):
                 await speak(transport)
-            await heard(stream)
+            await delivered(stream)
         assert await speak(transport) == SPEECH * 8

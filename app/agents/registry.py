@@ -1,0 +1,52 @@
+"""Builds the agent that the operator has chosen."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from app.agents.base import Agent
+from app.agents.chat_history import ChatHistoryStore
+from app.agents.http_stream import HttpAgentStream
+from app.agents.openai import OpenAIAgent
+from app.agents.webhook import WebhookAgent
+from app.errors import ConfigurationError
+from app.http1 import Http1Client
+
+
+@dataclass(frozen=True, slots=True)
+class AgentOptions:
+    """Which agent responds, and how long it may take; times in seconds."""
+
+    kind: Literal["webhook", "openai"] = "webhook"
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Headers of each request; they hold the credential."""
+    node: str | None = None
+    """The n8n node that is spoken; None means the first that sends text."""
+    model: str | None = None
+    system_prompt: str = ""
+    history_turns: int = 20
+    history_sessions: int = 1000
+    first_token_timeout_s: float = 30.0
+    between_tokens_timeout_s: float = 15.0
+    total_timeout_s: float = 120.0
+
+
+def make_agent(options: AgentOptions, client: Http1Client) -> Agent:
+    """Build the agent that `client` leads to. A model without a name is a `ConfigurationError`."""
+    source = HttpAgentStream(
+        client=client,
+        headers=options.headers,
+        first_token_timeout_s=options.first_token_timeout_s,
+        between_tokens_timeout_s=options.between_tokens_timeout_s,
+        total_timeout_s=options.total_timeout_s,
+    )
+    if options.kind == "webhook":
+        return WebhookAgent(source, node=options.node)
+    if options.model is None:
+        raise ConfigurationError("AGENT_MODEL: must be set when AGENT_KIND is openai")
+    return OpenAIAgent(
+        source,
+        ChatHistoryStore(turns=options.history_turns, sessions=options.history_sessions),
+        model=options.model,
+        system_prompt=options.system_prompt,
+    )

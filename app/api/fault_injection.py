@@ -1,0 +1,140 @@
+"""The workbench: the page's switches for the embedded simulator's faults and timing.
+
+There is none where real providers are talked to. Whoever may open the page may use it, but no
+other page may: see `_from_this_page`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from ipaddress import ip_address
+from typing import Any, Protocol
+from urllib.parse import urlsplit
+
+import orjson
+from fastapi import APIRouter
+from pydantic import BaseModel, ConfigDict, ValidationError
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+MAX_BODY_BYTES = 16 * 1024
+"""All faults and all timing take less than 4 KiB."""
+
+
+class Panel(Protocol):
+    """What controls a simulator."""
+
+    async def read(self) -> dict[str, Any]:
+        """Return its state. Raises `OSError` when it cannot be reached."""
+
+    async def change(self, patch: Mapping[str, Any]) -> dict[str, Any]:
+        """Change it; return the new state. Raises `ValueError` that names the field."""
+
+
+class Change(BaseModel):
+    """What may be changed from here; the simulator itself checks the values."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    profile: str | None = None
+    faults: dict[str, Any] | None = None
+    timing: dict[str, Any] | None = None
+    throttle: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FaultInjection:
+    """What stands behind this gateway, and the panel of the simulator if that is one."""
+
+    panel: Panel | None
+    simulates_speech: bool
+    simulates_agent: bool
+    listens_on_loopback: bool
+
+    def about(self) -> dict[str, Any]:
+        """Say what the page must know before anybody speaks."""
+        simulates = {"speech": self.simulates_speech, "agent": self.simulates_agent}
+        return {"simulates": simulates, "workbench": self.panel is not None}
+
+
+def make_router() -> APIRouter:
+    """Serve `/about.json` and `/workbench` from `app.state.fault_injection`."""
+    router = APIRouter()
+    router.add_route("/about.json", _about, methods=["GET"])
+    router.add_route("/workbench", _fault_injection, methods=["GET", "PATCH"])
+    return router
+
+
+async def _about(request: Request) -> Response:
+    injection: FaultInjection = request.app.state.fault_injection
+    return JSONResponse(injection.about(), headers={"Cache-Control": "no-store"})
+
+
+async def _fault_injection(request: Request) -> Response:
+    injection: FaultInjection = request.app.state.fault_injection
+    if injection.panel is None:
+        return _refusal(404, "there is no simulator here")
+    if not _from_this_page(request, loopback=injection.listens_on_loopback):
+        return _refusal(403, "only this gateway's own page may ask this")
+    try:
+        if request.method != "PATCH":
+            state = await injection.panel.read()
+        elif (body := await _body(request)) is None:
+            return _refusal(413, f"more than {MAX_BODY_BYTES} bytes")
+        else:
+            state = await injection.panel.change(_patch(body))
+    except ValueError as error:
+        return _refusal(422, str(error))
+    except OSError:
+        return _refusal(503, "the simulator does not answer")
+    shown = {name: state[name] for name in ("config", "timing", "voice", "stats")}
+    return JSONResponse(shown, headers={"Cache-Control": "no-store"})
+
+
+def _from_this_page(request: Request, *, loopback: bool) -> bool:
+    """Tell whether a request can come from our page, or from no page at all.
+
+    Browsers name the page that asks in `Origin`, with every PATCH. A foreign page whose name was
+    pointed at this machine (DNS rebinding) has our host in it: behind loopback, no name but
+    localhost can be ours.
+    """
+    host = request.headers.get("host", "")
+    name = urlsplit(f"//{host}").hostname or ""
+    if loopback and not _is_local(name):
+        return False
+    origin = request.headers.get("origin")
+    return origin is None or urlsplit(origin).netloc.lower() == host.lower()
+
+
+def _is_local(name: str) -> bool:
+    if name == "localhost":
+        return True
+    try:
+        ip_address(name)
+    except ValueError:
+        return False
+    return True
+
+
+async def _body(request: Request) -> bytes | None:
+    """Read the body; None when it is too long."""
+    body = bytearray()
+    async for piece in request.stream():
+        body += piece
+        if len(body) > MAX_BODY_BYTES:
+            return None
+    return bytes(body)
+
+
+def _patch(body: bytes) -> dict[str, Any]:
+    """Decode a change. Raises `ValueError` that names the field."""
+    try:
+        change = Change.model_validate(orjson.loads(body))
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        field = ".".join(str(part) for part in first["loc"])
+        raise ValueError(f"{field}: {first['msg']}") from None
+    return change.model_dump(exclude_unset=True)
+
+
+def _refusal(status: int, message: str) -> Response:
+    return JSONResponse({"code": status, "message": message}, status_code=status)

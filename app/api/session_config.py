@@ -1,0 +1,126 @@
+"""What a client may configure, and what is in force."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from app import errors
+from app.api.messages import (
+    ConfigureMessage,
+    Framing,
+    InputChoice,
+    OutputChoice,
+    TurnDetection,
+    VoiceChoice,
+)
+from app.audio import PCM16_16K, AudioFormat
+from app.pipeline.playout import SpeechStyle
+from app.types import Voice
+
+PROTOCOL_VERSION = 1
+
+MULAW_RATE_HZ = 8000
+"""The only rate of mu-law that the telephone network and the provider know."""
+
+
+@dataclass(frozen=True, slots=True)
+class SessionConfig:
+    """How one client speaks and listens."""
+
+    style: SpeechStyle
+    framing: Framing = "base64"
+    input: AudioFormat = PCM16_16K
+    streams: bool = False
+    """Whether the client has said that it streams its microphone."""
+    turn_detection: TurnDetection = "none"
+    """Who says where an utterance ends: the client, or the gateway."""
+
+    def input_differs(self, other: "SessionConfig") -> bool:
+        """Tell whether the microphone's stream is heard in another way than by `other`."""
+        return (self.turn_detection, self.input) != (other.turn_detection, other.input)
+
+    transports: tuple[str, ...] = ()
+    """Ways of speaking that a client may choose; none where it may not."""
+
+    def changed(self, message: ConfigureMessage) -> "SessionConfig":
+        """Return what a client asks for. Raises `UnsupportedConfigurationError`."""
+        output = message.output or OutputChoice()
+        return SessionConfig(
+            style=replace(
+                self.style,
+                voice=_voice(message.voice or VoiceChoice(), self.style.voice),
+                format=_output_format(output, self.style.format),
+                language=message.language or self.style.language,
+                transport=self._transport(message.transport),
+            ),
+            framing=output.framing or self.framing,
+            input=_input_format(message.input or InputChoice(), self.input),
+            streams=self.streams
+            or message.input is not None
+            or message.turn_detection == "server_vad",
+            turn_detection=message.turn_detection or self.turn_detection,
+            transports=self.transports,
+        )
+
+    def _transport(self, choice: str | None) -> str:
+        if choice in (None, self.style.transport):
+            return self.style.transport
+        if choice not in self.transports:
+            allowed = ", ".join(self.transports) or "none, this gateway chooses"
+            raise errors.UnsupportedConfigurationError(f"transport: allowed: {allowed}")
+        return choice
+
+    def _formats(self) -> dict[str, Any]:
+        output = {**_described(self.style.format), "framing": self.framing}
+        return {
+            "output": output,
+            "input": _described(self.input),
+            "transport": self.style.transport,
+            "transports": self.transports,
+        }
+
+    def session_message(self, session_id: str) -> dict[str, Any]:
+        """Build the greeting."""
+        return {
+            "type": "session",
+            "session_id": session_id,
+            "protocol": PROTOCOL_VERSION,
+            **self._formats(),
+        }
+
+    def configured_message(self) -> dict[str, Any]:
+        """Build the answer to `configure`: what is in force now."""
+        voice = self.style.voice
+        return {
+            "type": "configured",
+            **self._formats(),
+            "turn_detection": self.turn_detection,
+            "voice": {"speaker": voice.speaker, "dialect": voice.dialect},
+            "language": self.style.language,
+        }
+
+
+def _voice(choice: VoiceChoice, voice: Voice) -> Voice:
+    return Voice(choice.speaker or voice.speaker, choice.dialect or voice.dialect)
+
+
+def _output_format(choice: OutputChoice, format: AudioFormat) -> AudioFormat:
+    encoding = choice.encoding or format.encoding
+    if encoding == "mulaw":
+        if choice.sample_rate not in (None, MULAW_RATE_HZ):
+            raise errors.UnsupportedConfigurationError(
+                f"output.sample_rate: mu-law has {MULAW_RATE_HZ}"
+            )
+        return AudioFormat("mulaw", MULAW_RATE_HZ)
+    return AudioFormat("pcm_s16le", choice.sample_rate or format.sample_rate_hz)
+
+
+def _input_format(choice: InputChoice, format: AudioFormat) -> AudioFormat:
+    encoding = choice.encoding or format.encoding
+    if choice.sample_rate is not None:
+        return AudioFormat(encoding, choice.sample_rate)
+    changes = encoding == "mulaw" and format.encoding != "mulaw"
+    return AudioFormat(encoding, MULAW_RATE_HZ if changes else format.sample_rate_hz)
+
+
+def _described(format: AudioFormat) -> dict[str, Any]:
+    return {"encoding": format.encoding, "sample_rate": format.sample_rate_hz}

@@ -1,0 +1,31 @@
+"""Converter: from one AudioFormat to another, chunk by chunk."""
+
+from app.audio.companding import decode_mulaw, encode_mulaw
+from app.audio.format import AudioFormat, SampleAligner
+from app.audio.resample import Resampler
+
+
+class Converter:
+    """Convert a stream; equal formats pass the very same objects through."""
+
+    def __init__(self, source: AudioFormat, target: AudioFormat) -> None:
+        self.source = source
+        self.target = target
+        self._aligner = SampleAligner(source.bytes_per_sample)
+        self._resampler = Resampler(source.sample_rate_hz, target.sample_rate_hz)
+
+    def feed(self, data: bytes) -> bytes:
+        """Return what can be converted so far; may be empty."""
+        if self.source == self.target:
+            return data
+        data = self._aligner.feed(data)
+        pcm = decode_mulaw(data) if self.source.encoding == "mulaw" else data
+        return self._encoded(self._resampler.feed(pcm))
+
+    def flush(self) -> bytes:
+        """Return what was held back, and begin anew; an unfinished sample is dropped."""
+        self._aligner = SampleAligner(self.source.bytes_per_sample)
+        return self._encoded(self._resampler.flush())
+
+    def _encoded(self, pcm: bytes) -> bytes:
+        return encode_mulaw(pcm) if self.target.encoding == "mulaw" else pcm

@@ -1,0 +1,107 @@
+"""Who hears, answers and speaks: the real ones, the simulator, or one of each."""
+
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from app.errors import ConfigurationError
+from app.http1 import proxy_for
+from app.settings import Settings
+from app.simulator import espeak, script
+from app.simulator.child import SimulatorProcess
+from app.simulator.panel import ControlPanel
+
+SIMULATOR_KEY = "simulator"
+"""Any key will do there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoints:
+    """Whom to talk to: the real ones, the simulator, or one of each."""
+
+    ws_url: str
+    rest_url: str
+    key: str
+    http2_prior_knowledge: bool
+    agent_url: str
+    simulated_voice: str | None = None
+    """What the simulator speaks with; None when it does not speak."""
+    simulator: ControlPanel | None = None
+    """Where the simulator is controlled, if there is one."""
+
+
+async def resolve_endpoints(settings: Settings, stack: AsyncExitStack) -> Endpoints:
+    """Return the configured providers; a simulator on `stack` stands for what is not configured."""
+    simulated: dict[str, str] = {}
+    panel = None
+    if settings.simulates_speech or settings.simulates_agent:
+        arguments = [
+            f"--profile={settings.simulator_profile}",
+            f"--voice={settings.simulator_voice}",
+        ]
+        if settings.simulator_script:
+            arguments.append(f"--script={settings.simulator_script}")
+        simulated = (await stack.enter_async_context(SimulatorProcess(arguments))).urls
+        panel = await stack.enter_async_context(ControlPanel(simulated["control_url"]))
+    agent_url = settings.agent_webhook_url or simulated["agent_webhook_url"]
+    if settings.hamsa_api_key is None:
+        return Endpoints(
+            ws_url=simulated["hamsa_ws_url"],
+            rest_url=simulated["hamsa_rest_url"],
+            key=SIMULATOR_KEY,
+            http2_prior_knowledge=True,
+            agent_url=agent_url,
+            simulated_voice=simulated["voice"],
+            simulator=panel,
+        )
+    return Endpoints(
+        ws_url=settings.hamsa_ws_url,
+        rest_url=settings.hamsa_rest_url,
+        key=settings.hamsa_api_key.get_secret_value(),
+        http2_prior_knowledge=settings.hamsa_rest_http2 == "prior_knowledge",
+        agent_url=agent_url,
+        simulator=panel,
+    )
+
+
+def check_endpoints(settings: Settings) -> None:
+    """Raise `ConfigurationError` for a proxy that cannot be used, or a simulator that cannot start.
+
+    The simulator is another process, which could tell of it only by a traceback of this one.
+    """
+    if not settings.simulates_speech:
+        proxy_for(settings.hamsa_rest_url)
+    if settings.agent_webhook_url is not None:
+        proxy_for(settings.agent_webhook_url)
+    if settings.simulates_speech or settings.simulates_agent:
+        _check_simulator(settings)
+
+
+def _check_simulator(settings: Settings) -> None:
+    if settings.simulator_voice == "espeak" and not espeak.is_installed():
+        raise ConfigurationError("SIMULATOR_VOICE: espeak is not installed; allowed: auto, hum")
+    if settings.simulator_script is None:
+        return
+    try:
+        script.read_lines(Path(settings.simulator_script))
+    except OSError as error:
+        reason = f"cannot read {settings.simulator_script}: {error.strerror}"
+        raise ConfigurationError(f"SIMULATOR_SCRIPT: {reason}") from None
+    except ValueError as error:
+        raise ConfigurationError(f"SIMULATOR_SCRIPT: {error}") from None
+
+
+def startup_banner(settings: Settings, endpoints: Endpoints) -> str:
+    """Say in three lines who listens, answers and speaks."""
+    real = endpoints.simulated_voice is None
+    provider = "Hamsa" if real else "simulator"
+    hears = "" if real else ": transcripts come from a script"
+    voice = "" if real else f", voice {endpoints.simulated_voice}"
+    agent = "simulator" if settings.simulates_agent else settings.agent_kind
+    return "\n".join(
+        (
+            f"STT    {provider} by {settings.stt_transport}{hears}",
+            f"Agent  {agent}",
+            f"TTS    {provider} by {settings.tts_transport}{voice}, {settings.tts_sample_rate} Hz",
+        )
+    )

@@ -1,0 +1,90 @@
+"""Settings in groups: each room gets what is its own, and nothing else."""
+
+from app.agents.registry import AgentOptions
+from app.audio import AudioFormat
+from app.hamsa.lease import PoolLimits
+from app.pipeline.playout import SpeechStyle
+from app.settings import Settings
+from app.transports.options import SpeechOptions, StreamLimits
+from app.transports.policy import Policy
+from app.types import Voice
+from app.vad.endpointer import EndpointerLimits
+
+
+def speech_options(settings: Settings) -> SpeechOptions:
+    """Return which transports speak, and how hard they try."""
+    hedge_ms = settings.tts_hedge_after_ms
+    return SpeechOptions(
+        transport=settings.tts_transport,
+        fallback=settings.tts_fallback,
+        allow_client_choice=settings.allow_client_transport,
+        warm_connections=warm_connections(settings),
+        policy=Policy(
+            attempts=settings.tts_attempts,
+            deadline_s=settings.tts_deadline_s,
+            hedge_after_s=hedge_ms / 1000 if hedge_ms else None,
+        ),
+        limits=StreamLimits(
+            first_audio_timeout_s=settings.tts_first_audio_timeout_s,
+            stall_timeout_s=settings.tts_stall_timeout_s,
+            linger_s=settings.hamsa_linger_s,
+        ),
+    )
+
+
+def warm_connections(settings: Settings) -> int:
+    """Return how many sockets one response keeps busy.
+
+    One speaks the sentence that is played, the others those that are prefetched. One opening of the
+    budget is left for when one of them fails.
+    """
+    return max(1, min(1 + settings.tts_lookahead, settings.hamsa_connect_limit - 1))
+
+
+def speech_style(settings: Settings) -> SpeechStyle:
+    """Return how a session is spoken to until its client configures it."""
+    return SpeechStyle(
+        voice=Voice(settings.tts_speaker, settings.tts_dialect),
+        format=AudioFormat("pcm_s16le", settings.tts_sample_rate),
+        language=settings.language,
+        transport=settings.tts_transport,
+    )
+
+
+def pool_limits(settings: Settings) -> PoolLimits:
+    """Return the time limits of the socket pool."""
+    return PoolLimits(
+        lease_timeout_s=settings.hamsa_pool_timeout_s,
+        linger_s=settings.hamsa_linger_s,
+        drain_timeout_s=settings.hamsa_drain_timeout_s,
+        ping_interval_s=settings.hamsa_ping_interval_s,
+        ping_timeout_s=settings.hamsa_ping_timeout_s,
+    )
+
+
+def agent_options(settings: Settings) -> AgentOptions:
+    """Return which agent responds, and how long it may take."""
+    token = settings.agent_token
+    return AgentOptions(
+        kind=settings.agent_kind,
+        headers={settings.agent_token_header: token.get_secret_value()} if token else {},
+        node=settings.agent_node,
+        model=settings.agent_model,
+        system_prompt=settings.agent_system_prompt,
+        history_turns=settings.agent_history_turns,
+        history_sessions=settings.agent_history_sessions,
+        first_token_timeout_s=settings.agent_first_token_timeout_s,
+        between_tokens_timeout_s=settings.agent_between_tokens_timeout_s,
+        total_timeout_s=settings.agent_total_timeout_s,
+    )
+
+
+def endpointer_limits(settings: Settings) -> EndpointerLimits:
+    """Return when speech is an utterance, and when that is over."""
+    return EndpointerLimits(
+        threshold=settings.vad_threshold,
+        min_speech_ms=settings.vad_min_speech_ms,
+        barge_in_min_speech_ms=settings.barge_in_min_speech_ms,
+        silence_ms=settings.vad_silence_ms,
+        max_utterance_ms=settings.max_utterance_s * 1000,
+    )

@@ -1,0 +1,89 @@
+"""The process: binds the port, runs the application, ends when told."""
+
+import gc
+import os
+import socket
+import sys
+
+import structlog
+import uvicorn
+from fastapi import FastAPI
+
+from app.endpoints import check_endpoints
+from app.errors import ConfigurationError
+from app.main import create_app
+from app.options import speech_options
+from app.settings import Settings, load
+from app.telemetry import logs
+from app.transports import composition
+
+log = structlog.get_logger(__name__)
+
+GRACE_S = 5
+"""How long a stop waits for clients to leave."""
+
+GC_THRESHOLD = 10_000
+"""Objects between two searches for cycles: a sentence makes thousands, and few of them are cycles
+(`docs/decisions/`)."""
+
+BACKLOG = 2048
+"""Connections that may wait to be accepted: a burst of callers, and uvicorn's own default."""
+
+
+def serve() -> None:
+    """Run the gateway until it is told to stop; exit with one clear line if it cannot start."""
+    try:
+        settings = load()
+        composition.check(speech_options(settings))
+        check_endpoints(settings)
+    except ConfigurationError as error:
+        sys.exit(f"nabra cannot start:\n{error}")
+    logs.configure(settings.log_level, settings.log_format)
+    try:
+        listener = listen(settings.host, settings.port)
+    except OSError as error:
+        reason = os.strerror(error.errno or 0)  # `error.strerror` says the address once more
+        sys.exit(f"nabra cannot listen on {settings.host}:{settings.port}: {reason}")
+    app = create_app(settings, address_of(listener))
+    if settings.hamsa_api_key is None and "hamsa_ws_url" in settings.model_fields_set:
+        log.warning("HAMSA_WS_URL has no effect without HAMSA_API_KEY: the simulator speaks")
+    config = server_config(app, settings)
+    config.load()
+    # What was built so far stays: searching it for cycles again and again costs CPU, and pauses
+    # that callers hear. Collections are for the cycles of sessions.
+    gc.freeze()
+    gc.set_threshold(GC_THRESHOLD)
+    with listener:
+        uvicorn.Server(config).run(sockets=[listener])
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Bind the port before anything else begins. Raises `OSError` when it is in use."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    return socket.create_server((host, port), family=family, backlog=BACKLOG)
+
+
+def address_of(listener: socket.socket) -> str:
+    """Return the address for a browser; a listener on all interfaces is reached at localhost."""
+    host, port = listener.getsockname()[:2]
+    if host in ("0.0.0.0", "::"):
+        host = "localhost"
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def server_config(app: FastAPI, settings: Settings) -> uvicorn.Config:
+    """Configure the server without compression: audio does not compress."""
+    return uvicorn.Config(
+        app,
+        loop="uvloop",
+        ws="websockets-sansio",
+        ws_per_message_deflate=False,
+        # base64 adds a third; twice that, so that what is somewhat too long gets an `error`, and
+        # only what is absurd costs the connection (1009)
+        ws_max_size=2 * (settings.max_utterance_bytes * 4 // 3 + 65536),
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=GRACE_S,
+    )

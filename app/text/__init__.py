@@ -1,0 +1,1 @@
+"""Text between agent and speech: where a sentence ends, and what of it is read out."""

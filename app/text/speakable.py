@@ -1,0 +1,21 @@
+"""Which characters of a text are spoken: pure decisions that all rooms share."""
+
+import unicodedata
+
+TATWEEL = "\u0640"
+"""The Arabic lengthening stroke: a letter by its category, but silent."""
+
+
+def speakable_chars(text: str) -> int:
+    """Count the characters that are spoken: letters, digits, and one space between words."""
+    words = ("".join(filter(_is_speakable_char, word)) for word in text.split())
+    return len(" ".join(word for word in words if word))
+
+
+def is_speakable(text: str) -> bool:
+    """Tell whether there is anything in the text to be spoken."""
+    return any(_is_speakable_char(char) for char in text)
+
+
+def _is_speakable_char(char: str) -> bool:
+    return char != TATWEEL and unicodedata.category(char)[0] in "LN"

@@ -1,0 +1,23 @@
+"""Types that several rooms share: languages, dialects, voices."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Dialect = Literal[
+    "pls", "egy", "syr", "irq", "jor", "leb", "ksa", "uae", "bah", "qat", "kuw", "oma",
+    "msa", "ar-sa", "en",
+]  # fmt: skip
+"""The dialects that the vendor documents (`docs/hamsa.md`). Speakers are not listed: there are over
+a hundred, and more each month."""
+
+Language = Literal["ar", "en"]
+"""Languages of speech, and of the texts that people read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Voice:
+    """Who speaks, and in which dialect."""
+
+    speaker: str
+    """The provider's name of a voice, or the UUID of a cloned one."""
+    dialect: Dialect

@@ -1,0 +1,121 @@
+"""Audio between maker and player: in order, bounded, and never waited for in vain."""
+
+import asyncio
+
+import pytest
+
+from app.errors import ConnectionLostError
+from app.pipeline.audio_buffer import AudioBuffer
+
+
+async def all_of(buffer: AudioBuffer) -> list[bytes]:
+    return [chunk async for chunk in buffer]
+
+
+async def turns() -> None:
+    """Let every task that can run do so."""
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
+async def test_chunks_come_out_in_the_order_in_which_they_went_in() -> None:
+    buffer = AudioBuffer()
+    for number in range(5):
+        await buffer.put(bytes([number]))
+    buffer.end()
+    assert b"".join(await all_of(buffer)) == bytes(range(5))
+
+
+async def test_chunks_that_wait_together_are_joined_up_to_the_size_of_a_message() -> None:
+    buffer = AudioBuffer(join_bytes=4)
+    for chunk in (b"12", b"34", b"5", b"678", b"longer", b"9"):
+        await buffer.put(chunk)
+    buffer.end()
+    assert await all_of(buffer) == [b"1234", b"5678", b"longer", b"9"]
+
+
+async def test_what_comes_while_it_is_read_is_read_too() -> None:
+    buffer = AudioBuffer()
+    reading = asyncio.create_task(all_of(buffer))
+    for number in range(3):
+        await buffer.put(bytes([number]))
+        await turns()
+    assert not reading.done()
+    buffer.end()
+    assert await reading == [b"\x00", b"\x01", b"\x02"]
+
+
+async def test_a_full_buffer_lets_its_maker_wait_until_some_of_it_is_taken() -> None:
+    buffer = AudioBuffer(limit_bytes=4)
+    await buffer.put(b"1234")
+    waiting = asyncio.create_task(buffer.put(b"56"))
+    await turns()
+    assert not waiting.done()
+    chunks = aiter(buffer)
+    assert await anext(chunks) == b"1234"
+    await waiting
+    buffer.end()
+    assert [chunk async for chunk in chunks] == [b"56"]
+
+
+async def test_no_more_than_one_chunk_exceeds_the_bound() -> None:
+    buffer = AudioBuffer(limit_bytes=4)
+    taken: list[bytes] = []
+    most = put = 0
+
+    async def synthesize() -> None:
+        nonlocal most, put
+        for _ in range(50):
+            await buffer.put(b"abc")
+            put += 3
+            most = max(most, put - sum(map(len, taken)))
+        buffer.end()
+
+    making = asyncio.create_task(synthesize())
+    async for chunk in buffer:
+        taken.append(chunk)
+        await turns()
+    await making
+    assert b"".join(taken) == b"abc" * 50
+    assert most == 6
+
+
+async def test_an_error_is_told_after_the_audio_before_it() -> None:
+    buffer = AudioBuffer()
+    await buffer.put(b"heard")
+    buffer.end(ConnectionLostError("gone"))
+    chunks = aiter(buffer)
+    assert await anext(chunks) == b"heard"
+    with pytest.raises(ConnectionLostError):
+        await anext(chunks)
+
+
+async def test_an_end_wakes_a_player_that_waits() -> None:
+    buffer = AudioBuffer()
+    reading = asyncio.create_task(all_of(buffer))
+    await turns()
+    buffer.end()
+    assert await reading == []
+
+
+async def test_a_maker_cancelled_while_it_waits_adds_nothing() -> None:
+    buffer = AudioBuffer(limit_bytes=1)
+    await buffer.put(b"1")
+    waiting = asyncio.create_task(buffer.put(b"2"))
+    await turns()
+    waiting.cancel()
+    await asyncio.wait([waiting])
+    assert waiting.cancelled()
+    buffer.end()
+    assert await all_of(buffer) == [b"1"]
+
+
+async def test_a_player_cancelled_while_it_waits_loses_nothing() -> None:
+    buffer = AudioBuffer()
+    reading = asyncio.create_task(all_of(buffer))
+    await turns()
+    reading.cancel()
+    await asyncio.wait([reading])
+    await buffer.put(b"1")
+    buffer.end()
+    assert await all_of(buffer) == [b"1"]
