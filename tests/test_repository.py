@@ -196,18 +196,6 @@ def test_every_client_message_is_documented() -> None:
     assert set(re.findall(r'"type": "([a-z_]+)"', table)) == understood
 
 
-def test_links_lead_somewhere() -> None:
-    """Documents link to files that exist."""
-    documents = [ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").glob("*.md")]
-    dead = [
-        f"{document.relative_to(ROOT)}: {target}"
-        for document in documents
-        for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", document.read_text(encoding="utf-8"))
-        if not (document.parent / target).exists()
-    ]
-    assert dead == []
-
-
 def test_changelog_has_unreleased_changes() -> None:
     """What is about to be released is told to users."""
     unreleased = text("CHANGELOG.md").partition("## [Unreleased]")[2].partition("\n## ")[0]
