@@ -42,7 +42,7 @@ def serve() -> None:
 @commands.command()
 def simulate(
     *,
-    profile: Annotated[str, typer.Option(help="Timing: fast, instant or seed.")] = "fast",
+    profile: Annotated[str, typer.Option(help="Timing: fast, instant or measured.")] = "fast",
     seed: Annotated[int, typer.Option(help="Decides which requests faults strike.")] = 0,
     voice: Annotated[str, typer.Option(help="auto, espeak (Arabic speech) or hum.")] = "auto",
     script: Annotated[

@@ -80,7 +80,7 @@ async def run() -> Result:
                 (ANSWERS[at][:28], *(_cell(heard[transport, size], at) for size in SIZES))
                 for at in range(len(ANSWERS))
             ],
-            "Profile `seed`: 2 s of it are STT.",
+            "Profile `measured`: 2 s of it are STT.",
         )
         for transport in TRANSPORTS
     ]
@@ -137,7 +137,7 @@ async def _converse(transport: str, size: int) -> list[Heard]:
     """Say a line for each answer, in one session; the first turn warms everything up."""
     lines = tuple(f"سؤال {number}" for number in range(len(ANSWERS)))
     config = SimulatorConfig(
-        profile="seed",
+        profile="measured",
         voice="hum",
         timing=PACE,
         script=("مرحبا", *lines),

@@ -7,7 +7,7 @@ from typing import Any, get_args
 
 from app.simulator.config import SimulatorConfig
 from app.simulator.faults import FAULT_NAMES
-from app.simulator.profiles import ProfileName
+from app.simulator.profiles import ProfileName, current_name
 from app.simulator.script import read_lines
 from app.simulator.server import run
 
@@ -25,7 +25,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m app.simulator", description=__doc__)
-    parser.add_argument("--profile", choices=get_args(ProfileName), default="fast")
+    parser.add_argument(
+        "--profile", type=current_name, choices=get_args(ProfileName), default="fast"
+    )
     parser.add_argument("--seed", type=int, default=0, help="decides which requests faults strike")
     parser.add_argument("--voice", choices=("auto", "espeak", "hum"), default="auto")
     parser.add_argument("--script", type=Path, help="what callers say, one line a turn, UTF-8")

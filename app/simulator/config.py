@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
 from app.simulator.faults import FaultName, FaultSpec
-from app.simulator.profiles import PROFILES, ProfileName, Timing, TimingField
+from app.simulator.profiles import PROFILES, ProfileName, Timing, TimingField, current_name
 
 FIXED_AT_START = frozenset(
     {"ws_port", "http_port", "voice", "ping_interval_s", "keep_alive_timeout_s"}
@@ -70,6 +70,11 @@ class SimulatorConfig(BaseModel):
     ping_interval_s: float = Field(default=30, gt=0)
     keep_alive_timeout_s: float = Field(default=5, gt=0)
     """Idle HTTP connections are dropped after so long; 5 s in n8n 2.41."""
+
+    @field_validator("profile", mode="before")
+    @classmethod
+    def _accept_old_name(cls, value: object) -> object:
+        return current_name(value) if isinstance(value, str) else value
 
     @property
     def effective_timing(self) -> Timing:

@@ -1,9 +1,14 @@
-"""Timing profiles: how long everything takes."""
+"""Timing profiles: how long each step of the simulated providers takes."""
 
+import logging
 from dataclasses import dataclass
 from typing import Literal
 
-ProfileName = Literal["fast", "instant", "seed"]
+ProfileName = Literal["fast", "instant", "measured"]
+
+_OLD_NAMES = {"seed": "measured"}
+
+_log = logging.getLogger(__name__)
 
 TimingField = Literal[
     "handshake_ms",
@@ -65,7 +70,7 @@ PROFILES: dict[ProfileName, Timing] = {
     # REST sentence 2.8 s against 1.2 s on a warm connection; first audio 0.28 to 0.6 s on a warm
     # socket, here its middle; a 5 s sentence streams out in 1.6 s; an answer of four sentences
     # takes 6.4 s, its first token about 1 s (seen on an n8n of our own).
-    "seed": Timing(
+    "measured": Timing(
         handshake_ms=1_200,
         rest_connect_ms=1_600,
         first_audio_ms=440,
@@ -76,3 +81,11 @@ PROFILES: dict[ProfileName, Timing] = {
         agent_answer_ms=6_400,
     ),
 }
+
+
+def current_name(name: str) -> str:
+    """Return the name a profile has today; log a deprecation warning for an old one."""
+    if name not in _OLD_NAMES:
+        return name
+    _log.warning("profile '%s' is deprecated; use '%s'", name, _OLD_NAMES[name])
+    return _OLD_NAMES[name]

@@ -176,8 +176,8 @@ def test_pieces_are_words_and_lose_nothing():
     assert pieces(answer).count("") >= 3
 
 
-def test_the_seed_profile_spreads_an_answer_evenly_over_6400_ms():
-    steps = plan_answer(answer_to(built_in_lines()[0]), PROFILES["seed"], (), 5)
+def test_the_measured_profile_spreads_an_answer_evenly_over_6400_ms():
+    steps = plan_answer(answer_to(built_in_lines()[0]), PROFILES["measured"], (), 5)
     times = [step.at_s for step in steps if step.action == "item"]
     gaps = [b - a for a, b in pairwise(times)]
     assert (times[0], times[-1]) == (1.0, pytest.approx(6.4))

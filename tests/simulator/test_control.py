@@ -27,7 +27,7 @@ async def test_control_shows_configuration_and_totals(sim, http, provider):
 
 async def test_control_changes_what_it_is_told(sim, http):
     faults = {"truncated": 0.35, "drop": {"probability": 1, "times": 1, "channel": "websocket"}}
-    patch = {"faults": faults, "profile": "seed", "timing": {"stt_ms": 7}}
+    patch = {"faults": faults, "profile": "measured", "timing": {"stt_ms": 7}}
     answer = await http.patch("/simulator", json=patch)
     assert answer.status_code == 200
     assert answer.json()["config"]["faults"]["truncated"]["probability"] == 0.35

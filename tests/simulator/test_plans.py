@@ -34,7 +34,7 @@ def test_chunks_keep_within_what_was_seen(size, odd):
 
 def test_audio_is_paced_by_absolute_times():
     audio = bytes(32_000 * 5)
-    steps = plan(audio, PCM16_16K, PROFILES["seed"], (), DELAYS)
+    steps = plan(audio, PCM16_16K, PROFILES["measured"], (), DELAYS)
     sent = 0
     for step in steps[:-1]:
         assert step.at_s == pytest.approx(0.44 + sent / (32_000 * 3))
@@ -121,10 +121,16 @@ def test_a_script_file_has_one_line_a_turn(tmp_path):
 
 
 def test_timing_can_be_overridden_figure_by_figure():
-    config = SimulatorConfig(profile="seed", timing={"stt_ms": 5})
+    config = SimulatorConfig(profile="measured", timing={"stt_ms": 5})
     assert config.effective_timing.stt_ms == 5
     assert config.effective_timing.first_audio_ms == 440
     assert set(TimingField.__args__) == set(type(config.effective_timing).__slots__)
+
+
+def test_the_old_name_of_the_measured_profile_is_accepted_with_one_warning(caplog):
+    config = SimulatorConfig.validated({"profile": "seed"})
+    assert config.patched({"timing": {"stt_ms": 5}}).profile == "measured"
+    assert caplog.messages == ["profile 'seed' is deprecated; use 'measured'"]
 
 
 @pytest.mark.parametrize(
@@ -134,7 +140,7 @@ def test_timing_can_be_overridden_figure_by_figure():
         ({"faults": {"nonsense": 1}}, "faults.nonsense: Input should be"),
         ({"faults": [1]}, "faults: Input should be a valid dictionary"),
         ({"timing": {"stt_ms": -1}}, "timing.stt_ms: Input should be greater"),
-        ({"profile": "slow"}, "profile: Input should be 'fast', 'instant' or 'seed'"),
+        ({"profile": "slow"}, "profile: Input should be 'fast', 'instant' or 'measured'"),
         ({"throttle": {"limit": 4}}, "throttle.window_s: Field required"),
         ({"voice": "hum"}, "voice: fixed when the simulator starts"),
         ({"colour": "red"}, "colour: Extra inputs are not permitted"),

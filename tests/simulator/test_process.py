@@ -37,6 +37,14 @@ def test_it_announces_itself_and_ends_with_its_parent():
         assert process.stderr.read() == b""
 
 
+def test_the_old_name_of_a_profile_prints_one_line():
+    process, announced = start("--exit-with-parent", "--profile=seed")
+    with process:
+        assert announced["profile"] == "measured"
+        _, printed = process.communicate(timeout=10)
+    assert printed == b"profile 'seed' is deprecated; use 'measured'\n"
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_it_without_a_traceback(number):
     process, _ = start("--seed=7", "--profile=instant")
