@@ -96,7 +96,7 @@ def _simulator_config(
     from app.simulator.__main__ import parse_fault, parse_throttle
     from app.simulator.config import SimulatorConfig
     from app.simulator.faults import FAULT_NAMES
-    from app.simulator.script import read_lines
+    from app.simulator.transcripts import read_lines
 
     try:
         values["faults"] = dict(map(parse_fault, faults))

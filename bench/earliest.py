@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from app.audio import PCM16_16K
 from app.pipeline.sentences import SentenceSplitter
 from app.pipeline.spoken_form import spoken_form
-from app.simulator.agent import plan_answer
-from app.simulator.hum import Hum
+from app.simulator.agent_plan import plan_response
 from app.simulator.profiles import Timing
-from app.simulator.tts import Delays, plan
+from app.simulator.tone_voice import ToneVoice
+from app.simulator.tts import FaultDelays, plan
 from app.spoken import is_speakable
 from bench.listener import silence_s
 
@@ -48,7 +48,7 @@ def earliest(
     for index, (text, written_at_s) in enumerate(released):
         place_at_s = ended[index - 1 - lookahead] if index > lookahead else 0.0
         requested_at_s = max(asked_at_s + written_at_s, place_at_s)
-        steps = plan(Hum().speak(spoken_form(text)), PCM16_16K, timing, (), Delays(0, 0))
+        steps = plan(ToneVoice().speak(spoken_form(text)), PCM16_16K, timing, (), FaultDelays(0, 0))
         heard_at_s = ended[-1] if ended else 0.0
         arrivals += (
             (max(requested_at_s + step.at_s, heard_at_s), len(step.data))
@@ -64,7 +64,7 @@ def releases(answer: str, timing: Timing, first_chars: int) -> Iterator[tuple[st
     """Yield each sentence with the time, counted from the question, when its end is known."""
     splitter = SentenceSplitter(first_chars=first_chars)
     at_s = 0.0
-    for step in plan_answer(answer, timing, (), 0.0):
+    for step in plan_response(answer, timing, (), 0.0):
         at_s = step.at_s
         texts = splitter.flush() if step.action == "end" else splitter.feed(step.content or "")
         yield from ((text, at_s) for text in texts if is_speakable(spoken_form(text)))

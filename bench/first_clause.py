@@ -8,12 +8,12 @@ from statistics import median
 
 from app.simulator import Simulator, SimulatorConfig
 from app.simulator.profiles import TimingField
-from app.simulator.script import answer_to, built_in_lines
+from app.simulator.transcripts import built_in_lines, canned_response
 from bench.harness import TimedTurn, caller, gateway, settings_for, spoken, take_turn
 from bench.results import Cell, Result, Table
 
 ANSWERS = [
-    *(answer_to(line) for line in built_in_lines()),
+    *(canned_response(line) for line in built_in_lines()),
     "أهلاً وسهلاً بك في خدمة العملاء. شحنتك وصلت إلى مدينة الرياض صباح اليوم. سيتصل بك المندوب "
     "قبل التسليم بساعة واحدة. هل تحتاج أي مساعدة أخرى؟",
     "أهلاً بك أستاذ خالد، شحنتك رقم 4521 وصلت إلى مدينة جدة هذا الصباح. سيتواصل معك المندوب "

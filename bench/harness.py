@@ -18,7 +18,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from app.pipeline.spoken_form import spoken_form
 from app.simulator import Simulator
 from app.simulator.child import SimulatorProcess
-from app.simulator.hum import Hum
+from app.simulator.tone_voice import ToneVoice
 
 ROOT = Path(__file__).parent.parent
 RECORDING = ROOT / "tests" / "data" / "arabic.wav"
@@ -102,7 +102,7 @@ class Hummed:
 
     def expected_audio(self, text: str) -> bytes:
         """Return the audio, byte for byte."""
-        return Hum().speak(spoken_form(text))
+        return ToneVoice().speak(spoken_form(text))
 
 
 @dataclass

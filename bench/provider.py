@@ -23,7 +23,7 @@ import uvloop
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
-from app.simulator.agent import line, pieces
+from app.simulator.agent_plan import line, split_into_tokens
 from app.simulator.tts import cut
 from bench.load import ANSWERS, BYTES_PER_CHAR, BYTES_PER_S, FIRST_AUDIO_S, FIRST_TOKEN_S, TOKEN_S
 
@@ -61,7 +61,7 @@ def spoken(text: str) -> Sequence[Due]:
 @functools.cache
 def written(text: str) -> Sequence[Due]:
     """Lay out the lines of the agent's answer, a word each."""
-    words = [line("item", piece) for piece in pieces(ANSWERS.get(text, text))]
+    words = [line("item", piece) for piece in split_into_tokens(ANSWERS.get(text, text))]
     items = [(FIRST_TOKEN_S + number * TOKEN_S, word) for number, word in enumerate(words)]
     return [(0.0, line("begin")), *items, (items[-1][0], line("end"))]
 

@@ -8,8 +8,8 @@ from typing import Any, get_args
 from app.simulator.config import SimulatorConfig
 from app.simulator.faults import FAULT_NAMES
 from app.simulator.profiles import ProfileName, current_name
-from app.simulator.script import read_lines
 from app.simulator.server import run
+from app.simulator.transcripts import read_lines
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -1,10 +1,10 @@
-"""Exchange: one HTTP request and its answer."""
+"""HTTPExchange: one HTTP request and its answer."""
 
 import json
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
 
-from app.simulator.seam import connection_of, reset_stream
+from app.simulator.hypercorn_compat import connection_of, reset_stream
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -15,11 +15,11 @@ JSON = "application/json; charset=utf-8"
 _MAX_BODY_BYTES = 32 * 2**20  # a quarter of an hour of speech, in base64
 
 
-class ClientGoneError(Exception):
+class ClientDisconnectedError(Exception):
     """The client left before its request was complete."""
 
 
-class Exchange:
+class HTTPExchange:
     """Read a request, write an answer piece by piece, or break it off."""
 
     def __init__(self, scope: Message, body: bytes, send: Send) -> None:
@@ -34,8 +34,8 @@ class Exchange:
         self._send = send
 
     @classmethod
-    async def read(cls, scope: Message, receive: Receive, send: Send) -> "Exchange":
-        """Read the whole request; raises `ClientGoneError`.
+    async def read(cls, scope: Message, receive: Receive, send: Send) -> "HTTPExchange":
+        """Read the whole request; raises `ClientDisconnectedError`.
 
         Of a body that is too long only the beginning is kept, which no endpoint can make sense of.
         """
@@ -43,7 +43,7 @@ class Exchange:
         while True:
             message = await receive()
             if message["type"] == "http.disconnect":
-                raise ClientGoneError
+                raise ClientDisconnectedError
             if len(body) < _MAX_BODY_BYTES:
                 body += message.get("body", b"")
             if not message.get("more_body", False):

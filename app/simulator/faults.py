@@ -41,7 +41,7 @@ _SOCKET = {("websocket", "tts"), ("websocket", "stt")}
 _REST = {("rest", "tts"), ("rest", "stt")}
 _AGENT = {("agent", "agent")}
 
-_STRIKES: dict[FaultName, set[tuple[str, str]]] = {
+_APPLIES_TO: dict[FaultName, set[tuple[str, str]]] = {
     "unauthorized": _CONNECT | _SOCKET | _REST,
     "no_funds": _CONNECT | _SOCKET | _REST,
     "rate_limited": _CONNECT | _REST,
@@ -73,7 +73,7 @@ _GROUPS: tuple[tuple[FaultName, ...], ...] = (
 _MAX_KEYS = 10_000  # bounds the memory of a simulator that runs for weeks
 
 
-def with_truncation(faults: tuple[FaultName, ...]) -> tuple[FaultName, ...]:
+def force_truncation(faults: tuple[FaultName, ...]) -> tuple[FaultName, ...]:
     """Break an answer by truncation, and in no other way."""
     return (*(name for name in faults if name not in get_args(Break)), "truncated")
 
@@ -99,7 +99,7 @@ class FaultSpec(BaseModel):
         return self.channel in (None, channel) and self.operation in (None, operation)
 
 
-class FaultBook:
+class FaultInjector:
     """Decide which faults strike a request.
 
     A draw depends on the seed, the fault, the channel, the operation, the text and how often the
@@ -110,7 +110,7 @@ class FaultBook:
     def __init__(self, seed: int, specs: Mapping[FaultName, FaultSpec]) -> None:
         self.seed = seed
         self._specs: dict[FaultName, FaultSpec] = {}
-        self._struck: Counter[FaultName] = Counter()
+        self._fired: Counter[FaultName] = Counter()
         self._asked: OrderedDict[tuple[str, str, str], int] = OrderedDict()
         for name, spec in specs.items():
             self.arm(name, spec)
@@ -118,7 +118,7 @@ class FaultBook:
     def arm(self, name: FaultName, spec: FaultSpec) -> None:
         """Set one fault; its count of times begins anew."""
         self._specs[name] = spec
-        self._struck[name] = 0
+        self._fired[name] = 0
 
     def disarm(self, name: FaultName) -> None:
         """Take one fault away; harmless when there is none."""
@@ -128,24 +128,22 @@ class FaultBook:
         """Decide for one request; never more than one refusal, alone, or one break."""
         key = (channel, operation, text)
         nth = self._count(key)
-        struck: list[FaultName] = []
+        fired: list[FaultName] = []
         for group in _GROUPS:
             for name in group:
-                if self._strikes(name, channel, operation, f"{'|'.join(key)}|{nth}"):
-                    struck.append(name)
+                if self._fires(name, channel, operation, f"{'|'.join(key)}|{nth}"):
+                    fired.append(name)
                     break
-            if struck and group == get_args(Refusal):
+            if fired and group == get_args(Refusal):
                 break
-        self._struck.update(struck)
-        return tuple(struck)
+        self._fired.update(fired)
+        return tuple(fired)
 
-    def _strikes(
-        self, name: FaultName, channel: Channel, operation: Operation, request: str
-    ) -> bool:
+    def _fires(self, name: FaultName, channel: Channel, operation: Operation, request: str) -> bool:
         spec = self._specs.get(name)
-        if spec is None or (channel, operation) not in _STRIKES[name]:
+        if spec is None or (channel, operation) not in _APPLIES_TO[name]:
             return False
-        if spec.times is not None and self._struck[name] >= spec.times:
+        if spec.times is not None and self._fired[name] >= spec.times:
             return False
         return spec.covers(channel, operation) and self._chance(name, request) < spec.probability
 

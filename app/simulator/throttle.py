@@ -1,9 +1,9 @@
-"""OpeningWindow: how many sockets were opened of late."""
+"""ThrottleWindow: how many sockets were opened of late."""
 
 from collections import deque
 
 
-class OpeningWindow:
+class ThrottleWindow:
     """Count openings in a sliding window of time.
 
     The provider documents no limit. What was seen: four sockets within 20 s are too many, and

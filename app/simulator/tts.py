@@ -21,7 +21,7 @@ _LATE_CHUNKS = 2
 _RATES_HZ = {"8k": 8_000, "16k": 16_000}
 
 
-class BadRequestError(Exception):
+class InvalidRequestError(Exception):
     """The provider does not accept this request."""
 
 
@@ -34,24 +34,24 @@ class TTSRequest:
 
     @classmethod
     def parse(cls, payload: Mapping[str, Any]) -> "TTSRequest":
-        """Check a request as the provider does; raises `BadRequestError`."""
+        """Check a request as the provider does; raises `InvalidRequestError`."""
         text, speaker = payload.get("text"), payload.get("speaker")
         mulaw, rate = payload.get("mulaw", False), payload.get("sampleRate", "16k")
         if not isinstance(text, str) or not 1 <= len(text) <= MAX_CHARACTERS:
-            raise BadRequestError(f"text must have 1 to {MAX_CHARACTERS} characters")
+            raise InvalidRequestError(f"text must have 1 to {MAX_CHARACTERS} characters")
         if not isinstance(speaker, str) or not speaker:
-            raise BadRequestError("speaker is required")
+            raise InvalidRequestError("speaker is required")
         if not isinstance(mulaw, bool):
-            raise BadRequestError("mulaw must be true or false")
+            raise InvalidRequestError("mulaw must be true or false")
         if rate not in _RATES_HZ:
-            raise BadRequestError("sampleRate must be 8k or 16k")
+            raise InvalidRequestError("sampleRate must be 8k or 16k")
         if mulaw:  # always 8 kHz, whatever the rate says
             return cls(text, AudioFormat("mulaw", 8_000))
         return cls(text, replace(PCM16_16K, sample_rate_hz=_RATES_HZ[rate]))
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class StreamStep:
     """One thing to do, `at_s` seconds after the request came in."""
 
     at_s: float
@@ -60,7 +60,7 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
-class Delays:
+class FaultDelays:
     """How long the delaying faults delay."""
 
     stall_s: float
@@ -72,8 +72,8 @@ def plan(
     audio_format: AudioFormat,
     timing: Timing,
     faults: Collection[FaultName],
-    delays: Delays,
-) -> list[Step]:
+    delays: FaultDelays,
+) -> list[StreamStep]:
     """Lay out one answer with the faults that struck it; the last step ends or drops it."""
     if "riff" in faults:
         audio = wav_header(audio_format, None) + audio
@@ -86,10 +86,10 @@ def plan(
     steps = list(_paced([chunk for chunk in chunks if chunk], audio_format, timing))
     end_s = steps[-1].at_s if steps else timing.first_audio_ms / 1000
     if "drop" in faults:
-        return [*steps[: max(1, len(steps) // 2)], Step(end_s, "drop")]
+        return [*steps[: max(1, len(steps) // 2)], StreamStep(end_s, "drop")]
     if "late_frames" in faults:
         return _with_late_frames(steps, delays.late_s)
-    steps.append(Step(end_s, "end"))
+    steps.append(StreamStep(end_s, "end"))
     if "stall_first" in faults:
         return _delayed(steps, 0, delays.stall_s)
     if "stall" in faults:
@@ -117,28 +117,28 @@ def _edge(index: int, size: float, odd: bool) -> int:
     return int((index + jitter) * size) // 2 * 2 + odd
 
 
-def _paced(chunks: list[bytes], audio_format: AudioFormat, timing: Timing) -> Iterator[Step]:
+def _paced(chunks: list[bytes], audio_format: AudioFormat, timing: Timing) -> Iterator[StreamStep]:
     """Give each chunk the time at which the provider has synthesized it."""
     rate = timing.realtime_factor * audio_format.bytes_per_second
     done = 0
     for chunk in chunks:
         at_s = timing.first_audio_ms / 1000 + (done / rate if rate else 0)
-        yield Step(at_s, "audio", chunk)
+        yield StreamStep(at_s, "audio", chunk)
         done += len(chunk)
 
 
-def _with_late_frames(steps: list[Step], late_s: float) -> list[Step]:
+def _with_late_frames(steps: list[StreamStep], late_s: float) -> list[StreamStep]:
     late = min(_LATE_CHUNKS, max(len(steps) - 1, 0))
     on_time, behind = steps[: len(steps) - late], steps[len(steps) - late :]
     end_s = on_time[-1].at_s if on_time else 0.0
     return [
         *on_time,
-        Step(end_s, "end"),
+        StreamStep(end_s, "end"),
         *(replace(step, at_s=max(step.at_s, end_s) + late_s) for step in behind),
     ]
 
 
-def _delayed(steps: list[Step], start: int, by_s: float) -> list[Step]:
+def _delayed(steps: list[StreamStep], start: int, by_s: float) -> list[StreamStep]:
     return [
         *steps[:start],
         *(replace(step, at_s=step.at_s + by_s) for step in steps[start:]),

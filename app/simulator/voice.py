@@ -1,4 +1,4 @@
-"""Voice: text to audio in any format, made in one worker thread and remembered."""
+"""SimulatedVoice: text to audio in any format, made in one worker thread and remembered."""
 
 import asyncio
 import threading
@@ -8,7 +8,7 @@ from typing import Literal, Protocol
 
 from app.audio import PCM16_16K, AudioFormat, encode_mulaw, resample
 from app.simulator.espeak import is_installed, shared_espeak
-from app.simulator.hum import Hum
+from app.simulator.tone_voice import ToneVoice
 
 _CACHE_BYTES = 64 * 2**20  # some 400 sentences of 5 s
 
@@ -25,11 +25,11 @@ class Synthesizer(Protocol):
 def choose(voice: Literal["auto", "espeak", "hum"]) -> Synthesizer:
     """Pick the synthesizer without loading it; `auto` falls back to the hum."""
     if voice == "hum" or (voice == "auto" and not is_installed()):
-        return Hum()
+        return ToneVoice()
     return shared_espeak()
 
 
-class Voice:
+class SimulatedVoice:
     """Speak in any format; the same text gives the same bytes for as long as it is remembered."""
 
     def __init__(self, synthesizer: Synthesizer) -> None:

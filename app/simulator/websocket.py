@@ -10,12 +10,12 @@ from weakref import WeakKeyDictionary
 from websockets.asyncio.server import ServerConnection
 from websockets.http11 import Request, Response
 
-from app.simulator.conversation import Conversation
 from app.simulator.faults import FaultName
-from app.simulator.world import Clock, World
+from app.simulator.provider_session import ProviderSession
+from app.simulator.state import RequestClock, SimulatorState
 
 PATH = "/v1/realtime/ws"
-ELSEWHERE = "/elsewhere"
+REDIRECT_TARGET = "/elsewhere"
 """Where redirects lead; a key that arrives there has leaked."""
 
 _REFUSALS: dict[FaultName, HTTPStatus] = {
@@ -42,39 +42,39 @@ class Admission:
 class SocketServer:
     """Decide who comes in, and talk to those who do."""
 
-    def __init__(self, world: World) -> None:
-        self._world = world
+    def __init__(self, state: SimulatorState) -> None:
+        self._state = state
         self._admitted: WeakKeyDictionary[ServerConnection, Admission] = WeakKeyDictionary()
 
     async def admit(self, connection: ServerConnection, request: Request) -> Response | None:
         """Answer a handshake; None lets it succeed."""
-        await Clock().until(self._world.timing.handshake_ms / 1000)
+        await RequestClock().sleep_until(self._state.timing.handshake_ms / 1000)
         path = urlsplit(request.path).path
-        if path == ELSEWHERE and _key(request):
-            self._world.ledger.stats.keys_leaked += 1
+        if path == REDIRECT_TARGET and _key(request):
+            self._state.request_log.stats.keys_leaked += 1
         if path != PATH:
             return connection.respond(HTTPStatus.NOT_FOUND, "Not found\n")
         throttled, refused = self._throttle()
-        fault = next(iter(self._world.draw("websocket", "connect")), None)
+        fault = next(iter(self._state.draw("websocket", "connect")), None)
         refusal = _REFUSALS.get(fault) if fault else None
         if refused or refusal is not None:
             return self._refuse(connection, refusal or HTTPStatus.TOO_MANY_REQUESTS)
-        if not self._world.config.accepts(_key(request)):
+        if not self._state.config.accepts(_key(request)):
             fault = "unauthorized"
-        self._world.openings.open(time.monotonic())
+        self._state.throttle_window.open(time.monotonic())
         self._admitted[connection] = Admission(throttled, _CLOSES.get(fault) if fault else None)
         return None
 
     async def talk(self, connection: ServerConnection) -> None:
         """Serve one socket from its opening to its close."""
         admission = self._admitted.pop(connection)
-        stats = self._world.ledger.stats
+        stats = self._state.request_log.stats
         number = stats.opened()
         try:
             if admission.close is not None:
                 await connection.close(*admission.close)
                 return
-            await Conversation(self._world, connection, number, admission.throttled).run()
+            await ProviderSession(self._state, connection, number, admission.throttled).run()
         except Exception:
             _log.exception("socket %d: the simulator failed", number)
             raise
@@ -83,21 +83,21 @@ class SocketServer:
 
     def _throttle(self) -> tuple[bool, bool]:
         """Tell whether a socket opened now is beyond the limit, and whether it is refused."""
-        throttle = self._world.config.throttle
+        throttle = self._state.config.throttle
         if throttle is None:
             return False, False
         now_s = time.monotonic()
-        exceeds = self._world.openings.exceeds(now_s, throttle.limit, throttle.window_s)
-        self._world.ledger.stats.sockets_throttled += exceeds
+        exceeds = self._state.throttle_window.exceeds(now_s, throttle.limit, throttle.window_s)
+        self._state.request_log.stats.sockets_throttled += exceeds
         return exceeds, exceeds and throttle.mode == "refused"
 
     def _refuse(self, connection: ServerConnection, status: HTTPStatus) -> Response:
-        self._world.ledger.stats.sockets_refused += 1
+        self._state.request_log.stats.sockets_refused += 1
         response = connection.respond(status, f"{status.phrase}\n")
         if status is HTTPStatus.TOO_MANY_REQUESTS:
-            response.headers["Retry-After"] = str(self._world.config.retry_after_s)
+            response.headers["Retry-After"] = str(self._state.config.retry_after_s)
         if status is HTTPStatus.FOUND:
-            response.headers["Location"] = ELSEWHERE
+            response.headers["Location"] = REDIRECT_TARGET
         return response
 
 

@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from app.simulator import Simulator, SimulatorConfig
-from tests.simulator.provider import Provider
+from tests.simulator.provider_client import Provider
 
 
 @pytest.fixture

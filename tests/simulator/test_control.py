@@ -7,7 +7,7 @@ import pytest
 import uvloop
 
 from app.simulator import Simulator, SimulatorConfig
-from tests.simulator.provider import END, TEXT, VOICED, Provider, payload
+from tests.simulator.provider_client import END, TEXT, VOICED, Provider, payload
 
 TTS = "/v1/realtime/tts-stream"
 

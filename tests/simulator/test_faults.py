@@ -6,9 +6,9 @@ import httpx
 import pytest
 from websockets.exceptions import ConnectionClosed, ConnectionClosedError, InvalidStatus
 
-from app.simulator.faults import FAULT_NAMES, FaultBook, FaultSpec
-from app.simulator.throttle import OpeningWindow
-from tests.simulator.provider import ACK, END, TEXT, VOICED, payload
+from app.simulator.faults import FAULT_NAMES, FaultInjector, FaultSpec
+from app.simulator.throttle import ThrottleWindow
+from tests.simulator.provider_client import ACK, END, TEXT, VOICED, payload
 
 TTS, STT = "/v1/realtime/tts-stream", "/v1/realtime/stt"
 
@@ -286,7 +286,7 @@ async def test_sockets_beyond_the_throttle(sim, provider, mode):
 
 
 def test_the_window_slides():
-    window = OpeningWindow()
+    window = ThrottleWindow()
     seen = []
     for now_s in (0, 5, 10, 19, 20, 21, 26):
         seen.append(window.exceeds(now_s, limit=4, window_s=20))
@@ -298,18 +298,18 @@ def test_the_window_slides():
 def test_draws_do_not_depend_on_the_order_of_requests():
     specs = {"truncated": FaultSpec(probability=0.5), "riff": FaultSpec(probability=0.5)}
     texts = [f"جملة رقم {i}." for i in range(40)] * 2
-    one, other = FaultBook(7, specs), FaultBook(7, specs)
+    one, other = FaultInjector(7, specs), FaultInjector(7, specs)
     forward = sorted((text, one.draw("rest", "tts", text)) for text in texts)
     backward = sorted((text, other.draw("rest", "tts", text)) for text in reversed(texts))
     assert {text for text, _ in forward} == {text for text, _ in backward}
     # Whichever came first, the first and the second draw of a text are the same two.
     assert forward == backward
-    third = FaultBook(8, specs)
+    third = FaultInjector(8, specs)
     assert forward != sorted((text, third.draw("rest", "tts", text)) for text in texts)
 
 
 def test_draws_meet_the_probability_and_differ_between_channels_and_repetitions():
-    book = FaultBook(0, {"truncated": FaultSpec(probability=0.3)})
+    book = FaultInjector(0, {"truncated": FaultSpec(probability=0.3)})
     draws = [book.draw("websocket", "tts", "نعم.") for _ in range(2_000)]
     rest = [book.draw("rest", "tts", "نعم.") for _ in range(2_000)]
     assert sum(map(bool, draws)) == pytest.approx(600, abs=80)
@@ -317,7 +317,7 @@ def test_draws_meet_the_probability_and_differ_between_channels_and_repetitions(
 
 
 def test_a_request_meets_one_refusal_or_one_break():
-    book = FaultBook(0, {name: FaultSpec() for name in FAULT_NAMES})
+    book = FaultInjector(0, {name: FaultSpec() for name in FAULT_NAMES})
     assert book.draw("rest", "tts", "x") == ("unauthorized",)
     for refusal in FAULT_NAMES[:8]:
         book.disarm(refusal)
@@ -330,8 +330,8 @@ def test_a_request_meets_one_refusal_or_one_break():
     assert book.draw("agent", "agent", "x") == ("agent_404", "agent_slow")
 
 
-def test_zero_probability_never_strikes():
-    book = FaultBook(0, {"truncated": FaultSpec(probability=0)})
+def test_zero_probability_never_fires():
+    book = FaultInjector(0, {"truncated": FaultSpec(probability=0)})
     assert not any(book.draw("rest", "tts", str(i)) for i in range(200))
 
 

@@ -9,13 +9,13 @@ import pytest
 from app.audio import PCM16_16K, AudioFormat
 from app.simulator.config import SimulatorConfig
 from app.simulator.espeak import is_installed, shared_espeak
-from app.simulator.hum import Hum, speakable
 from app.simulator.profiles import PROFILES, TimingField
-from app.simulator.script import Script, answer_to, built_in_lines, read_lines
-from app.simulator.tts import Delays, cut, plan
-from app.simulator.voice import Voice, choose
+from app.simulator.tone_voice import ToneVoice, speakable
+from app.simulator.transcripts import Transcripts, built_in_lines, canned_response, read_lines
+from app.simulator.tts import FaultDelays, cut, plan
+from app.simulator.voice import SimulatedVoice, choose
 
-DELAYS = Delays(stall_s=60, late_s=0.04)
+DELAYS = FaultDelays(stall_s=60, late_s=0.04)
 
 
 @pytest.mark.parametrize("odd", [False, True])
@@ -62,7 +62,7 @@ def test_espeak_speaks_arabic_as_fast_as_the_provider():
     sentences = [
         sentence
         for line in built_in_lines()
-        for sentence in re.split(r"(?<=[.؟])\s+", answer_to(line))
+        for sentence in re.split(r"(?<=[.؟])\s+", canned_response(line))
     ]
     sizes = [len(shared_espeak().speak(sentence)) / len(sentence) for sentence in sentences]
     assert statistics.mean(sizes) == pytest.approx(3_200, rel=0.1)
@@ -72,7 +72,7 @@ def test_espeak_speaks_arabic_as_fast_as_the_provider():
 
 @pytest.mark.skipif(not is_installed(), reason="espeak-ng is an optional extra")
 def test_what_espeak_said_is_remembered_byte_for_byte():
-    voice = Voice(choose("espeak"))
+    voice = SimulatedVoice(choose("espeak"))
     assert voice.name == "espeak-ng"
     assert voice.speak("نعم، تفضل.") is voice.speak("نعم، تفضل.")
     voice.close()
@@ -80,16 +80,16 @@ def test_what_espeak_said_is_remembered_byte_for_byte():
 
 def test_the_hum_is_as_long_as_its_letters():
     assert speakable("نَعَمْ، NQL.123ـ؟") == "نعمNQL123"
-    assert len(Hum().speak("نَعَمْ، NQL.123ـ؟")) == 9 * 3_200
-    assert Hum().speak("…") == b""
+    assert len(ToneVoice().speak("نَعَمْ، NQL.123ـ؟")) == 9 * 3_200
+    assert ToneVoice().speak("…") == b""
 
 
 def test_every_20_ms_of_the_hum_occur_only_once():
     texts = ["شحنتك وصلت إلى الرياض.", "شحنتك وصلت إلى جدة.", "شحنتك وصلت", "بببببب", "بببببب."]
-    hummed = [Hum().speak(text) for text in texts]
+    hummed = [ToneVoice().speak(text) for text in texts]
     frames = [audio[i : i + 640] for audio in hummed for i in range(0, len(audio), 640)]
     assert len(set(frames)) == len(frames)
-    assert hummed == [Hum().speak(text) for text in texts]
+    assert hummed == [ToneVoice().speak(text) for text in texts]
 
 
 def test_auto_falls_back_to_the_hum(monkeypatch):
@@ -99,7 +99,7 @@ def test_auto_falls_back_to_the_hum(monkeypatch):
 
 def test_the_voice_forgets_the_oldest_when_it_holds_too_much(monkeypatch):
     monkeypatch.setattr("app.simulator.voice._CACHE_BYTES", 10_000)
-    voice = Voice(Hum())
+    voice = SimulatedVoice(ToneVoice())
     first = voice.speak("نعم")
     assert voice.speak("نعم") is first
     voice.speak("لا")
@@ -113,8 +113,8 @@ def test_the_voice_forgets_the_oldest_when_it_holds_too_much(monkeypatch):
 def test_a_script_file_has_one_line_a_turn(tmp_path):
     path = tmp_path / "script.txt"
     path.write_text("\ufeffمرحبا\r\n\n  أين شحنتي؟  \n", encoding="utf-8")
-    script = Script(read_lines(path))
-    assert [script.next_line() for _ in range(3)] == ["مرحبا", "أين شحنتي؟", "مرحبا"]
+    script = Transcripts(read_lines(path))
+    assert [script.next_transcript() for _ in range(3)] == ["مرحبا", "أين شحنتي؟", "مرحبا"]
     path.write_text("\n", encoding="utf-8")
     with pytest.raises(ValueError, match="no line"):
         read_lines(path)

@@ -4,8 +4,8 @@ import httpx
 import pytest
 
 from app.audio import AudioFormat
-from app.simulator.script import built_in_lines
-from tests.simulator.provider import SILENT, TEXT, VOICED, ended, payload, utterance
+from app.simulator.transcripts import built_in_lines
+from tests.simulator.provider_client import SILENT, TEXT, VOICED, ended, payload, utterance
 
 TTS, STT = "/v1/realtime/tts-stream", "/v1/realtime/stt"
 

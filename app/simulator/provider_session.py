@@ -1,4 +1,4 @@
-"""Conversation: what is said on one of the provider's sockets, one request after another."""
+"""ProviderSession: what is said on one of the provider's sockets, one request after another."""
 
 import asyncio
 import json
@@ -9,10 +9,10 @@ from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 
 from app.simulator.faults import FaultName
-from app.simulator.ledger import Record
-from app.simulator.stt import is_speech
-from app.simulator.tts import BadRequestError, Step, TTSRequest
-from app.simulator.world import Clock, World
+from app.simulator.request_log import RequestRecord
+from app.simulator.state import RequestClock, SimulatorState
+from app.simulator.stt import contains_speech
+from app.simulator.tts import InvalidRequestError, StreamStep, TTSRequest
 
 _GREETINGS = {"info": "Connected to realtime WebSocket server", "ack": "Connected"}
 _ACK = "Real time text to speach connection establesh"  # the provider's own spelling
@@ -27,13 +27,13 @@ _ERRORS: dict[FaultName, str] = {
 }
 
 
-class Conversation:
+class ProviderSession:
     """Serve the requests of one socket in their order, until either side leaves."""
 
     def __init__(
-        self, world: World, connection: ServerConnection, number: int, throttled: bool
+        self, state: SimulatorState, connection: ServerConnection, number: int, throttled: bool
     ) -> None:
-        self._world = world
+        self._state = state
         self._connection = connection
         self._number = number
         self._throttled = throttled
@@ -47,11 +47,11 @@ class Conversation:
             work.cancel()
 
     async def _work(self) -> None:
-        greeting = self._world.config.greeting
+        greeting = self._state.config.greeting
         try:
             await self._control(greeting, _GREETINGS[greeting])
             while True:
-                async with asyncio.timeout(self._world.config.idle_close_s):
+                async with asyncio.timeout(self._state.config.idle_close_s):
                     frame = await self._connection.recv()
                 await self._answer(frame)
         except TimeoutError:
@@ -66,12 +66,12 @@ class Conversation:
                 await self._speak(TTSRequest.parse(payload))
             else:
                 await self._listen(payload)
-        except BadRequestError as error:
+        except InvalidRequestError as error:
             await self._control("error", str(error))
 
     async def _speak(self, request: TTSRequest) -> None:
-        clock = Clock()
-        with self._world.request(
+        clock = RequestClock()
+        with self._state.request(
             "tts",
             "websocket",
             request.text,
@@ -81,37 +81,37 @@ class Conversation:
             if await self._refused(record.faults):
                 return
             await self._control("ack", _ACK)
-            for step in await self._world.speech(request, record.faults):
-                await clock.until(step.at_s)
+            for step in await self._state.speech(request, record.faults):
+                await clock.sleep_until(step.at_s)
                 await self._take(step, record)
 
-    async def _take(self, step: Step, record: Record) -> None:
+    async def _take(self, step: StreamStep, record: RequestRecord) -> None:
         match step.action:
             case "audio":
                 await self._connection.send(step.data)
-                record.sent(len(step.data))
+                record.count_sent(len(step.data))
             case "end":
                 await self._control("end", _END)
             case "drop":
                 self._connection.transport.abort()
 
     async def _listen(self, payload: Mapping[str, Any]) -> None:
-        clock = Clock()
-        speech = is_speech(payload)
-        with self._world.request("stt", "websocket", socket=self._number) as record:
+        clock = RequestClock()
+        speech = contains_speech(payload)
+        with self._state.request("stt", "websocket", socket=self._number) as record:
             if await self._refused(record.faults):
                 return
-            await clock.until(self._world.listening_s(record.faults))
+            await clock.sleep_until(self._state.listening_s(record.faults))
             if "drop" in record.faults:
                 self._connection.transport.abort()
                 return
-            text = self._world.transcript(record, speech=speech)
+            text = self._state.transcript(record, speech=speech)
             answer = text
-            if self._world.config.wrap_transcript:
+            if self._state.config.wrap_transcript:
                 message = {"type": "transcription", "payload": {"text": text}}
                 answer = json.dumps(message, ensure_ascii=False)
             await self._connection.send(answer)
-            record.sent(len(answer.encode()))
+            record.count_sent(len(answer.encode()))
 
     async def _refused(self, faults: tuple[FaultName, ...]) -> bool:
         """Carry out the refusal among the faults; tell whether there was one."""
@@ -121,7 +121,7 @@ class Conversation:
                 return True
             message = _ERRORS.get(fault)
             if fault == "provider_error":
-                message = self._world.config.provider_message
+                message = self._state.config.provider_message
             if message is not None:
                 await self._control("error", message)
                 return True
@@ -132,15 +132,15 @@ class Conversation:
 
 
 def _parse(frame: str | bytes) -> tuple[str, Mapping[str, Any]]:
-    """Read a request; raises `BadRequestError`."""
+    """Read a request; raises `InvalidRequestError`."""
     if isinstance(frame, bytes):
-        raise BadRequestError("Binary messages are not supported")
+        raise InvalidRequestError("Binary messages are not supported")
     try:
         message = json.loads(frame)
     except ValueError:
-        raise BadRequestError("Invalid JSON") from None
+        raise InvalidRequestError("Invalid JSON") from None
     if not isinstance(message, dict) or not isinstance(message.get("payload"), dict):
-        raise BadRequestError("A message has a type and a payload")
+        raise InvalidRequestError("A message has a type and a payload")
     if message.get("type") not in ("tts", "stt"):
-        raise BadRequestError("Unknown message type")
+        raise InvalidRequestError("Unknown message type")
     return message["type"], message["payload"]

@@ -1,4 +1,4 @@
-"""Script: what the callers say, and what the agent answers them."""
+"""Transcripts: what the callers say, and what the agent answers them."""
 
 import json
 from collections.abc import Sequence
@@ -36,7 +36,7 @@ def read_lines(path: Path) -> tuple[str, ...]:
     return lines
 
 
-def answer_to(text: str) -> str:
+def canned_response(text: str) -> str:
     """Answer a line of the built-in conversation in kind, and any other text by quoting it."""
     known = _conversation().get(text.strip())
     if known is not None:
@@ -49,14 +49,14 @@ def answer_to(text: str) -> str:
     )
 
 
-class Script:
+class Transcripts:
     """Say the next line, over and over from the first to the last."""
 
     def __init__(self, lines: Sequence[str] | None = None) -> None:
         self._lines = tuple(lines) if lines is not None else built_in_lines()
         self._next = 0
 
-    def next_line(self) -> str:
+    def next_transcript(self) -> str:
         """Return the next line."""
         line = self._lines[self._next % len(self._lines)]
         self._next += 1

@@ -5,8 +5,8 @@ import json
 
 import pytest
 
-from app.simulator.script import answer_to, built_in_lines
-from tests.simulator.provider import ended
+from app.simulator.transcripts import built_in_lines, canned_response
+from tests.simulator.provider_client import ended
 
 PATH = "/v1/chat/completions"
 LINE = built_in_lines()[0]
@@ -41,7 +41,9 @@ async def test_a_stream_has_the_shape_of_openai(sim, http):
     choices = [chunk["choices"][0] for chunk in chunks]
     assert choices[0]["delta"] == {"role": "assistant", "content": ""}
     assert [choice["finish_reason"] for choice in choices] == [None] * (len(choices) - 1) + ["stop"]
-    assert "".join(choice["delta"].get("content", "") for choice in choices) == answer_to(LINE)
+    assert "".join(choice["delta"].get("content", "") for choice in choices) == canned_response(
+        LINE
+    )
 
 
 async def test_what_was_spent_comes_last_if_asked_for(http):
@@ -58,7 +60,10 @@ async def test_what_was_spent_comes_last_if_asked_for(http):
 async def test_an_answer_can_be_whole(http):
     answer = (await http.post(PATH, json=QUESTION | {"stream": False})).json()
     assert answer["object"] == "chat.completion"
-    assert answer["choices"][0]["message"] == {"role": "assistant", "content": answer_to(LINE)}
+    assert answer["choices"][0]["message"] == {
+        "role": "assistant",
+        "content": canned_response(LINE),
+    }
     assert answer["choices"][0]["finish_reason"] == "stop"
 
 

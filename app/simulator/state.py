@@ -1,4 +1,4 @@
-"""World: what all channels of one simulator share."""
+"""SimulatorState: what all channels of one simulator share."""
 
 import asyncio
 from collections.abc import Iterator, Mapping
@@ -6,25 +6,25 @@ from contextlib import contextmanager
 from typing import Any
 
 from app.simulator.config import SimulatorConfig
-from app.simulator.faults import Channel, FaultBook, FaultName, Operation, with_truncation
-from app.simulator.ledger import Ledger, Record
+from app.simulator.faults import Channel, FaultInjector, FaultName, Operation, force_truncation
 from app.simulator.profiles import Timing
-from app.simulator.script import Script, answer_to
-from app.simulator.throttle import OpeningWindow
-from app.simulator.tts import Delays, Step, TTSRequest, plan
-from app.simulator.voice import Voice, choose
+from app.simulator.request_log import RequestLog, RequestRecord
+from app.simulator.throttle import ThrottleWindow
+from app.simulator.transcripts import Transcripts, canned_response
+from app.simulator.tts import FaultDelays, StreamStep, TTSRequest, plan
+from app.simulator.voice import SimulatedVoice, choose
 
 
-class World:
+class SimulatorState:
     """Hold the live configuration, the faults, the script, the voice and the ledger."""
 
     def __init__(self, config: SimulatorConfig) -> None:
         self.config = config
-        self.faults = FaultBook(config.seed, config.faults)
-        self.script = Script(config.script)
-        self.voice = Voice(choose(config.voice))
-        self.openings = OpeningWindow()
-        self.ledger = Ledger()
+        self.faults = FaultInjector(config.seed, config.faults)
+        self.script = Transcripts(config.script)
+        self.voice = SimulatedVoice(choose(config.voice))
+        self.throttle_window = ThrottleWindow()
+        self.request_log = RequestLog()
 
     @property
     def timing(self) -> Timing:
@@ -39,11 +39,11 @@ class World:
         """
         before, self.config = self.config, self.config.patched(patch)
         if "seed" in patch:
-            self.faults = FaultBook(self.config.seed, self.config.faults)
+            self.faults = FaultInjector(self.config.seed, self.config.faults)
         if "script" in patch:
-            self.script = Script(self.config.script)
+            self.script = Transcripts(self.config.script)
         if "throttle" in patch:
-            self.openings.clear()
+            self.throttle_window.clear()
         if "faults" in patch:
             named = before.faults if patch["faults"] is None else patch["faults"]
             for name in named:
@@ -56,7 +56,7 @@ class World:
     def draw(self, channel: Channel, operation: Operation, text: str = "") -> tuple[FaultName, ...]:
         """Draw the faults of one request and count them."""
         faults = self.faults.draw(channel, operation, text)
-        self.ledger.stats.struck(faults)
+        self.request_log.stats.fired(faults)
         return faults
 
     @contextmanager
@@ -68,18 +68,18 @@ class World:
         *,
         socket: int | None = None,
         throttled: bool = False,
-    ) -> Iterator[Record]:
+    ) -> Iterator[RequestRecord]:
         """Keep a record of a request while it is served, with the faults that struck it."""
-        with self.ledger.request(kind, channel, text, socket) as record:
+        with self.request_log.request(kind, channel, text, socket) as record:
             record.faults = self.draw(channel, kind, text)
             if throttled and kind == "tts":
-                record.faults = with_truncation(record.faults)
+                record.faults = force_truncation(record.faults)
             yield record
 
-    async def speech(self, request: TTSRequest, faults: tuple[FaultName, ...]) -> list[Step]:
+    async def speech(self, request: TTSRequest, faults: tuple[FaultName, ...]) -> list[StreamStep]:
         """Speak a text and lay out the answer."""
         audio = await self.voice.spoken(request.text, request.format)
-        delays = Delays(self.config.stall_ms / 1000, self.config.late_ms / 1000)
+        delays = FaultDelays(self.config.stall_ms / 1000, self.config.late_ms / 1000)
         return plan(audio, request.format, self.timing, faults, delays)
 
     def listening_s(self, faults: tuple[FaultName, ...]) -> float:
@@ -87,14 +87,14 @@ class World:
         stalls = "stall" in faults or "stall_first" in faults
         return (self.timing.stt_ms + stalls * self.config.stall_ms) / 1000
 
-    def transcript(self, record: Record, *, speech: bool) -> str:
+    def transcript(self, record: RequestRecord, *, speech: bool) -> str:
         """Hear the next line of the script; silence has no words and uses up no line."""
-        record.text = self.script.next_line() if speech else ""
+        record.text = self.script.next_transcript() if speech else ""
         return record.text
 
     def answer(self, text: str) -> str:
         """Give the agent's whole answer to what a caller said."""
-        return self.config.answers.get(text.strip()) or answer_to(text)
+        return self.config.answers.get(text.strip()) or canned_response(text)
 
     def _rearm(self, name: FaultName) -> None:
         spec = self.config.faults.get(name)
@@ -104,12 +104,12 @@ class World:
             self.faults.arm(name, spec)
 
 
-class Clock:
+class RequestClock:
     """Keep the time since one request came in, so that pacing errors do not add up."""
 
     def __init__(self) -> None:
         self._start = asyncio.get_running_loop().time()
 
-    async def until(self, at_s: float) -> None:
+    async def sleep_until(self, at_s: float) -> None:
         """Sleep until `at_s` seconds after the start; when that is past, only let others run."""
         await asyncio.sleep(max(0.0, self._start + at_s - asyncio.get_running_loop().time()))

@@ -1,4 +1,4 @@
-"""Ledger: what was asked of the simulator, and what it did."""
+"""RequestLog: what was asked of the simulator, and what it did."""
 
 import time
 from collections import Counter, deque
@@ -13,7 +13,7 @@ _TIMELINE_LENGTH = 1_000
 
 
 @dataclass(slots=True)
-class Record:
+class RequestRecord:
     """One request; times are `time.monotonic()` seconds."""
 
     kind: Operation
@@ -34,7 +34,7 @@ class Record:
     messages: list[dict[str, str]] = field(default_factory=list)
     """The conversation that a model was told."""
 
-    def sent(self, n_bytes: int) -> None:
+    def count_sent(self, n_bytes: int) -> None:
         """Count what was just sent."""
         if self.first_audio_at is None:
             self.first_audio_at = time.monotonic()
@@ -75,7 +75,7 @@ class Stats:
         """Count a socket out."""
         self.sockets_open -= 1
 
-    def struck(self, faults: Iterable[FaultName]) -> None:
+    def fired(self, faults: Iterable[FaultName]) -> None:
         """Count the faults that fired."""
         self.faults.update(faults)
 
@@ -88,19 +88,19 @@ class Stats:
         }
 
 
-class Ledger:
+class RequestLog:
     """Keep the totals and a timeline of the last 1,000 requests."""
 
     def __init__(self) -> None:
         self.stats = Stats()
-        self.timeline: deque[Record] = deque(maxlen=_TIMELINE_LENGTH)
+        self.timeline: deque[RequestRecord] = deque(maxlen=_TIMELINE_LENGTH)
 
     @contextmanager
     def request(
         self, kind: Operation, channel: Channel, text: str, socket: int | None = None
-    ) -> Iterator[Record]:
+    ) -> Iterator[RequestRecord]:
         """Keep a record for as long as the request is served."""
-        record = Record(kind, channel, text, socket)
+        record = RequestRecord(kind, channel, text, socket)
         self.timeline.append(record)
         self.stats.requests[f"{channel}.{kind}"] += 1
         completed = False

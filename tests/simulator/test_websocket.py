@@ -9,8 +9,8 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from app.audio import AudioFormat
 from app.simulator import Simulator, SimulatorConfig
-from app.simulator.script import built_in_lines
-from tests.simulator.provider import (
+from app.simulator.transcripts import built_in_lines
+from tests.simulator.provider_client import (
     ACK,
     END,
     SILENT,

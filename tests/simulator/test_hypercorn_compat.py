@@ -5,7 +5,7 @@ from typing import Any
 from h2.config import H2Configuration
 from h2.connection import H2Connection
 
-from app.simulator.seam import reset_stream
+from app.simulator.hypercorn_compat import reset_stream
 
 
 class Buffer:

@@ -1,4 +1,4 @@
-"""Hum: a voice without words, for where espeak-ng is not installed.
+"""ToneVoice: a voice without words, for where espeak-ng is not installed.
 
 It is a pure function of the text. Every 20 ms of it occur nowhere else, neither in another text
 nor at another place in the same one, so that a test can tell which part of which sentence it
@@ -37,8 +37,8 @@ def _syllable(pitch: int) -> bytes:
     )
 
 
-class Hum:
-    """Hum a text: 3,200 bytes of PCM16 at 16 kHz a speakable character."""
+class ToneVoice:
+    """ToneVoice a text: 3,200 bytes of PCM16 at 16 kHz a speakable character."""
 
     name = "hum"
 

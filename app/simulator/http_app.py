@@ -5,31 +5,31 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 from weakref import WeakSet
 
-from app.simulator import completions, control, webhook
-from app.simulator.exchange import ClientGoneError, Exchange, Message, Receive, Send
-from app.simulator.rest import RESTChannel
-from app.simulator.websocket import ELSEWHERE
-from app.simulator.world import World
+from app.simulator import chat_completions, control, n8n_webhook
+from app.simulator.exchange import ClientDisconnectedError, HTTPExchange, Message, Receive, Send
+from app.simulator.rest import RESTEndpoints
+from app.simulator.state import SimulatorState
+from app.simulator.websocket import REDIRECT_TARGET
 
-Handler = Callable[[Exchange], Coroutine[Any, Any, None]]
+Handler = Callable[[HTTPExchange], Coroutine[Any, Any, None]]
 
 
 class HTTPApp:
     """Route requests; stop the work on one whose client is gone."""
 
-    def __init__(self, world: World) -> None:
-        self._stats = world.ledger.stats
+    def __init__(self, state: SimulatorState) -> None:
+        self._stats = state.request_log.stats
         self._connections: WeakSet[object] = WeakSet()
         self._running: set[asyncio.Task[None]] = set()
-        rest, panel = RESTChannel(world), control.Control(world)
-        agent, model = webhook.Webhook(world), completions.ChatCompletions(world)
+        rest, panel = RESTEndpoints(state), control.ControlEndpoints(state)
+        agent, model = n8n_webhook.N8nWebhook(state), chat_completions.ChatCompletions(state)
         self._routes: dict[tuple[str, str], Handler] = {
             ("POST", "/v1/realtime/tts-stream"): rest.speak,
             ("POST", "/v1/realtime/stt"): rest.listen,
-            ("POST", ELSEWHERE): rest.elsewhere,
-            ("GET", ELSEWHERE): rest.elsewhere,
-            ("POST", webhook.PATH): agent.answer,
-            ("POST", completions.PATH): model.answer,
+            ("POST", REDIRECT_TARGET): rest.redirect_target,
+            ("GET", REDIRECT_TARGET): rest.redirect_target,
+            ("POST", n8n_webhook.PATH): agent.answer,
+            ("POST", chat_completions.PATH): model.answer,
             ("GET", control.PATH): panel.show,
             ("PATCH", control.PATH): panel.change,
             ("DELETE", f"{control.PATH}/faults"): panel.clear_faults,
@@ -42,8 +42,8 @@ class HTTPApp:
             await _live(receive, send)
         elif scope["type"] == "http":
             try:
-                exchange = await Exchange.read(scope, receive, send)
-            except ClientGoneError:
+                exchange = await HTTPExchange.read(scope, receive, send)
+            except ClientDisconnectedError:
                 return
             self._count(exchange)
             await self._serve(exchange, receive)
@@ -53,8 +53,8 @@ class HTTPApp:
         for task in self._running:
             task.cancel()
 
-    async def _serve(self, exchange: Exchange, receive: Receive) -> None:
-        handler = self._routes.get((exchange.method, exchange.path), webhook.not_registered)
+    async def _serve(self, exchange: HTTPExchange, receive: Receive) -> None:
+        handler = self._routes.get((exchange.method, exchange.path), n8n_webhook.not_registered)
         async with asyncio.TaskGroup() as group:
             name = f"sim-http-{exchange.path}"
             work = group.create_task(handler(exchange), name=name)
@@ -63,7 +63,7 @@ class HTTPApp:
             work.add_done_callback(self._running.discard)
             self._running.add(work)
 
-    def _count(self, exchange: Exchange) -> None:
+    def _count(self, exchange: HTTPExchange) -> None:
         if exchange.path.startswith(control.PATH):
             return
         self._stats.http_requests[exchange.http_version] += 1
@@ -72,7 +72,9 @@ class HTTPApp:
             self._stats.http_connections[exchange.http_version] += 1
 
 
-async def _cancel_when_gone(work: asyncio.Task[None], exchange: Exchange, receive: Receive) -> None:
+async def _cancel_when_gone(
+    work: asyncio.Task[None], exchange: HTTPExchange, receive: Receive
+) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
     # Hypercorn also says so after a complete answer, while the work is about to return.

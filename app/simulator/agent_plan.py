@@ -29,7 +29,7 @@ class AgentStep:
     content: str | None = None
 
 
-def pieces(answer: str) -> list[str]:
+def split_into_tokens(answer: str) -> list[str]:
     """Cut an answer into pieces of about a word, with an empty one here and there."""
     words: list[str] = re.findall(r"\S+\s*", answer)
     cut: list[str] = []
@@ -40,14 +40,14 @@ def pieces(answer: str) -> list[str]:
     return cut
 
 
-def plan_answer(
+def plan_response(
     answer: str, timing: Timing, faults: Collection[FaultName], slow_s: float
 ) -> list[AgentStep]:
     """Lay out one streamed answer with the faults that struck it; `agent_404` is not among them."""
     if "agent_empty" in faults:
         return []
     first_s = timing.agent_first_token_ms / 1000 + (slow_s if "agent_slow" in faults else 0)
-    all_pieces = pieces(answer)
+    all_pieces = split_into_tokens(answer)
     step_s = _interval_s(timing, len(all_pieces))
     steps = [AgentStep(0, "begin")]
     steps += [

@@ -8,10 +8,10 @@ from itertools import pairwise
 import httpx
 import pytest
 
-from app.simulator.agent import pieces, plan_answer
+from app.simulator.agent_plan import plan_response, split_into_tokens
 from app.simulator.profiles import PROFILES
-from app.simulator.script import answer_to, built_in_lines
-from tests.simulator.provider import ended
+from app.simulator.transcripts import built_in_lines, canned_response
+from tests.simulator.provider_client import ended
 
 PATH = "/webhook/agent"
 QUESTION = {"text": "هل عندكم فرع في تبوك؟", "session_id": "s1"}
@@ -39,7 +39,7 @@ async def test_a_stream_has_the_shape_of_n8n(sim, http):
     assert all(list(line["metadata"]) == keys for line in lines)
     assert {line["metadata"]["nodeName"] for line in lines} == {"Voice Agent"}
     items = [line["content"] for line in lines[1:-1]]
-    assert "".join(items) == answer_to(QUESTION["text"])
+    assert "".join(items) == canned_response(QUESTION["text"])
     assert "" in items
     assert QUESTION["text"] in "".join(items)
     assert "شحنة".encode() in answer.content  # Arabic as it is, not escaped
@@ -66,16 +66,16 @@ async def test_one_line_is_one_chunk(sim):
 
 @pytest.mark.parametrize("line", built_in_lines())
 def test_the_built_in_conversation_has_speakable_answers(line):
-    sentences = sentences_of(answer_to(line))
+    sentences = sentences_of(canned_response(line))
     assert 3 <= len(sentences) <= 4
     assert all(50 <= len(sentence) <= 120 for sentence in sentences)
     assert all(sentence[-1] in ".؟" for sentence in sentences)
 
 
 def test_any_other_text_is_quoted_and_long_ones_are_cut():
-    assert "كيف الحال" in answer_to("كيف   الحال")
-    assert len(sentences_of(answer_to("كيف الحال"))) >= 3
-    assert len(answer_to("ب" * 5_000)) < 600
+    assert "كيف الحال" in canned_response("كيف   الحال")
+    assert len(sentences_of(canned_response("كيف الحال"))) >= 3
+    assert len(canned_response("ب" * 5_000)) < 600
 
 
 def test_the_built_in_script_is_a_call_about_a_shipment():
@@ -86,14 +86,14 @@ def test_the_built_in_script_is_a_call_about_a_shipment():
 async def test_the_answer_can_be_one_object(sim, http):
     sim.configure({"agent_mode": "json"})
     answer = await http.post(PATH, json=QUESTION)
-    assert answer.json() == {"output": answer_to(QUESTION["text"])}
+    assert answer.json() == {"output": canned_response(QUESTION["text"])}
     assert "content-length" in answer.headers
 
 
 async def test_the_answer_can_be_plain_text(sim, http):
     sim.configure({"agent_mode": "text"})
     answer = await http.post(PATH, json=QUESTION)
-    assert answer.text == answer_to(QUESTION["text"])
+    assert answer.text == canned_response(QUESTION["text"])
     assert answer.headers["content-type"].startswith("text/plain")
 
 
@@ -117,7 +117,7 @@ async def test_answers_that_end(sim, http, fault, last):
     sim.configure({"faults": {fault: 1}, "agent_slow_ms": 20})
     lines = lines_of((await http.post(PATH, json=QUESTION)).content)
     assert (lines[0]["type"], lines[-1]["type"]) == ("begin", last)
-    whole = answer_to(QUESTION["text"])
+    whole = canned_response(QUESTION["text"])
     said = "".join(line["content"] for line in lines if line["type"] == "item")
     assert whole.startswith(said)
     assert (said == whole) == (fault == "agent_slow")
@@ -171,13 +171,13 @@ async def test_a_client_that_leaves_is_counted(sim):
 
 
 def test_pieces_are_words_and_lose_nothing():
-    answer = answer_to(built_in_lines()[0])
-    assert "".join(pieces(answer)) == answer
-    assert pieces(answer).count("") >= 3
+    answer = canned_response(built_in_lines()[0])
+    assert "".join(split_into_tokens(answer)) == answer
+    assert split_into_tokens(answer).count("") >= 3
 
 
 def test_the_measured_profile_spreads_an_answer_evenly_over_6400_ms():
-    steps = plan_answer(answer_to(built_in_lines()[0]), PROFILES["measured"], (), 5)
+    steps = plan_response(canned_response(built_in_lines()[0]), PROFILES["measured"], (), 5)
     times = [step.at_s for step in steps if step.action == "item"]
     gaps = [b - a for a, b in pairwise(times)]
     assert (times[0], times[-1]) == (1.0, pytest.approx(6.4))

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from app.simulator.agent import AgentStep, plan_answer
-from app.simulator.exchange import Exchange
-from app.simulator.ledger import Record
-from app.simulator.world import Clock, World
+from app.simulator.agent_plan import AgentStep, plan_response
+from app.simulator.exchange import HTTPExchange
+from app.simulator.request_log import RequestRecord
+from app.simulator.state import RequestClock, SimulatorState
 
 PATH = "/v1/chat/completions"
 
@@ -19,7 +19,7 @@ _KEEPALIVE = b": keep-alive\n\n"
 _DONE = b"data: [DONE]\n\n"
 
 
-class BadRequestError(Exception):
+class InvalidRequestError(Exception):
     """The API does not accept this request; `param` is what is wrong with it."""
 
     def __init__(self, message: str, param: str | None = None) -> None:
@@ -28,7 +28,7 @@ class BadRequestError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class CompletionRequest:
     """A conversation that ends with what the user said last."""
 
     model: str
@@ -37,13 +37,13 @@ class Question:
     wants_usage: bool
 
     @classmethod
-    def parse(cls, body: Mapping[str, Any]) -> "Question":
-        """Check a request as the API does; raises `BadRequestError`."""
+    def parse(cls, body: Mapping[str, Any]) -> "CompletionRequest":
+        """Check a request as the API does; raises `InvalidRequestError`."""
         model, messages = body.get("model"), body.get("messages")
         if not isinstance(model, str) or not model:
-            raise BadRequestError("you must provide a model parameter", "model")
+            raise InvalidRequestError("you must provide a model parameter", "model")
         if not isinstance(messages, list) or not messages:
-            raise BadRequestError("Missing required parameter: 'messages'.", "messages")
+            raise InvalidRequestError("Missing required parameter: 'messages'.", "messages")
         options = body.get("stream_options")
         wants_usage = isinstance(options, dict) and options.get("include_usage") is True
         told = [_message(message, at) for at, message in enumerate(messages)]
@@ -59,65 +59,65 @@ class Question:
 class ChatCompletions:
     """Serve `POST /v1/chat/completions`."""
 
-    def __init__(self, world: World) -> None:
-        self._world = world
+    def __init__(self, state: SimulatorState) -> None:
+        self._state = state
 
-    async def answer(self, exchange: Exchange) -> None:
+    async def answer(self, exchange: HTTPExchange) -> None:
         """Answer the last message of a conversation."""
-        clock = Clock()
+        clock = RequestClock()
         try:
-            question = Question.parse(exchange.json())
-        except BadRequestError as error:
+            question = CompletionRequest.parse(exchange.json())
+        except InvalidRequestError as error:
             await _refuse(exchange, 400, str(error), error.param)
             return
         except ValueError:
             await _refuse(exchange, 400, "We could not parse the JSON body of your request.")
             return
-        with self._world.request("agent", "agent", question.text) as record:
+        with self._state.request("agent", "agent", question.text) as record:
             record.messages = question.messages
             if "agent_404" in record.faults:
                 reason = f"The model `{question.model}` does not exist"
                 await _refuse(exchange, 404, reason, code="model_not_found")
                 return
-            slow_s = self._world.config.agent_slow_ms / 1000
-            answer = self._world.answer(question.text)
-            steps = plan_answer(answer, self._world.timing, record.faults, slow_s)
+            slow_s = self._state.config.agent_slow_ms / 1000
+            answer = self._state.answer(question.text)
+            steps = plan_response(answer, self._state.timing, record.faults, slow_s)
             serve = self._stream if question.streams else self._at_once
             await serve(exchange, clock, question, steps, record)
 
     async def _stream(
         self,
-        exchange: Exchange,
-        clock: Clock,
-        question: Question,
+        exchange: HTTPExchange,
+        clock: RequestClock,
+        question: CompletionRequest,
         steps: list[AgentStep],
-        record: Record,
+        record: RequestRecord,
     ) -> None:
         headers = {"content-type": "text/event-stream; charset=utf-8", "cache-control": "no-cache"}
         await exchange.start(200, headers)
         stream = _Stream(question)
         for step in steps:
-            await clock.until(step.at_s)
+            await clock.sleep_until(step.at_s)
             if step.action == "silence":
                 await asyncio.Event().wait()
             while step.action == "keepalives":
-                await asyncio.sleep(self._world.config.agent_keepalive_s)
+                await asyncio.sleep(self._state.config.agent_keepalive_s)
                 await exchange.write(_KEEPALIVE)
             if data := stream.events(step):
                 await exchange.write(data)
                 if step.action == "item":
-                    record.sent(len(data))
+                    record.count_sent(len(data))
         await exchange.finish()
 
     async def _at_once(
         self,
-        exchange: Exchange,
-        clock: Clock,
-        question: Question,
+        exchange: HTTPExchange,
+        clock: RequestClock,
+        question: CompletionRequest,
         steps: list[AgentStep],
-        record: Record,
+        record: RequestRecord,
     ) -> None:
-        await clock.until(max((step.at_s for step in steps), default=0.0))
+        await clock.sleep_until(max((step.at_s for step in steps), default=0.0))
         if any(step.action in ("silence", "keepalives") for step in steps):
             await asyncio.Event().wait()
         if steps and steps[-1].action == "error":
@@ -125,7 +125,7 @@ class ChatCompletions:
             return
         written = [step.content for step in steps if step.content]
         text = "".join(written)
-        record.sent(len(text.encode()))
+        record.count_sent(len(text.encode()))
         whole = bool(steps) and steps[-1].action == "end"
         choice = {
             "index": 0,
@@ -139,7 +139,7 @@ class ChatCompletions:
 class _Stream:
     """Write the chunks of one answer."""
 
-    def __init__(self, question: Question) -> None:
+    def __init__(self, question: CompletionRequest) -> None:
         self._question = question
         self._pieces = 0
 
@@ -171,7 +171,7 @@ class _Stream:
 
 def _message(message: object, at: int) -> dict[str, str]:
     if not isinstance(message, dict) or not isinstance(message.get("role"), str):
-        raise BadRequestError(
+        raise InvalidRequestError(
             f"Missing required parameter: 'messages[{at}].role'.", f"messages[{at}]"
         )
     content = message.get("content")
@@ -186,7 +186,7 @@ def _is_user(message: Mapping[str, str]) -> bool:
 
 
 def _completion(
-    question: Question, choices: list[dict[str, Any]], kind: str, **more: object
+    question: CompletionRequest, choices: list[dict[str, Any]], kind: str, **more: object
 ) -> dict[str, Any]:
     return {
         "id": _ID,
@@ -198,7 +198,7 @@ def _completion(
     }
 
 
-def _usage(question: Question, completion: int) -> dict[str, int]:
+def _usage(question: CompletionRequest, completion: int) -> dict[str, int]:
     """Count words for tokens: nobody is billed here."""
     prompt = sum(len(message["content"].split()) for message in question.messages)
     return {
@@ -220,7 +220,7 @@ def _error(
 
 
 async def _refuse(
-    exchange: Exchange,
+    exchange: HTTPExchange,
     status: int,
     message: str,
     param: str | None = None,

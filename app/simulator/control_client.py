@@ -11,7 +11,7 @@ TIMEOUT_S = 5.0
 """Longest wait; the simulator answers at once, or not at all."""
 
 
-class ControlPanel:
+class ControlClient:
     """Reads and changes the simulator whose control is at `url`, while its context lasts.
 
     Raises `OSError` when it cannot be reached.
