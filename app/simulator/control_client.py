@@ -1,29 +1,28 @@
-"""The control of a simulator in another process."""
+"""ControlClient: read and change a simulator that runs in another process."""
 
 from collections.abc import Mapping
 from http import HTTPStatus
 from types import TracebackType
 from typing import Any, Self
 
-import aiohttp
+import httpx
 
 TIMEOUT_S = 5.0
-"""Longest wait; the simulator answers at once, or not at all."""
+"""Longest wait for a response; the simulator responds at once, or not at all."""
 
 
 class ControlClient:
-    """Reads and changes the simulator whose control is at `url`, while its context lasts.
+    """Call the control endpoints of the simulator at `url`, while its context lasts.
 
-    Raises `OSError` when it cannot be reached.
+    All calls raise `OSError` when the simulator cannot be reached within 5 s.
     """
 
     def __init__(self, url: str) -> None:
         self._url = url
-        # Not kept open: between two clicks the simulator may have closed it, and a change is not
-        # sent twice.
-        connector = aiohttp.TCPConnector(force_close=True)
-        timeout = aiohttp.ClientTimeout(TIMEOUT_S)
-        self._session = aiohttp.ClientSession(connector=connector, timeout=timeout)
+        # A new connection each time: the simulator may have closed an idle one, and a change
+        # must not be sent twice. No proxy: the simulator is on this machine.
+        limits = httpx.Limits(max_keepalive_connections=0)
+        self._client = httpx.AsyncClient(limits=limits, timeout=TIMEOUT_S, trust_env=False)
 
     async def __aenter__(self) -> Self:
         return self
@@ -34,22 +33,22 @@ class ControlClient:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        await self._session.close()
+        await self._client.aclose()
 
     async def read(self) -> dict[str, Any]:
         """Return the configuration, the timing in force and the totals."""
-        return await self._ask("GET")
+        return await self._request("GET")
 
     async def change(self, patch: Mapping[str, Any]) -> dict[str, Any]:
-        """Change what is named; return the new state. Raises `ValueError` that names the field."""
-        return await self._ask("PATCH", patch)
+        """Apply a patch; return the new state. Raises `ValueError` that names the field."""
+        return await self._request("PATCH", patch)
 
-    async def _ask(self, method: str, patch: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    async def _request(self, method: str, patch: Mapping[str, Any] | None = None) -> dict[str, Any]:
         try:
-            async with self._session.request(method, self._url, json=patch) as response:
-                answer: dict[str, Any] = await response.json()
-        except (aiohttp.ClientError, TimeoutError) as error:
-            raise OSError(str(error)) from error
-        if response.status == HTTPStatus.UNPROCESSABLE_ENTITY:
-            raise ValueError(answer["message"])
-        return answer
+            response = await self._client.request(method, self._url, json=patch)
+            content: dict[str, Any] = response.json()
+        except (httpx.HTTPError, ValueError) as error:
+            raise OSError(f"the simulator's control failed: {error!r}") from error
+        if response.status_code == HTTPStatus.UNPROCESSABLE_ENTITY:
+            raise ValueError(content["message"])
+        return content
