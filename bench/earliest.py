@@ -14,7 +14,7 @@ from app.pipeline.spoken_form import spoken_form
 from app.simulator.agent_plan import plan_response
 from app.simulator.profiles import Timing
 from app.simulator.tone_voice import ToneVoice
-from app.simulator.tts import FaultDelays, plan
+from app.simulator.tts import FaultDelays, plan_stream
 from app.spoken import is_speakable
 from bench.listener import silence_s
 
@@ -48,7 +48,9 @@ def earliest(
     for index, (text, written_at_s) in enumerate(released):
         place_at_s = ended[index - 1 - lookahead] if index > lookahead else 0.0
         requested_at_s = max(asked_at_s + written_at_s, place_at_s)
-        steps = plan(ToneVoice().speak(spoken_form(text)), PCM16_16K, timing, (), FaultDelays(0, 0))
+        steps = plan_stream(
+            ToneVoice().synthesize(spoken_form(text)), PCM16_16K, timing, (), FaultDelays(0, 0)
+        )
         heard_at_s = ended[-1] if ended else 0.0
         arrivals += (
             (max(requested_at_s + step.at_s, heard_at_s), len(step.data))

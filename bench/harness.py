@@ -102,7 +102,7 @@ class Hummed:
 
     def expected_audio(self, text: str) -> bytes:
         """Return the audio, byte for byte."""
-        return ToneVoice().speak(spoken_form(text))
+        return ToneVoice().synthesize(spoken_form(text))
 
 
 @dataclass

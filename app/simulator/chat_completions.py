@@ -1,16 +1,20 @@
-"""The agent as a model: chat completions, streamed and whole, as OpenAI's API answers."""
+"""ChatCompletions: the agent as a model, streamed and whole, as OpenAI's API responds."""
 
 import asyncio
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from app.simulator.agent_plan import AgentStep, plan_response
-from app.simulator.exchange import HTTPExchange
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+
+from app.simulator.agent_plan import AgentStep
+from app.simulator.http_messages import UTF8JSONResponse, open_record, read_json_object
+from app.simulator.pacing import RequestClock
 from app.simulator.request_log import RequestRecord
-from app.simulator.state import RequestClock, SimulatorState
+from app.simulator.state import SimulatorState
 
 PATH = "/v1/chat/completions"
 
@@ -19,41 +23,41 @@ _KEEPALIVE = b": keep-alive\n\n"
 _DONE = b"data: [DONE]\n\n"
 
 
-class InvalidRequestError(Exception):
-    """The API does not accept this request; `param` is what is wrong with it."""
+class CompletionRequestError(Exception):
+    """The API does not accept this request; `param` names the parameter that is wrong."""
 
-    def __init__(self, message: str, param: str | None = None) -> None:
+    def __init__(self, message: str, param: str) -> None:
         super().__init__(message)
         self.param = param
 
 
 @dataclass(frozen=True, slots=True)
 class CompletionRequest:
-    """A conversation that ends with what the user said last."""
+    """The messages of a chat, oldest first, and how the response shall come."""
 
     model: str
     messages: list[dict[str, str]]
-    streams: bool
-    wants_usage: bool
+    stream: bool
+    include_usage: bool
 
     @classmethod
     def parse(cls, body: Mapping[str, Any]) -> "CompletionRequest":
-        """Check a request as the API does; raises `InvalidRequestError`."""
+        """Check a request as the API does. Raises `CompletionRequestError`."""
         model, messages = body.get("model"), body.get("messages")
         if not isinstance(model, str) or not model:
-            raise InvalidRequestError("you must provide a model parameter", "model")
+            raise CompletionRequestError("you must provide a model parameter", "model")
         if not isinstance(messages, list) or not messages:
-            raise InvalidRequestError("Missing required parameter: 'messages'.", "messages")
+            raise CompletionRequestError("Missing required parameter: 'messages'.", "messages")
         options = body.get("stream_options")
-        wants_usage = isinstance(options, dict) and options.get("include_usage") is True
-        told = [_message(message, at) for at, message in enumerate(messages)]
-        return cls(model, told, body.get("stream") is True, wants_usage)
+        include_usage = isinstance(options, dict) and options.get("include_usage") is True
+        parsed = [_parse_message(message, index) for index, message in enumerate(messages)]
+        return cls(model, parsed, body.get("stream") is True, include_usage)
 
     @property
-    def text(self) -> str:
-        """What the user said last; empty when only others spoke."""
-        said = (message["content"] for message in reversed(self.messages) if _is_user(message))
-        return next(said, "")
+    def user_text(self) -> str:
+        """The last message of the user; empty when there is none."""
+        texts = (each["content"] for each in reversed(self.messages) if each["role"] == "user")
+        return next(texts, "")
 
 
 class ChatCompletions:
@@ -62,149 +66,142 @@ class ChatCompletions:
     def __init__(self, state: SimulatorState) -> None:
         self._state = state
 
-    async def answer(self, exchange: HTTPExchange) -> None:
-        """Answer the last message of a conversation."""
+    async def respond(self, request: Request) -> Response:
+        """Return the response to a chat, streamed or whole, as the request says."""
         clock = RequestClock()
         try:
-            question = CompletionRequest.parse(exchange.json())
-        except InvalidRequestError as error:
-            await _refuse(exchange, 400, str(error), error.param)
-            return
+            wanted = CompletionRequest.parse(await read_json_object(request))
+        except CompletionRequestError as error:
+            return _error_response(400, str(error), param=error.param)
         except ValueError:
-            await _refuse(exchange, 400, "We could not parse the JSON body of your request.")
-            return
-        with self._state.request("agent", "agent", question.text) as record:
-            record.messages = question.messages
-            if "agent_404" in record.faults:
-                reason = f"The model `{question.model}` does not exist"
-                await _refuse(exchange, 404, reason, code="model_not_found")
-                return
-            slow_s = self._state.config.agent_slow_ms / 1000
-            answer = self._state.answer(question.text)
-            steps = plan_response(answer, self._state.timing, record.faults, slow_s)
-            serve = self._stream if question.streams else self._at_once
-            await serve(exchange, clock, question, steps, record)
+            return _error_response(400, "We could not parse the JSON body of your request.")
+        opened = self._state.record_request("agent", "agent", wanted.user_text)
+        record = open_record(request, opened)
+        record.messages = wanted.messages
+        if "agent_404" in record.faults:
+            reason = f"The model `{wanted.model}` does not exist"
+            return _error_response(404, reason, code="model_not_found")
+        steps = self._state.plan_agent_response(wanted.user_text, record.faults)
+        if not wanted.stream:
+            return await _respond_whole(wanted, clock, steps, record)
+        return StreamingResponse(
+            self._stream(wanted, clock, steps, record),
+            headers={"cache-control": "no-cache"},
+            media_type="text/event-stream; charset=utf-8",
+        )
 
     async def _stream(
         self,
-        exchange: HTTPExchange,
+        wanted: CompletionRequest,
         clock: RequestClock,
-        question: CompletionRequest,
-        steps: list[AgentStep],
+        steps: Sequence[AgentStep],
         record: RequestRecord,
-    ) -> None:
-        headers = {"content-type": "text/event-stream; charset=utf-8", "cache-control": "no-cache"}
-        await exchange.start(200, headers)
-        stream = _Stream(question)
+    ) -> AsyncIterator[bytes]:
+        """Yield the events of a response, each when it is due; some faults never end."""
+        encoder = _EventEncoder(wanted)
         for step in steps:
             await clock.sleep_until(step.at_s)
             if step.action == "silence":
                 await asyncio.Event().wait()
             while step.action == "keepalives":
                 await asyncio.sleep(self._state.config.agent_keepalive_s)
-                await exchange.write(_KEEPALIVE)
-            if data := stream.events(step):
-                await exchange.write(data)
+                yield _KEEPALIVE
+            if events := encoder.encode(step):
+                yield events
                 if step.action == "item":
-                    record.count_sent(len(data))
-        await exchange.finish()
-
-    async def _at_once(
-        self,
-        exchange: HTTPExchange,
-        clock: RequestClock,
-        question: CompletionRequest,
-        steps: list[AgentStep],
-        record: RequestRecord,
-    ) -> None:
-        await clock.sleep_until(max((step.at_s for step in steps), default=0.0))
-        if any(step.action in ("silence", "keepalives") for step in steps):
-            await asyncio.Event().wait()
-        if steps and steps[-1].action == "error":
-            await _refuse(exchange, 500, steps[-1].content or "", kind="server_error")
-            return
-        written = [step.content for step in steps if step.content]
-        text = "".join(written)
-        record.count_sent(len(text.encode()))
-        whole = bool(steps) and steps[-1].action == "end"
-        choice = {
-            "index": 0,
-            "message": {"role": "assistant", "content": text},
-            "finish_reason": "stop" if whole else "length",
-        }
-        usage = _usage(question, len(written))
-        await exchange.answer(200, _completion(question, [choice], "", usage=usage))
+                    record.count_sent(len(events))
 
 
-class _Stream:
-    """Write the chunks of one answer."""
+async def _respond_whole(
+    wanted: CompletionRequest,
+    clock: RequestClock,
+    steps: Sequence[AgentStep],
+    record: RequestRecord,
+) -> Response:
+    """Return the whole response when it is complete; half of one has another `finish_reason`."""
+    await clock.sleep_until(max((step.at_s for step in steps), default=0.0))
+    if any(step.action in ("silence", "keepalives") for step in steps):
+        await asyncio.Event().wait()
+    if steps and steps[-1].action == "error":
+        return _error_response(500, steps[-1].content or "", kind="server_error")
+    tokens = [step.content for step in steps if step.content]
+    text = "".join(tokens)
+    record.count_sent(len(text.encode()))
+    is_complete = bool(steps) and steps[-1].action == "end"
+    choice = {
+        "index": 0,
+        "message": {"role": "assistant", "content": text},
+        "finish_reason": "stop" if is_complete else "length",
+    }
+    usage = _usage(wanted, len(tokens))
+    return UTF8JSONResponse(_completion(wanted, [choice], "chat.completion", usage=usage))
 
-    def __init__(self, question: CompletionRequest) -> None:
-        self._question = question
-        self._pieces = 0
 
-    def events(self, step: AgentStep) -> bytes:
-        """Return what is sent for one step; nothing for an empty piece."""
+class _EventEncoder:
+    """Encode the server-sent events of one response."""
+
+    def __init__(self, wanted: CompletionRequest) -> None:
+        self._wanted = wanted
+        self._tokens = 0
+
+    def encode(self, step: AgentStep) -> bytes:
+        """Return the events for one step; nothing for an empty token."""
         match step.action:
             case "begin":
                 return self._chunk({"role": "assistant", "content": ""})
             case "item" if step.content:
-                self._pieces += 1
+                self._tokens += 1
                 return self._chunk({"content": step.content})
             case "end":
-                return self._chunk({}, finish="stop") + self._spent() + _DONE
+                return self._chunk({}, finish_reason="stop") + self._usage_chunk() + _DONE
             case "error":
                 return _event({"error": _error(step.content or "", "server_error")})
         return b""
 
-    def _chunk(self, delta: Mapping[str, str], finish: str | None = None) -> bytes:
-        choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}
-        more = {"usage": None} if self._question.wants_usage else {}
-        return _event(_completion(self._question, [choice], ".chunk", **more))
+    def _chunk(self, delta: Mapping[str, str], finish_reason: str | None = None) -> bytes:
+        choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish_reason}
+        more = {"usage": None} if self._wanted.include_usage else {}
+        return _event(_completion(self._wanted, [choice], "chat.completion.chunk", **more))
 
-    def _spent(self) -> bytes:
-        if not self._question.wants_usage:
+    def _usage_chunk(self) -> bytes:
+        if not self._wanted.include_usage:
             return b""
-        usage = _usage(self._question, self._pieces)
-        return _event(_completion(self._question, [], ".chunk", usage=usage))
+        usage = _usage(self._wanted, self._tokens)
+        return _event(_completion(self._wanted, [], "chat.completion.chunk", usage=usage))
 
 
-def _message(message: object, at: int) -> dict[str, str]:
+def _parse_message(message: object, index: int) -> dict[str, str]:
+    """Return role and text; of a content in parts, of which some may be images, the texts."""
     if not isinstance(message, dict) or not isinstance(message.get("role"), str):
-        raise InvalidRequestError(
-            f"Missing required parameter: 'messages[{at}].role'.", f"messages[{at}]"
-        )
+        param = f"messages[{index}]"
+        raise CompletionRequestError(f"Missing required parameter: '{param}.role'.", param)
     content = message.get("content")
-    if isinstance(content, list):  # in parts, of which some may be pictures
-        parts = (part.get("text") for part in content if isinstance(part, dict))
-        content = "".join(part for part in parts if isinstance(part, str))
+    if isinstance(content, list):
+        texts = (part.get("text") for part in content if isinstance(part, dict))
+        content = "".join(text for text in texts if isinstance(text, str))
     return {"role": message["role"], "content": content if isinstance(content, str) else ""}
 
 
-def _is_user(message: Mapping[str, str]) -> bool:
-    return message["role"] == "user"
-
-
 def _completion(
-    question: CompletionRequest, choices: list[dict[str, Any]], kind: str, **more: object
+    wanted: CompletionRequest, choices: list[dict[str, Any]], kind: str, **more: object
 ) -> dict[str, Any]:
     return {
         "id": _ID,
-        "object": f"chat.completion{kind}",
+        "object": kind,
         "created": int(time.time()),
-        "model": question.model,
+        "model": wanted.model,
         "choices": choices,
         **more,
     }
 
 
-def _usage(question: CompletionRequest, completion: int) -> dict[str, int]:
-    """Count words for tokens: nobody is billed here."""
-    prompt = sum(len(message["content"].split()) for message in question.messages)
+def _usage(wanted: CompletionRequest, completion_tokens: int) -> dict[str, int]:
+    """Count each word as a token: nobody is billed here."""
+    prompt_tokens = sum(len(message["content"].split()) for message in wanted.messages)
     return {
-        "prompt_tokens": prompt,
-        "completion_tokens": completion,
-        "total_tokens": prompt + completion,
+        "prompt_tokens": prompt_tokens,
+        "completion_tokens": completion_tokens,
+        "total_tokens": prompt_tokens + completion_tokens,
     }
 
 
@@ -219,13 +216,12 @@ def _error(
     return {"message": message, "type": kind, "param": param, "code": code}
 
 
-async def _refuse(
-    exchange: HTTPExchange,
+def _error_response(
     status: int,
     message: str,
-    param: str | None = None,
     *,
     kind: str = "invalid_request_error",
+    param: str | None = None,
     code: str | None = None,
-) -> None:
-    await exchange.answer(status, {"error": _error(message, kind, param, code)})
+) -> Response:
+    return UTF8JSONResponse({"error": _error(message, kind, param, code)}, status)

@@ -2,7 +2,10 @@
 
 from dataclasses import asdict
 
-from app.simulator.exchange import HTTPExchange
+from starlette.requests import Request
+from starlette.responses import Response
+
+from app.simulator.http_messages import UTF8JSONResponse, read_json_object
 from app.simulator.state import SimulatorState
 
 PATH = "/simulator"
@@ -14,30 +17,34 @@ class ControlEndpoints:
     def __init__(self, state: SimulatorState) -> None:
         self._state = state
 
-    async def show(self, exchange: HTTPExchange) -> None:
-        """Serve `GET /simulator`: the configuration without its key, and the totals."""
-        config = self._state.config.model_dump(mode="json", exclude={"key"})
-        stats = self._state.request_log.stats.as_dict()
-        timing = asdict(self._state.timing)
-        voice = self._state.voice.name
-        content = {"config": config, "timing": timing, "voice": voice, "stats": stats}
-        await exchange.answer(200, content)
+    async def show(self, _: Request) -> Response:
+        """Serve `GET /simulator`: return the configuration without its key, and the totals."""
+        return self._current()
 
-    async def change(self, exchange: HTTPExchange) -> None:
-        """Serve `PATCH /simulator`: answer with the new state, or 422 naming the field."""
+    async def change(self, request: Request) -> Response:
+        """Serve `PATCH /simulator`: return the new state, or a 422 that names the field."""
         try:
-            self._state.configure(exchange.json())
+            self._state.configure(await read_json_object(request))
         except ValueError as error:
-            await exchange.answer(422, {"code": 422, "message": str(error)})
-        else:
-            await self.show(exchange)
+            return UTF8JSONResponse({"code": 422, "message": str(error)}, 422)
+        return self._current()
 
-    async def clear_faults(self, exchange: HTTPExchange) -> None:
-        """Serve `DELETE /simulator/faults`."""
+    async def clear_faults(self, _: Request) -> Response:
+        """Serve `DELETE /simulator/faults`: return the state without faults and throttle."""
         self._state.clear_faults()
-        await self.show(exchange)
+        return self._current()
 
-    async def requests(self, exchange: HTTPExchange) -> None:
-        """Serve `GET /simulator/requests`: the timeline, oldest first."""
-        timeline = [asdict(record) for record in self._state.request_log.timeline]
-        await exchange.answer(200, {"requests": timeline})
+    async def requests(self, _: Request) -> Response:
+        """Serve `GET /simulator/requests`: return the last 1,000 requests, oldest first."""
+        records = [asdict(record) for record in self._state.request_log.records]
+        return UTF8JSONResponse({"requests": records})
+
+    def _current(self) -> Response:
+        return UTF8JSONResponse(
+            {
+                "config": self._state.config.model_dump(mode="json", exclude={"key"}),
+                "timing": asdict(self._state.timing),
+                "voice": self._state.voice.name,
+                "stats": self._state.request_log.stats.as_dict(),
+            }
+        )

@@ -12,7 +12,7 @@ from app.simulator.profiles import Timing
 
 MAX_CHARACTERS = 2_000
 TRUNCATED_BYTES = 640
-"""What a truncated answer holds, whatever its format: 20 ms of PCM16 at 16 kHz."""
+"""Length of a truncated stream, whatever its format: 20 ms of PCM16 at 16 kHz."""
 
 _MIN_CHUNK_BYTES, _MAX_CHUNK_BYTES = 320, 65_536  # the smallest and largest ever seen
 _MIN_CHUNKS, _MAX_CHUNKS = 5, 40  # of a sentence
@@ -22,19 +22,19 @@ _RATES_HZ = {"8k": 8_000, "16k": 16_000}
 
 
 class InvalidRequestError(Exception):
-    """The provider does not accept this request."""
+    """The provider does not accept this request; the message is what it replies."""
 
 
 @dataclass(frozen=True, slots=True)
 class TTSRequest:
-    """What is to be spoken, and how."""
+    """A text to speak, and the audio format to speak it in."""
 
     text: str
     format: AudioFormat
 
     @classmethod
     def parse(cls, payload: Mapping[str, Any]) -> "TTSRequest":
-        """Check a request as the provider does; raises `InvalidRequestError`."""
+        """Check a request as the provider does. Raises `InvalidRequestError`."""
         text, speaker = payload.get("text"), payload.get("speaker")
         mulaw, rate = payload.get("mulaw", False), payload.get("sampleRate", "16k")
         if not isinstance(text, str) or not 1 <= len(text) <= MAX_CHARACTERS:
@@ -52,36 +52,42 @@ class TTSRequest:
 
 @dataclass(frozen=True, slots=True)
 class StreamStep:
-    """One thing to do, `at_s` seconds after the request came in."""
+    """One thing to do, `at_s` seconds after the request arrived."""
 
     at_s: float
     action: Literal["audio", "end", "drop"]
+    """Send a chunk, end the stream regularly, or drop the connection."""
     data: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
 class FaultDelays:
-    """How long the delaying faults delay."""
+    """How long the faults `stall` and `late_frames` delay, in seconds."""
 
     stall_s: float
     late_s: float
 
 
-def plan(
+def plan_stream(
     audio: bytes,
     audio_format: AudioFormat,
     timing: Timing,
     faults: Collection[FaultName],
     delays: FaultDelays,
 ) -> list[StreamStep]:
-    """Lay out one answer with the faults that struck it; the last step ends or drops it."""
+    """Plan one audio stream with its faults; one step ends or drops it.
+
+    Only late frames come after the end.
+    """
     if "riff" in faults:
         audio = wav_header(audio_format, None) + audio
     if "truncated" in faults:
         audio = audio[:TRUNCATED_BYTES]
     target_bytes = audio_format.bytes_per_second // _CHUNKS_PER_SECOND
     chunks = (
-        [audio] if "truncated" in faults else cut(audio, target_bytes, odd="odd_chunks" in faults)
+        [audio]
+        if "truncated" in faults
+        else split_into_chunks(audio, target_bytes, odd="odd_chunks" in faults)
     )
     steps = list(_paced([chunk for chunk in chunks if chunk], audio_format, timing))
     end_s = steps[-1].at_s if steps else timing.first_audio_ms / 1000
@@ -97,37 +103,38 @@ def plan(
     return steps
 
 
-def cut(audio: bytes, target_bytes: int, *, odd: bool = False) -> list[bytes]:
-    """Cut audio into chunks of uneven size around a target, as the provider does.
+def split_into_chunks(audio: bytes, target_bytes: int, *, odd: bool = False) -> list[bytes]:
+    """Split audio into chunks of uneven size around a target, as the provider does.
 
-    Boundaries fall between samples, or, when `odd`, all inside of one.
+    Boundaries fall between 16-bit samples; with `odd` each of them falls inside one.
     """
     wanted = min(max(len(audio) // target_bytes, _MIN_CHUNKS), _MAX_CHUNKS)
-    # The jitter below lets a chunk grow or shrink by half.
+    # The jitter of the boundaries lets a chunk grow or shrink by half.
     fewest = math.ceil(len(audio) * 1.5 / _MAX_CHUNK_BYTES)
     most = len(audio) // (2 * _MIN_CHUNK_BYTES + 4)
     count = max(min(wanted, most), fewest, 1)
     size = len(audio) / count
-    edges = [0, *(_edge(i, size, odd) for i in range(1, count)), len(audio)]
-    return [audio[start:stop] for start, stop in pairwise(edges)]
+    boundaries = [0, *(_boundary(i, size, odd) for i in range(1, count)), len(audio)]
+    return [audio[start:stop] for start, stop in pairwise(boundaries)]
 
 
-def _edge(index: int, size: float, odd: bool) -> int:
+def _boundary(index: int, size: float, odd: bool) -> int:
     jitter = (index * 7 % 11 - 5) / 20  # -0.25 to 0.25 of a chunk, in no visible order
     return int((index + jitter) * size) // 2 * 2 + odd
 
 
 def _paced(chunks: list[bytes], audio_format: AudioFormat, timing: Timing) -> Iterator[StreamStep]:
-    """Give each chunk the time at which the provider has synthesized it."""
-    rate = timing.realtime_factor * audio_format.bytes_per_second
+    """Yield each chunk with the time at which the provider has synthesized it."""
+    bytes_per_second = timing.realtime_factor * audio_format.bytes_per_second
     done = 0
     for chunk in chunks:
-        at_s = timing.first_audio_ms / 1000 + (done / rate if rate else 0)
-        yield StreamStep(at_s, "audio", chunk)
+        elapsed_s = done / bytes_per_second if bytes_per_second else 0
+        yield StreamStep(timing.first_audio_ms / 1000 + elapsed_s, "audio", chunk)
         done += len(chunk)
 
 
 def _with_late_frames(steps: list[StreamStep], late_s: float) -> list[StreamStep]:
+    """Put the end before the last chunks, and these `late_s` later than they were due."""
     late = min(_LATE_CHUNKS, max(len(steps) - 1, 0))
     on_time, behind = steps[: len(steps) - late], steps[len(steps) - late :]
     end_s = on_time[-1].at_s if on_time else 0.0

@@ -2,8 +2,9 @@
 
 import asyncio
 import base64
+import io
 import json
-import struct
+import wave
 from array import array
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,32 +14,37 @@ from websockets.asyncio.client import ClientConnection, connect
 
 from app.simulator import Simulator
 
+TTS_PATH, STT_PATH = "/v1/realtime/tts-stream", "/v1/realtime/stt"
+
 TEXT = "شحنتك وصلت إلى مدينة الرياض صباح اليوم."
 ACK = {"type": "ack", "payload": {"message": "Real time text to speach connection establesh"}}
 END = {"type": "end", "payload": {"message": "End of TTS stream"}}
 
 
-def payload(text: str = TEXT, **extra: Any) -> dict[str, Any]:
+def tts_payload(text: str = TEXT, **extra: Any) -> dict[str, Any]:
     return {"text": text, "speaker": "Majd", "dialect": "ksa", "mulaw": False, **extra}
 
 
-def wav(pcm: bytes, rate_hz: int = 16_000) -> bytes:
-    fmt = struct.pack("<HHIIHH", 1, 1, rate_hz, rate_hz * 2, 2, 16)
-    size = 4 + 8 + len(fmt) + 8 + len(pcm)
-    head = b"RIFF" + struct.pack("<I", size) + b"WAVEfmt " + struct.pack("<I", len(fmt)) + fmt
-    return head + b"data" + struct.pack("<I", len(pcm)) + pcm
+def wav_file(pcm: bytes, rate_hz: int = 16_000) -> bytes:
+    buffer = io.BytesIO()
+    with wave.open(buffer, "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(rate_hz)
+        file.writeframes(pcm)
+    return buffer.getvalue()
 
 
-def utterance(audio: bytes) -> dict[str, Any]:
+def stt_payload(audio: bytes) -> dict[str, Any]:
     encoded = base64.b64encode(audio).decode()
     return {"audioBase64": encoded, "language": "ar", "isEosEnabled": True, "eosThreshold": 0.3}
 
 
-VOICED = utterance(wav(array("h", [0, 8_000] * 1_600).tobytes()))
-SILENT = utterance(wav(array("h", [0, 90] * 1_600).tobytes()))
+SPEECH = stt_payload(wav_file(array("h", [0, 8_000] * 1_600).tobytes()))
+SILENCE = stt_payload(wav_file(array("h", [0, 90] * 1_600).tobytes()))
 
 
-async def ended(sim: Simulator) -> None:
+async def last_request_ended(sim: Simulator) -> None:
     """Wait until the last request is over, which only the loop that serves it can tell."""
     async with httpx.AsyncClient(trust_env=False) as client, asyncio.timeout(10):
         while sim.requests[-1].ended_at is None:
@@ -46,10 +52,10 @@ async def ended(sim: Simulator) -> None:
 
 
 @dataclass
-class Answer:
-    """What came for one request, in order: bytes are audio, dicts are control."""
+class ReceivedStream:
+    """The frames of one request, in order: bytes are audio, dicts are control."""
 
-    frames: list[Any] = field(default_factory=list)
+    frames: list[bytes | dict[str, Any]] = field(default_factory=list)
 
     @property
     def chunks(self) -> list[bytes]:
@@ -60,8 +66,8 @@ class Answer:
         return b"".join(self.chunks)
 
 
-class Provider:
-    """Open sockets to a simulator and ask on them."""
+class ProviderClient:
+    """Open sockets to a simulator, and send requests on them."""
 
     def __init__(self, sim: Simulator) -> None:
         self._sim = sim
@@ -72,21 +78,29 @@ class Provider:
         return connect(self._sim.urls.hamsa_ws_url, additional_headers=headers, **options)
 
     @staticmethod
-    async def send(ws: ClientConnection, kind: str, content: dict[str, Any]) -> None:
-        await ws.send(json.dumps({"type": kind, "payload": content}))
+    async def send(ws: ClientConnection, kind: str, payload: dict[str, Any]) -> None:
+        await ws.send(json.dumps({"type": kind, "payload": payload}))
 
     @staticmethod
-    async def control(ws: ClientConnection) -> dict[str, Any]:
+    async def receive_control(ws: ClientConnection) -> dict[str, Any]:
         frame = await ws.recv()
         assert isinstance(frame, str)
-        return json.loads(frame)
+        message = json.loads(frame)
+        assert isinstance(message, dict)
+        return message
 
-    async def speak(self, ws: ClientConnection, text: str = TEXT, **extra: Any) -> Answer:
-        """Ask for speech and read to `end` or `error`."""
-        await self.send(ws, "tts", payload(text, languageId="ar", **extra))
-        answer = Answer()
+    async def synthesize(
+        self, ws: ClientConnection, text: str = TEXT, **extra: Any
+    ) -> ReceivedStream:
+        """Send a request, and receive up to `end` or `error`."""
+        await self.send(ws, "tts", tts_payload(text, languageId="ar", **extra))
+        stream = ReceivedStream()
         while True:
             frame = await ws.recv()
-            answer.frames.append(json.loads(frame) if isinstance(frame, str) else frame)
-            if isinstance(frame, str) and answer.frames[-1]["type"] in ("end", "error"):
-                return answer
+            if isinstance(frame, bytes):
+                stream.frames.append(frame)
+                continue
+            message = json.loads(frame)
+            stream.frames.append(message)
+            if message["type"] in ("end", "error"):
+                return stream
