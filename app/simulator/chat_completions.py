@@ -33,7 +33,7 @@ class CompletionRequestError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class CompletionRequest:
-    """The messages of a chat, oldest first, and how the response shall come."""
+    """The messages of a chat, oldest first, and what the response is to hold."""
 
     model: str
     messages: list[dict[str, str]]
@@ -196,7 +196,7 @@ def _completion(
 
 
 def _usage(wanted: CompletionRequest, completion_tokens: int) -> dict[str, int]:
-    """Count each word as a token: nobody is billed here."""
+    """Count each word as a token: these numbers are never billed."""
     prompt_tokens = sum(len(message["content"].split()) for message in wanted.messages)
     return {
         "prompt_tokens": prompt_tokens,

@@ -53,6 +53,10 @@ class SimulatorProcess:
             await self._stop(self._process)
 
     async def _read_announcement(self, process: asyncio.subprocess.Process) -> dict[str, str]:
+        """Return what the child announces in its first line.
+
+        It prints that line when it listens; a closed pipe means that it has ended before.
+        """
         assert process.stdout is not None
         try:
             async with asyncio.timeout(START_TIMEOUT_S):

@@ -33,7 +33,7 @@ class HTTPApp:
         self._starlette = Starlette(
             routes=_routes(state), exception_handlers={404: not_found, 405: not_found}
         )
-        self._starlette.router.redirect_slashes = False  # the provider and n8n answer 404
+        self._starlette.router.redirect_slashes = False  # the provider and n8n send a 404
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request, or the lifespan of the server."""
@@ -81,6 +81,7 @@ class HTTPApp:
 
 
 def _routes(state: SimulatorState) -> list[Route]:
+    """List all endpoints in one place; every other path or method is a 404."""
     rest, controls = RESTEndpoints(state), control.ControlEndpoints(state)
     webhook, model = n8n_webhook.N8nWebhook(state), chat_completions.ChatCompletions(state)
     return [

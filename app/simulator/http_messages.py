@@ -49,7 +49,7 @@ async def read_json_object(request: Request) -> dict[str, Any]:
 
 
 class UTF8JSONResponse(JSONResponse):
-    """A response in JSON that names its charset, as n8n and the speech provider do."""
+    """A response in JSON that names its charset, as n8n does."""
 
     media_type = JSON_UTF8
 

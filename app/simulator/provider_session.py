@@ -74,6 +74,7 @@ class ProviderSession:
             await self._send_control("error", str(error))
 
     async def _synthesize(self, request: TTSRequest) -> None:
+        """Send an ack and the audio; a rejection comes in place of the ack."""
         clock = RequestClock()
         with self._state.record_request(
             "tts",
@@ -139,7 +140,10 @@ class ProviderSession:
 
 
 def _parse(frame: str | bytes) -> tuple[str, Mapping[str, Any]]:
-    """Return type and payload of a request. Raises `InvalidRequestError`."""
+    """Return type and payload of a request. Raises `InvalidRequestError`.
+
+    Each check has a message of its own: to a client they are the only help.
+    """
     if isinstance(frame, bytes):
         raise InvalidRequestError("Binary messages are not supported")
     try:

@@ -22,7 +22,7 @@ class ThrottleWindow:
     """Count opened sockets in a sliding window of time.
 
     The provider documents no limit. What was seen: four sockets within 20 s are too many, and
-    sockets opened beyond the limit answer requests with 640 bytes. Every accepted socket counts,
+    sockets opened beyond the limit send 640 bytes a request. Every accepted socket counts,
     whether within the limit or not. A refused one does not, or a client that keeps trying would
     be kept out for ever.
     """
