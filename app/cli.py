@@ -42,7 +42,7 @@ def serve() -> None:
 @commands.command()
 def simulate(
     *,
-    profile: Annotated[str, typer.Option(help="Timing: fast, instant or seed.")] = "fast",
+    profile: Annotated[str, typer.Option(help="Timing: fast, instant or measured.")] = "fast",
     seed: Annotated[int, typer.Option(help="Decides which requests faults strike.")] = 0,
     voice: Annotated[str, typer.Option(help="auto, espeak (Arabic speech) or hum.")] = "auto",
     script: Annotated[
@@ -96,7 +96,7 @@ def _simulator_config(
     from app.simulator.__main__ import parse_fault, parse_throttle
     from app.simulator.config import SimulatorConfig
     from app.simulator.faults import FAULT_NAMES
-    from app.simulator.script import read_lines
+    from app.simulator.transcripts import read_lines
 
     try:
         values["faults"] = dict(map(parse_fault, faults))

@@ -7,9 +7,9 @@ from pathlib import Path
 from app.errors import ConfigurationError
 from app.http1 import proxy_for
 from app.settings import Settings
-from app.simulator import espeak, script
+from app.simulator import espeak, transcripts
 from app.simulator.child import SimulatorProcess
-from app.simulator.panel import ControlPanel
+from app.simulator.control_client import ControlClient
 
 SIMULATOR_KEY = "simulator"
 """Any key will do there."""
@@ -26,14 +26,14 @@ class Endpoints:
     agent_url: str
     simulated_voice: str | None = None
     """What the simulator speaks with; None when it does not speak."""
-    simulator: ControlPanel | None = None
+    simulator: ControlClient | None = None
     """Where the simulator is controlled, if there is one."""
 
 
 async def resolve_endpoints(settings: Settings, stack: AsyncExitStack) -> Endpoints:
     """Return the configured providers; a simulator on `stack` stands for what is not configured."""
     simulated: dict[str, str] = {}
-    panel = None
+    control = None
     if settings.simulates_speech or settings.simulates_agent:
         arguments = [
             f"--profile={settings.simulator_profile}",
@@ -42,7 +42,7 @@ async def resolve_endpoints(settings: Settings, stack: AsyncExitStack) -> Endpoi
         if settings.simulator_script:
             arguments.append(f"--script={settings.simulator_script}")
         simulated = (await stack.enter_async_context(SimulatorProcess(arguments))).urls
-        panel = await stack.enter_async_context(ControlPanel(simulated["control_url"]))
+        control = await stack.enter_async_context(ControlClient(simulated["control_url"]))
     agent_url = settings.agent_webhook_url or simulated["agent_webhook_url"]
     if settings.hamsa_api_key is None:
         return Endpoints(
@@ -52,7 +52,7 @@ async def resolve_endpoints(settings: Settings, stack: AsyncExitStack) -> Endpoi
             http2_prior_knowledge=True,
             agent_url=agent_url,
             simulated_voice=simulated["voice"],
-            simulator=panel,
+            simulator=control,
         )
     return Endpoints(
         ws_url=settings.hamsa_ws_url,
@@ -60,7 +60,7 @@ async def resolve_endpoints(settings: Settings, stack: AsyncExitStack) -> Endpoi
         key=settings.hamsa_api_key.get_secret_value(),
         http2_prior_knowledge=settings.hamsa_rest_http2 == "prior_knowledge",
         agent_url=agent_url,
-        simulator=panel,
+        simulator=control,
     )
 
 
@@ -83,7 +83,7 @@ def _check_simulator(settings: Settings) -> None:
     if settings.simulator_script is None:
         return
     try:
-        script.read_lines(Path(settings.simulator_script))
+        transcripts.read_lines(Path(settings.simulator_script))
     except OSError as error:
         reason = f"cannot read {settings.simulator_script}: {error.strerror}"
         raise ConfigurationError(f"SIMULATOR_SCRIPT: {reason}") from None

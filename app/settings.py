@@ -4,6 +4,7 @@ The docstring under each field says what it does and why its default is what it 
 `.env.example` and the README repeat them for operators.
 """
 
+import logging
 from io import StringIO
 from pathlib import Path
 from typing import Annotated, Literal
@@ -31,6 +32,8 @@ SYSTEM_PROMPT = (
     "بلا Markdown ولا قوائم ولا رموز تعبيرية."
 )
 """What a model must know to write for the ear."""
+
+log = logging.getLogger(__name__)
 
 ENV_FILE = Path(".env")
 
@@ -231,12 +234,20 @@ class Settings(BaseSettings):
     """Whether speech-to-text begins at a pause of 200 ms, to be thrown away if the caller goes on.
     It saves 300 ms a turn, and is paid for twice where people pause."""
 
-    simulator_profile: Literal["fast", "instant", "seed"] = "fast"
-    """Timing of the embedded simulator; `seed` is as slow as the real provider was measured."""
+    simulator_profile: Literal["fast", "instant", "measured"] = "fast"
+    """Timing of the embedded simulator; `measured` is as slow as the real provider was."""
     simulator_voice: Literal["auto", "espeak", "hum"] = "auto"
     """Voice of the embedded simulator; `auto` speaks Arabic where espeak-ng is installed."""
     simulator_script: str | None = None
     """File with what the simulator pretends to hear, one line a turn."""
+
+    @field_validator("simulator_profile", mode="before")
+    @classmethod
+    def _old_profile_name(cls, value: object) -> object:
+        if value != "seed":
+            return value
+        log.warning("SIMULATOR_PROFILE=seed is deprecated; use SIMULATOR_PROFILE=measured")
+        return "measured"
 
     @field_validator("hamsa_min_connections")
     @classmethod

@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from app.audio import PCM16_16K
-from app.simulator.agent import plan_answer
-from app.simulator.hum import Hum
+from app.simulator.agent_plan import plan_response
 from app.simulator.profiles import Timing
-from app.simulator.tts import Delays, plan
+from app.simulator.tone_voice import ToneVoice
+from app.simulator.tts import FaultDelays, plan_stream
 from app.text.sentence_splitter import SentenceSplitter
 from app.text.speakable import is_speakable
 from app.text.tts_text import tts_text
@@ -48,7 +48,9 @@ def earliest(
     for index, (text, written_at_s) in enumerate(released):
         place_at_s = ended[index - 1 - lookahead] if index > lookahead else 0.0
         requested_at_s = max(asked_at_s + written_at_s, place_at_s)
-        steps = plan(Hum().speak(tts_text(text)), PCM16_16K, timing, (), Delays(0, 0))
+        steps = plan_stream(
+            ToneVoice().synthesize(tts_text(text)), PCM16_16K, timing, (), FaultDelays(0, 0)
+        )
         heard_at_s = ended[-1] if ended else 0.0
         arrivals += (
             (max(requested_at_s + step.at_s, heard_at_s), len(step.data))
@@ -64,7 +66,7 @@ def releases(answer: str, timing: Timing, first_chars: int) -> Iterator[tuple[st
     """Yield each sentence with the time, counted from the question, when its end is known."""
     splitter = SentenceSplitter(first_chars=first_chars)
     at_s = 0.0
-    for step in plan_answer(answer, timing, (), 0.0):
+    for step in plan_response(answer, timing, (), 0.0):
         at_s = step.at_s
         texts = splitter.flush() if step.action == "end" else splitter.feed(step.content or "")
         yield from ((text, at_s) for text in texts if is_speakable(tts_text(text)))

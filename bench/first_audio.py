@@ -22,7 +22,7 @@ from bench.results import Cell, Plot, Result, Series, Table
 
 WARMING = {"type": "text", "text": "مرحبا"}
 TURNS = 4
-TIMING = PROFILES["seed"]
+TIMING = PROFILES["measured"]
 LOOKAHEAD: int = Settings.model_fields["tts_lookahead"].default
 FIRST_CHARS: int = Settings.model_fields["first_chunk_min_chars"].default
 
@@ -50,7 +50,7 @@ async def run() -> Result:
             "silence max s",
         ),
         rows,
-        f"Profile `seed`, {TURNS} turns each after one that warms up; simulator, gateway and "
+        f"Profile `measured`, {TURNS} turns each after one that warms up; simulator, gateway and "
         f"caller are three processes. Earliest: STT, the agent's words, each sentence's first "
         f"audio and its pace as the simulator has them, {1 + LOOKAHEAD} sentences in the making at "
         f"a time, and nothing else.",
@@ -71,7 +71,7 @@ async def run() -> Result:
 
 
 async def _measure(line: StartingLine, way: str, first_chars: int) -> Sequence[Cell]:
-    async with SimulatorProcess(["--profile=seed", "--voice=hum"]) as simulator:
+    async with SimulatorProcess(["--profile=measured", "--voice=hum"]) as simulator:
         settings = settings_for(
             simulator,
             TTS_TRANSPORT=way,

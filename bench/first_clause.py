@@ -8,12 +8,12 @@ from statistics import median
 
 from app.simulator import Simulator, SimulatorConfig
 from app.simulator.profiles import TimingField
-from app.simulator.script import answer_to, built_in_lines
+from app.simulator.transcripts import built_in_lines, canned_response
 from bench.harness import TimedTurn, caller, gateway, settings_for, spoken, take_turn
 from bench.results import Cell, Result, Table
 
 ANSWERS = [
-    *(answer_to(line) for line in built_in_lines()),
+    *(canned_response(line) for line in built_in_lines()),
     "أهلاً وسهلاً بك في خدمة العملاء. شحنتك وصلت إلى مدينة الرياض صباح اليوم. سيتصل بك المندوب "
     "قبل التسليم بساعة واحدة. هل تحتاج أي مساعدة أخرى؟",
     "أهلاً بك أستاذ خالد، شحنتك رقم 4521 وصلت إلى مدينة جدة هذا الصباح. سيتواصل معك المندوب "
@@ -80,7 +80,7 @@ async def run() -> Result:
                 (ANSWERS[at][:28], *(_cell(heard[transport, size], at) for size in SIZES))
                 for at in range(len(ANSWERS))
             ],
-            "Profile `seed`: 2 s of it are STT.",
+            "Profile `measured`: 2 s of it are STT.",
         )
         for transport in TRANSPORTS
     ]
@@ -137,7 +137,7 @@ async def _converse(transport: str, size: int) -> list[Heard]:
     """Say a line for each answer, in one session; the first turn warms everything up."""
     lines = tuple(f"سؤال {number}" for number in range(len(ANSWERS)))
     config = SimulatorConfig(
-        profile="seed",
+        profile="measured",
         voice="hum",
         timing=PACE,
         script=("مرحبا", *lines),

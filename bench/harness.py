@@ -17,7 +17,7 @@ from websockets.asyncio.client import ClientConnection, connect
 
 from app.simulator import Simulator
 from app.simulator.child import SimulatorProcess
-from app.simulator.hum import Hum
+from app.simulator.tone_voice import ToneVoice
 from app.text.tts_text import tts_text
 
 ROOT = Path(__file__).parent.parent
@@ -102,7 +102,7 @@ class Hummed:
 
     def expected_audio(self, text: str) -> bytes:
         """Return the audio, byte for byte."""
-        return Hum().speak(tts_text(text))
+        return ToneVoice().synthesize(tts_text(text))
 
 
 @dataclass

@@ -23,8 +23,9 @@ import uvloop
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
-from app.simulator.agent import line, pieces
-from app.simulator.tts import cut
+from app.simulator.agent_plan import split_into_tokens
+from app.simulator.n8n_webhook import encode_line
+from app.simulator.tts import split_into_chunks
 from bench.load import ANSWERS, BYTES_PER_CHAR, BYTES_PER_S, FIRST_AUDIO_S, FIRST_TOKEN_S, TOKEN_S
 
 CHUNK_BYTES = BYTES_PER_S // 5
@@ -51,7 +52,7 @@ def spoken(text: str) -> Sequence[Due]:
     speed = float(sys.argv[1])
     audio = bytes(range(1, 251)) * (len(text) * BYTES_PER_CHAR // 250)
     due, done = [], 0
-    for chunk in cut(audio, CHUNK_BYTES):
+    for chunk in split_into_chunks(audio, CHUNK_BYTES):
         made_s = done / BYTES_PER_S / speed if speed else 0.0
         due.append((FIRST_AUDIO_S + made_s, chunk))
         done += len(chunk)
@@ -61,9 +62,9 @@ def spoken(text: str) -> Sequence[Due]:
 @functools.cache
 def written(text: str) -> Sequence[Due]:
     """Lay out the lines of the agent's answer, a word each."""
-    words = [line("item", piece) for piece in pieces(ANSWERS.get(text, text))]
+    words = [encode_line("item", piece) for piece in split_into_tokens(ANSWERS.get(text, text))]
     items = [(FIRST_TOKEN_S + number * TOKEN_S, word) for number, word in enumerate(words)]
-    return [(0.0, line("begin")), *items, (items[-1][0], line("end"))]
+    return [(0.0, encode_line("begin")), *items, (items[-1][0], encode_line("end"))]
 
 
 async def _until(started_at: float, due_s: float) -> None:

@@ -40,7 +40,7 @@ async def run() -> Result:
             "p95 / that without faults",
         ),
         rows,
-        f"Profile `seed`, {TURNS} typed turns a session after one that settles. Whole: all "
+        f"Profile `measured`, {TURNS} typed turns a session after one that settles. Whole: all "
         "sentences, byte for byte. First audio is counted from the question.",
     )
     return Result("recovery", [table], [_plot(rows)])
@@ -63,7 +63,7 @@ class Talk:
 
 async def _talk(way: str, share: float) -> Talk:
     talk = Talk(way, share)
-    arguments = ["--profile=seed", "--voice=hum", "--seed=1", f"--throttle={THROTTLE}"]
+    arguments = ["--profile=measured", "--voice=hum", "--seed=1", f"--throttle={THROTTLE}"]
     arguments += [f"--fault=truncated={share}"] if share else []
     async with SimulatorProcess(arguments) as simulator:
         settings = settings_for(

@@ -13,9 +13,9 @@ INTRODUCTION = """\
 # Benchmarks
 
 Made by `make report` of what `make bench` has measured, against the simulator; every table can be \
-re-made by the command under it. Profile `seed` of the simulator is as slow as the real providers \
-were measured to be, `fast` is quicker. Simulator, gateway and caller share one machine, and the \
-load that it carried besides is told with each table.
+re-made by the command under it. Profile `measured` of the simulator is as slow as the real \
+providers were measured to be, `fast` is quicker. Simulator, gateway and caller share one \
+machine, and the load that it carried besides is told with each table.
 """
 
 

@@ -67,7 +67,7 @@ class Row:
     async def measure(self, line: StartingLine) -> None:
         """Ask the same question again and again, after one turn that warms up."""
         faults = [f"--fault=truncated={self.share}"] if self.share else []
-        arguments = ["--profile=seed", "--voice=hum", "--seed=1", *faults]
+        arguments = ["--profile=measured", "--voice=hum", "--seed=1", *faults]
         async with SimulatorProcess(arguments) as simulator:
             settings = settings_for(simulator, **self.way.settings)
             async with gateway(self.way.code, **settings) as url, caller(url) as socket:
@@ -134,7 +134,7 @@ def _table(rows: Sequence[Row]) -> Table:
             "answers whole",
         ),
         [row.cells() for row in rows],
-        f"Profile `seed`; means of the turns after one that warms up; the answer plays for "
+        f"Profile `measured`; means of the turns after one that warms up; the answer plays for "
         f"{floor.audio_s:.1f} s. Earliest: what the agent's pace and the provider's timing allow "
         f"to sentences cut as Nabra cuts them, made one ahead. Silence: all gaps of a player that "
         f"begins at the first audio, of which {floor.silence_s:.2f} s cannot be saved. Whole: byte "

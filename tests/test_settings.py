@@ -66,7 +66,7 @@ WRONG: list[tuple[str, str, str]] = [
     ("TTS_ATTEMPTS", "0", "greater than or equal to 1"),
     ("LANGUAGE", "fr", "'ar' or 'en'"),
     ("MAX_UTTERANCE_BYTES", "10", "greater than or equal to 1024"),
-    ("SIMULATOR_PROFILE", "slow", "'fast', 'instant' or 'seed'"),
+    ("SIMULATOR_PROFILE", "slow", "'fast', 'instant' or 'measured'"),
 ]
 
 
@@ -239,6 +239,16 @@ def test_a_key_or_a_webhook_takes_the_place_of_the_simulator(
     monkeypatch.setenv("AGENT_WEBHOOK_URL", "https://agent.example/webhook/1?a=b")
     assert not load().simulates_agent
     assert load().agent_webhook_url == "https://agent.example/webhook/1?a=b"
+
+
+def test_the_old_name_of_a_simulator_profile_is_accepted_with_one_warning(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("SIMULATOR_PROFILE", "seed")
+    assert load().simulator_profile == "measured"
+    assert caplog.messages == [
+        "SIMULATOR_PROFILE=seed is deprecated; use SIMULATOR_PROFILE=measured"
+    ]
 
 
 def test_a_model_needs_an_address_and_a_name(monkeypatch: pytest.MonkeyPatch) -> None:

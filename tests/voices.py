@@ -16,7 +16,7 @@ AUDIBLE = 300
 
 def say(text: str) -> Samples:
     """Arabic speech, from its first audible sample to its last."""
-    samples = np.frombuffer(shared_espeak().speak(text), dtype=np.int16).astype(np.float64)
+    samples = np.frombuffer(shared_espeak().synthesize(text), dtype=np.int16).astype(np.float64)
     audible = np.nonzero(np.abs(samples) > AUDIBLE)[0]
     return samples[audible[0] : audible[-1] + 1]
 

@@ -20,7 +20,7 @@ MAX_BODY_BYTES = 16 * 1024
 """All faults and all timing take less than 4 KiB."""
 
 
-class Panel(Protocol):
+class SimulatorControl(Protocol):
     """What controls a simulator."""
 
     async def read(self) -> dict[str, Any]:
@@ -43,9 +43,9 @@ class Change(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class FaultInjection:
-    """What stands behind this gateway, and the panel of the simulator if that is one."""
+    """What stands behind this gateway, and the control of the simulator if that is one."""
 
-    panel: Panel | None
+    control: SimulatorControl | None
     simulates_speech: bool
     simulates_agent: bool
     listens_on_loopback: bool
@@ -53,7 +53,7 @@ class FaultInjection:
     def about(self) -> dict[str, Any]:
         """Say what the page must know before anybody speaks."""
         simulates = {"speech": self.simulates_speech, "agent": self.simulates_agent}
-        return {"simulates": simulates, "workbench": self.panel is not None}
+        return {"simulates": simulates, "workbench": self.control is not None}
 
 
 def make_router() -> APIRouter:
@@ -71,17 +71,17 @@ async def _about(request: Request) -> Response:
 
 async def _fault_injection(request: Request) -> Response:
     injection: FaultInjection = request.app.state.fault_injection
-    if injection.panel is None:
+    if injection.control is None:
         return _refusal(404, "there is no simulator here")
     if not _from_this_page(request, loopback=injection.listens_on_loopback):
         return _refusal(403, "only this gateway's own page may ask this")
     try:
         if request.method != "PATCH":
-            state = await injection.panel.read()
+            state = await injection.control.read()
         elif (body := await _body(request)) is None:
             return _refusal(413, f"more than {MAX_BODY_BYTES} bytes")
         else:
-            state = await injection.panel.change(_patch(body))
+            state = await injection.control.change(_patch(body))
     except ValueError as error:
         return _refusal(422, str(error))
     except OSError:

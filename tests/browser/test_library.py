@@ -11,7 +11,7 @@ import pytest
 from playwright.async_api import Page, WebSocketRoute
 
 from app.simulator import Simulator
-from app.simulator import conversation as simulated
+from app.simulator import provider_session as simulated
 from tests.gateway import ARABIC_WAV, settings_for
 
 from .driving import converse, hear, open_library, served, told, unlock, until
@@ -124,14 +124,14 @@ async def test_an_answer_that_comes_before_the_worklet_is_heard_from_its_beginni
 def transcribed(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
     """The recordings that reach the provider's speech-to-text, as PCM16."""
     recordings: list[bytes] = []
-    judge = simulated.is_speech
+    judge = simulated.contains_speech
 
     def record(payload: Any) -> bool:
         with wave.open(io.BytesIO(base64.b64decode(payload["audioBase64"]))) as recording:
             recordings.append(recording.readframes(recording.getnframes()))
         return judge(payload)
 
-    monkeypatch.setattr(simulated, "is_speech", record)
+    monkeypatch.setattr(simulated, "contains_speech", record)
     return recordings
 
 

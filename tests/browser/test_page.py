@@ -12,7 +12,7 @@ from playwright.async_api import Locator, Page, WebSocketRoute, expect
 
 from app.settings import Settings
 from app.simulator import Simulator
-from app.simulator.hum import Hum
+from app.simulator.tone_voice import ToneVoice
 from tests.gateway import running_gateway, settings_for
 from tests.voices import Scene
 
@@ -201,7 +201,9 @@ async def test_answers_are_whole_though_the_provider_truncates(
         await type_in(page, "مرحبا")
         await expect(speaking(page)).to_be_visible()
         await expect(speaking(page)).to_have_count(0)
-        made = b"".join(Hum().speak(event["text"]) for event in of_type(events, "sentence"))
+        made = b"".join(
+            ToneVoice().synthesize(event["text"]) for event in of_type(events, "sentence")
+        )
         heard = await listen(page)
         assert heard.likeness(made, 16000) > 0.999
         assert heard.longest_hole_s() == 0

@@ -12,8 +12,8 @@ from app.audio import PCM16_16K
 from app.pipeline import events
 from app.pipeline.components import PipelineComponents
 from app.pipeline.session import Session
-from app.simulator.agent import pieces
-from app.simulator.script import answer_to, built_in_lines
+from app.simulator.agent_plan import split_into_tokens
+from app.simulator.transcripts import built_in_lines, canned_response
 from app.text.sentence_splitter import FIRST_CHARS, MIN_CHARS
 from app.transports.base import AudioStream, SpeechRequest, TTSTransport
 from tests import virtual_time
@@ -27,7 +27,7 @@ TIMES_REALTIME = 3
 CHAR_S = 0.1
 
 ANSWERS = [
-    *(answer_to(line) for line in built_in_lines()),
+    *(canned_response(line) for line in built_in_lines()),
     *(text.replace("¦", "") for text in CHUNKS["the first clause"]),
     "أهلاً وسهلاً بك في خدمة العملاء. شحنتك وصلت إلى مدينة الرياض صباح اليوم. هل من شيء آخر؟",
     "للأسف لا نستطيع التسليم خارج المدينة حالياً، لكن يمكنك استلامها من أقرب فرع لك خلال يومين.",
@@ -48,7 +48,7 @@ class PacedAgent(Agent):
 
     async def _write(self) -> AsyncIterator[str]:
         await asyncio.sleep(FIRST_WORD_S)
-        for piece in pieces(self._answer):
+        for piece in split_into_tokens(self._answer):
             if piece:  # now and then a model sends one without text, which takes its time too
                 yield piece
             await asyncio.sleep(WORD_S)
@@ -153,7 +153,7 @@ def test_some_of_the_answers_begin_with_a_clause_and_a_short_rest() -> None:
 
 def test_the_first_clause_is_heard_a_fifth_earlier_than_its_sentence() -> None:
     """From the request to the agent on; where an answer begins with a clause."""
-    for answer in (answer_to(line) for line in built_in_lines()):
+    for answer in (canned_response(line) for line in built_in_lines()):
         clause, whole = (
             virtual_time.run(start_turn_detection(answer, sockets=2, first_chars=first_chars))
             for first_chars in (FIRST_CHARS, 0)

@@ -31,7 +31,7 @@ export const BENCH_WORDS = {
   timing: ["سرعة المزوّد", "Speed of the provider"],
   "profile-instant": ["فوري", "Instant"],
   "profile-fast": ["سريع", "Fast"],
-  "profile-seed": ["كما قيس", "As measured"],
+  "profile-measured": ["كما قيس", "As measured"],
   "time-stt_ms": ["السماع", "Hearing"],
   "time-agent_first_token_ms": ["أول كلمة للوكيل", "Agent's first word"],
   "time-first_audio_ms": ["أول صوت لجملة", "First audio of a sentence"],

@@ -16,7 +16,7 @@ const SHARES = { never: 0, tenth: 0.1, third: 0.34, often: 0.5, always: 1 };
 
 const THROTTLE = { limit: 4, window_s: 20 };
 
-const PROFILES = ["instant", "fast", "seed"];
+const PROFILES = ["instant", "fast", "measured"];
 
 /** What can be set of the timing: the longest, and the steps. */
 const TIMES = {

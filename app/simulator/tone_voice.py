@@ -1,8 +1,8 @@
-"""Hum: a voice without words, for where espeak-ng is not installed.
+"""ToneVoice: speech without words, for machines without espeak-ng. Its setting is `hum`.
 
-It is a pure function of the text. Every 20 ms of it occur nowhere else, neither in another text
-nor at another place in the same one, so that a test can tell which part of which sentence it
-holds, and whether anything was lost or said twice.
+The audio is a pure function of the text. Every 20 ms of it occur nowhere else, neither in another
+text nor elsewhere in the same one, so that a test can tell which part of which sentence it got,
+and whether anything was lost or repeated.
 """
 
 import math
@@ -11,24 +11,24 @@ from hashlib import shake_128
 
 _SAMPLE_RATE_HZ = 16_000
 _SAMPLES_PER_CHARACTER = 1_600  # 100 ms: the provider speaks about ten characters a second
-_LOUDNESS = 60  # of 127 in the high byte: -6 dBFS
+_AMPLITUDE = 60  # of 127 in the high byte: -6 dBFS
 _LOWEST_HZ = 110
 _PITCHES = 24  # quarter tones from 110 Hz to 214 Hz, the range of a man's voice
 _TATWEEL = "\u0640"  # stretches a word in writing, not in speech
 
 
-def speakable(text: str) -> str:
-    """Keep the letters and digits; diacritics, punctuation and blanks make no sound."""
+def speakable_characters(text: str) -> str:
+    """Return the letters and digits; diacritics, punctuation and blanks make no sound."""
     return "".join(char for char in text if char.isalnum() and char != _TATWEEL)
 
 
 @lru_cache(maxsize=_PITCHES)
 def _syllable(pitch: int) -> bytes:
-    """Make the high bytes of one syllable: a tone that swells and fades."""
+    """Return the high bytes of one syllable's samples: a tone that swells and fades."""
     step = 2 * math.pi * _LOWEST_HZ * 2 ** (pitch / 24) / _SAMPLE_RATE_HZ
     return bytes(
         int(
-            _LOUDNESS
+            _AMPLITUDE
             * math.sin(step * i)
             * (0.2 + 0.8 * math.sin(math.pi * i / _SAMPLES_PER_CHARACTER))
         )
@@ -37,18 +37,18 @@ def _syllable(pitch: int) -> bytes:
     )
 
 
-class Hum:
-    """Hum a text: 3,200 bytes of PCM16 at 16 kHz a speakable character."""
+class ToneVoice:
+    """Turn each speakable character into a tone of 100 ms: 3,200 bytes of PCM16 at 16 kHz."""
 
     name = "hum"
 
-    def speak(self, text: str) -> bytes:
-        """Return PCM16 at 16 kHz; a sentence takes a few milliseconds at most.
+    def synthesize(self, text: str) -> bytes:
+        """Return PCM16 at 16 kHz; takes a few milliseconds a sentence.
 
-        The high bytes are the tone; the low bytes are noise made from the text, 48 dB below, which
+        The high bytes are the tone. The low bytes are noise made from the text, 48 dB below, which
         sounds like breath and makes every frame unique.
         """
-        characters = speakable(text)
+        characters = speakable_characters(text)
         samples = len(characters) * _SAMPLES_PER_CHARACTER
         audio = bytearray(2 * samples)
         audio[0::2] = shake_128(text.encode()).digest(samples)

@@ -1,4 +1,4 @@
-"""Script: what the callers say, and what the agent answers them."""
+"""Transcripts: what callers say, in place of speech recognition, and the agent's responses."""
 
 import json
 from collections.abc import Sequence
@@ -6,25 +6,25 @@ from functools import cache
 from pathlib import Path
 
 _CONVERSATION = Path(__file__).parent / "conversation.json"
-_QUOTED_CHARACTERS = 200  # of a long text, so that an answer stays an answer
+_MAX_QUOTED_CHARACTERS = 200  # of a long text, so that a response stays one
 
 
 @cache
-def _conversation() -> dict[str, str]:
-    """Load the built-in conversation: line to answer, in the order in which it goes."""
+def _built_in_conversation() -> dict[str, str]:
+    """Load the built-in conversation: caller's line to agent's response, in order."""
     turns = json.loads(_CONVERSATION.read_text(encoding="utf-8"))
     return {turn["caller"]: turn["agent"] for turn in turns}
 
 
 def built_in_lines() -> tuple[str, ...]:
-    """Give the lines of the caller in the built-in conversation."""
-    return tuple(_conversation())
+    """Return the caller's lines of the built-in conversation, in order."""
+    return tuple(_built_in_conversation())
 
 
 def read_lines(path: Path) -> tuple[str, ...]:
-    """Read a script: UTF-8, one line a turn; empty lines do not count.
+    """Read transcripts from a UTF-8 file, one line a turn; blank lines are skipped.
 
-    Raises `ValueError` when nothing is left or it is not UTF-8, and `OSError`.
+    Raises `ValueError` when it is not UTF-8 or no line is left, and `OSError`.
     """
     try:
         text = path.read_text(encoding="utf-8-sig")
@@ -36,12 +36,12 @@ def read_lines(path: Path) -> tuple[str, ...]:
     return lines
 
 
-def answer_to(text: str) -> str:
-    """Answer a line of the built-in conversation in kind, and any other text by quoting it."""
-    known = _conversation().get(text.strip())
+def canned_response(user_text: str) -> str:
+    """Return the agent's response to a line of the built-in conversation; quote any other text."""
+    known = _built_in_conversation().get(user_text.strip())
     if known is not None:
         return known
-    quoted = " ".join(text.split())[:_QUOTED_CHARACTERS]
+    quoted = " ".join(user_text.split())[:_MAX_QUOTED_CHARACTERS]
     return (
         f"وصلتني رسالتك التي تقول فيها «{quoted}» وقرأتها كاملة حرفاً حرفاً. "
         "أنا مساعد تجريبي يعمل بلا اتصال، ولذلك لا أعرف إلا قليلاً عن الشحنات ومواعيد تسليمها. "
@@ -49,14 +49,15 @@ def answer_to(text: str) -> str:
     )
 
 
-class Script:
-    """Say the next line, over and over from the first to the last."""
+class Transcripts:
+    """Hand out lines in order, and begin again after the last."""
 
     def __init__(self, lines: Sequence[str] | None = None) -> None:
+        """Use these lines, at least one; None means the built-in conversation."""
         self._lines = tuple(lines) if lines is not None else built_in_lines()
         self._next = 0
 
-    def next_line(self) -> str:
+    def next_transcript(self) -> str:
         """Return the next line."""
         line = self._lines[self._next % len(self._lines)]
         self._next += 1
