@@ -11,7 +11,7 @@ from h2.events import StreamReset
 from app.simulator.hypercorn_compat import HypercornStream
 
 
-class FakeBuffer:
+class FakeStreamBuffer:
     """Drains slowly: the client may reset its stream meanwhile."""
 
     def __init__(self, client: H2Connection, server: H2Connection, *, reset: bool) -> None:
@@ -26,10 +26,10 @@ class FakeBuffer:
             assert self._server.open_inbound_streams == 0
 
 
-class FakeProtocol:
+class FakeHypercornProtocol:
     """As much of hypercorn's connection as is touched."""
 
-    def __init__(self, server: H2Connection, buffer: FakeBuffer) -> None:
+    def __init__(self, server: H2Connection, buffer: FakeStreamBuffer) -> None:
         self.connection = server
         self.stream_buffers = {1: buffer}
         self.flushed = b""
@@ -40,10 +40,10 @@ class FakeProtocol:
         self.flushed += self.connection.data_to_send()
 
 
-class FakeStream:
+class FakeHypercornStream:
     """As much of its stream."""
 
-    def __init__(self, protocol: FakeProtocol) -> None:
+    def __init__(self, protocol: FakeHypercornProtocol) -> None:
         self.stream_id = 1
         self.send = protocol.stream_send
 
@@ -61,8 +61,10 @@ async def test_a_stream_is_reset_once(reset_by_client: bool) -> None:
     )
     server.receive_data(client.data_to_send())
     client.receive_data(server.data_to_send())
-    protocol = FakeProtocol(server, FakeBuffer(client, server, reset=reset_by_client))
-    stream = HypercornStream({"http_version": "2"}, FakeStream(protocol).app_send)
+    protocol = FakeHypercornProtocol(
+        server, FakeStreamBuffer(client, server, reset=reset_by_client)
+    )
+    stream = HypercornStream({"http_version": "2"}, FakeHypercornStream(protocol).app_send)
     await stream.abort()
     resets = [e for e in client.receive_data(protocol.flushed) if isinstance(e, StreamReset)]
     assert [reset.error_code for reset in resets] == (
