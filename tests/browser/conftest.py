@@ -78,9 +78,9 @@ async def watch() -> Watch:
 @pytest.fixture(autouse=True, scope="session")
 def files_of_the_tests() -> Iterator[None]:
     """Let gateways serve these files too, under the policy that holds for their own."""
-    files = {**page_api.read_assets(), **page_api.read_assets(HERE)}
+    make_page = page_api.make_page
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(page_api, "read_assets", lambda: files)
+        patch.setattr(page_api, "make_page", lambda: make_page([page_api.WEB, HERE]))
         yield
 
 

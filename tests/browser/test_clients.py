@@ -11,6 +11,7 @@ from tests.documents import block
 from tests.gateway import settings_for
 from tests.voices import Scene
 
+from .conftest import HERE
 from .driving import address, hear, served
 from .listening import listen
 
@@ -20,11 +21,10 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 @pytest.fixture
 def example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """Let the gateway serve the example, under the policy of its own page; gives its name."""
-    files = page_api.read_assets()
     for name, language in (("example.html", "html"), ("client.js", "js")):
         (tmp_path / name).write_text(block("clients.md", language), "utf-8")
-        files = {**files, name: page_api.Asset.read(tmp_path / name)}
-    monkeypatch.setattr(page_api, "read_assets", lambda: files)
+    files = page_api.PageFiles([page_api.WEB, HERE, tmp_path])
+    monkeypatch.setattr(page_api, "make_page", lambda: files)
     return "example.html"
 
 
