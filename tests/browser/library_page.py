@@ -1,7 +1,7 @@
 """Drives a page that has nothing but the client library."""
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -48,23 +48,27 @@ async def connect_client(page: Page, endpoint: str, **settings: Any) -> str:
 
 def collect_sent(page: Page) -> list[dict[str, Any]]:
     """Collect the messages that the page sends, without binary audio."""
-    return _collect(page, "framesent")
+    messages, keep = _collector()
+    page.on("websocket", lambda socket: socket.on("framesent", keep))
+    return messages
 
 
 def collect_received(page: Page) -> list[dict[str, Any]]:
     """Collect the messages that the page receives, without binary audio."""
-    return _collect(page, "framereceived")
+    messages, keep = _collector()
+    page.on("websocket", lambda socket: socket.on("framereceived", keep))
+    return messages
 
 
-def _collect(page: Page, direction: str) -> list[dict[str, Any]]:
+def _collector() -> tuple[list[dict[str, Any]], Callable[[str | bytes], None]]:
+    """Return a list, and a callback that appends text frames to it."""
     messages: list[dict[str, Any]] = []
 
     def keep(frame: str | bytes) -> None:
         if isinstance(frame, str):
             messages.append(json.loads(frame))
 
-    page.on("websocket", lambda socket: socket.on(direction, keep))  # type: ignore[call-overload]
-    return messages
+    return messages, keep
 
 
 async def wait_for_event(page: Page, from_: int = 0, **wanted: Any) -> dict[str, Any]:

@@ -58,12 +58,13 @@ class Recording:
         """Return the effective level of each frame."""
         size = int(FRAME_S * self.rate_hz)
         frames = self.samples[: len(self.samples) // size * size].reshape(-1, size)
-        return np.sqrt(np.mean(frames**2, axis=1))
+        levels: Samples = np.sqrt(np.mean(frames**2, axis=1))
+        return levels
 
 
 def floats(pcm: bytes) -> Samples:
     """Convert PCM16 to samples of -1 to 1."""
-    return np.frombuffer(pcm, "<i2").astype(np.float32) / 32768
+    return np.frombuffer(pcm, "<i2").astype(np.float32) / np.float32(32768)
 
 
 async def record(page: Page) -> Recording:

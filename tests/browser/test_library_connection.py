@@ -35,7 +35,7 @@ async def test_after_a_restart_it_reconnects_as_the_same_session(
     # The worklet is not loaded yet, and browsers do not retry an address that has failed.
     denied = await page.evaluate("nabra.startMicrophone().catch(({ code }) => code)")
     assert denied == "connection-lost"
-    async with running_gateway(settings, port=urlsplit(endpoint).port):
+    async with running_gateway(settings, port=urlsplit(endpoint).port or 0):
         greeting = await wait_for_event(page, known, kind="message", type="session")
         assert greeting["session_id"] == session_id
         configured = await wait_for_event(

@@ -11,6 +11,7 @@ from playwright.async_api import Page
 
 from app.simulator import Simulator
 from app.simulator import conversation as simulated
+from app.simulator.stt import is_speech
 from tests.gateway import ARABIC_WAV, settings_for
 
 from .library_page import connect_client, emitted, gateway_for, wait_for_event
@@ -40,12 +41,11 @@ UNPROCESSED = """() => {
 def transcribed(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
     """Return the recordings that reach the provider's speech-to-text, as PCM16."""
     recordings: list[bytes] = []
-    judge = simulated.is_speech
 
     def record(payload: Any) -> bool:
         with wave.open(io.BytesIO(base64.b64decode(payload["audioBase64"]))) as recording:
             recordings.append(recording.readframes(recording.getnframes()))
-        return judge(payload)
+        return is_speech(payload)
 
     monkeypatch.setattr(simulated, "is_speech", record)
     return recordings

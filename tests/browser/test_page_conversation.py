@@ -31,7 +31,7 @@ async def test_a_typed_turn_is_spoken_sentence_by_sentence(
         await start(page, endpoint)
         await type_text(page, "مرحبا")
         await expect(last_turn(page).locator(".user-text")).to_contain_text("مرحبا")
-        marked = []
+        marked: list[str] = []
         for sentence in (0, 1):
             await expect(speaking(page)).not_to_have_text("".join(marked[-1:]))
             marked.append(await speaking(page).inner_text())

@@ -1,7 +1,7 @@
 """The layout of the page: contrast, overflow, and the sheet on phones."""
 
 import pytest
-from playwright.async_api import expect
+from playwright.async_api import ViewportSize, expect
 
 from app.simulator import Simulator
 from tests.gateway import settings_for
@@ -12,9 +12,9 @@ from .library_page import gateway_for
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
-PHONE = {"width": 390, "height": 844}
-SMALL_PHONE = {"width": 320, "height": 568}
-DESKTOP = {"width": 1280, "height": 800}
+PHONE = ViewportSize(width=390, height=844)
+SMALL_PHONE = ViewportSize(width=320, height=568)
+DESKTOP = ViewportSize(width=1280, height=800)
 
 LOW_CONTRAST = """() => {
   const rgba = (text) => text.match(/[0-9.]+/g).map(Number);

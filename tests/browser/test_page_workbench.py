@@ -1,6 +1,7 @@
 """The workbench on the page."""
 
 import re
+from typing import Any
 
 import pytest
 from playwright.async_api import Page, expect
@@ -35,7 +36,7 @@ async def test_the_workbench_changes_the_simulator_and_the_transport(page: Page)
         await page.click("label:has(#transport-rest)")
         await expect(page.locator("#transport-rest")).to_be_checked()
         await expect(page.locator("#workbench .notice")).to_have_count(0)
-        shown = {"timing": {"stt_ms": 0}}
+        shown: dict[str, Any] = {"timing": {"stt_ms": 0}}
         while shown["timing"]["stt_ms"] != 5000:
             shown = await (await page.request.get(url_of(endpoint, "workbench"))).json()
         assert shown["config"]["faults"]["drop"]["probability"] == 0.5

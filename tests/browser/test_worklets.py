@@ -15,7 +15,7 @@ from tests.gateway import of_type, running_gateway, settings_for
 
 from .conftest import ConsoleMonitor, monitored_pages
 from .library_page import url_of
-from .recording import Samples
+from .recording import Samples, floats
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -66,7 +66,8 @@ def tone(rate_hz: int, pitch_hz: float, length_s: float = 0.5, level: float = 0.
 def chunks(samples: Samples, rate_hz: int, *sizes: int, **of: Any) -> list[dict[str, Any]]:
     """Return messages with these samples in chunks of these sizes, repeated as needed."""
     of = {"connection": 1, "turn": 1, "index": 0, "rate": rate_hz, **of}
-    messages, at = [], 0
+    messages: list[dict[str, Any]] = []
+    at = 0
     for size in cycle(sizes):
         if at >= len(samples):
             return messages
@@ -185,11 +186,11 @@ async def test_the_microphone_gives_frames_of_its_input(worklets: Worklets, rate
     frames = await worklets.capture(rate_hz, tone(rate_hz, 1000, level=0.8))
     assert {len(frame) for frame in frames[:-1]} == {1024}
     assert len(b"".join(frames)) / 32 == pytest.approx(500, abs=10)
-    captured = np.frombuffer(b"".join(frames), "<i2").astype(np.float32) / 32768
+    captured = floats(b"".join(frames))
     assert pitch_level(captured, 16000, 1000) == pytest.approx(0.8, rel=0.01)
     if rate_hz > 24000:
         frames = await worklets.capture(rate_hz, tone(rate_hz, 11000, level=0.8))
-        captured = np.frombuffer(b"".join(frames), "<i2").astype(np.float32) / 32768
+        captured = floats(b"".join(frames))
         assert np.max(np.abs(captured[500:-500])) < 0.8 / 300
 
 
