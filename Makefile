@@ -13,10 +13,10 @@ COMPILE := $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-ver
 	--fork-strategy fewest --generate-hashes --no-emit-index-url --no-emit-find-links --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test lint types bench report screenshots lock clean
+.PHONY: help install run test lint types types-web bench report screenshots lock clean
 
 help:  ## show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
 
 install: $(RUN_STAMP)  ## make .venv with the gateway and its simulator
 
@@ -32,6 +32,9 @@ lint: $(DEV_STAMP)  ## check style and format
 
 types: $(DEV_STAMP)  ## check types
 	@$(BIN)/mypy
+
+types-web:  ## check the page's JSDoc types; needs Node, which nothing else does
+	@npx --yes -p typescript@5 tsc -p jsconfig.json
 
 bench: $(DEV_STAMP)  ## measure (15 minutes) and write docs/benchmarks.md (SCENARIOS=all or names)
 	@$(BIN)/python -m bench $(SCENARIOS)

@@ -141,11 +141,7 @@ def create_app(settings: Settings, address: str = "") -> FastAPI:
             yield
 
     app = FastAPI(title="Nabra", lifespan=lifespan, openapi_url=None)
-    for router in (
-        health.router,
-        fault_injection.make_router(),
-        page.make_router(page.read_assets()),
-    ):
+    for router in (health.router, fault_injection.make_router()):
         app.include_router(router)
 
     @app.get("/metrics")
@@ -162,4 +158,5 @@ def create_app(settings: Settings, address: str = "") -> FastAPI:
         endpoint: VoiceEndpoint = websocket.app.state.endpoint
         await endpoint.serve(websocket, session_id)
 
+    app.mount("/", page.make_page())  # last: it takes every path that no route has taken
     return app

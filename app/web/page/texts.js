@@ -1,5 +1,9 @@
-/** All that the page says, `key: [Arabic, English]`; `{name}` is filled in. */
-export const WORDS = {
+/**
+ * The texts of the page, each in Arabic and in English; `{name}` is a placeholder.
+ *
+ * @type {import("../types").Texts}
+ */
+export const TEXTS = {
   name: ["نبرة", "Nabra"],
   "other-language": ["English", "العربية"],
   conversation: ["المحادثة", "Conversation"],
@@ -31,7 +35,7 @@ export const WORDS = {
   "status-opening": ["أفتح الميكروفون…", "Opening the microphone…"],
   "status-listening": ["أسمعك… انقر أو ارفع إصبعك عند الانتهاء.", "Listening… tap or let go when you are done."],
   "status-hands-free": ["أسمعك. تحدّث متى شئت.", "Listening. Speak whenever you like."],
-  "status-hearing": ["أسمعك تتكلم…", "I hear you…"],
+  "status-user-speaking": ["أسمعك تتكلم…", "I hear you…"],
   "status-sent": ["لحظة…", "One moment…"],
   "status-transcribing": ["أتعرّف على ما قلت…", "Working out what you said…"],
   "status-thinking": ["أفكّر…", "Thinking…"],
@@ -44,7 +48,7 @@ export const WORDS = {
   "state-closed": ["غير متصل", "Not connected"],
 
   interrupted: ["قوطِع", "Interrupted"],
-  unheard: ["لم يُسمع:", "Not heard:"],
+  "not-played": ["لم يُسمع:", "Not heard:"],
   "cut-off": ["انقطع الاتصال قبل تمام الجواب.", "The connection was lost before the answer was complete."],
   "first-sound": ["أول صوت بعد {time}", "First sound after {time}"],
   "first-sent": ["أُرسل أول صوت بعد {time}", "First audio sent after {time}"],
@@ -75,6 +79,7 @@ export const WORDS = {
   "problem-too-busy": ["الخادم مشغول بمحادثات أخرى. سأحاول من جديد بعد قليل.", "The server is busy with other conversations. I will try again shortly."],
   "problem-audio-locked": ["حجب المتصفح الصوت. انقر هنا ليُسمع.", "The browser keeps the sound back. Click here to hear it."],
   "problem-no-hands-free": ["لا يستطيع هذا الخادم معرفة متى تتكلم. استعمل زر الميكروفون.", "This server cannot tell when you speak. Use the microphone button."],
+  "problem-page-incomplete": ["لم يكتمل تحميل الصفحة. تحقق من الشبكة ثم حاول مرة أخرى.", "The page could not be loaded completely. Check your network and try again."],
   "problem-not-sent": ["لم يُرسل: لا اتصال الآن. سيبقى النص هنا حتى يعود.", "Not sent: there is no connection now. The text stays here until there is."],
 
   "no-turn": ["بعد كل جواب ترى هنا أين ذهب الوقت، وما فشل، وكيف أُصلح.", "After each answer you see here where the time went, what failed and how it was repaired."],

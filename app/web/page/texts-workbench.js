@@ -1,13 +1,13 @@
-/** What the workbench says, as in `words.js`. */
-export const BENCH_WORDS = {
-  "bench-text": [
+/** The texts of the workbench. @type {import("../types").Texts} */
+export const WORKBENCH_TEXTS = {
+  "workbench-intro": [
     "أفسِد المزوّد المحاكى كما تشاء، ثم تحدّث واسمع: هل تلاحظ شيئاً؟ يسري التغيير على كل من يتحدث إلى هذا الخادم.",
     "Break the simulated provider as you like, then talk and listen: do you notice? This holds for everybody who talks to this server.",
   ],
-  "bench-mend": ["أصلِح كل شيء", "Mend everything"],
-  "bench-gone": ["المحاكي لا يجيب. أعد تشغيل الخادم.", "The simulator does not answer. Restart the server."],
-  "bench-refused": ["لم يُقبل هذا التغيير: {message}", "This change was refused: {message}"],
-  "bench-score": ["طلبات أفسدها المحاكي: {struck}. جمل وصلت: {heard}، كاملة منها: {whole}.", "Requests that the simulator spoiled: {struck}. Sentences that came: {heard}, whole: {whole}."],
+  "clear-faults": ["أصلِح كل شيء", "Mend everything"],
+  "simulator-unreachable": ["المحاكي لا يجيب. أعد تشغيل الخادم.", "The simulator does not answer. Restart the server."],
+  "change-refused": ["لم يُقبل هذا التغيير: {message}", "This change was refused: {message}"],
+  score: ["طلبات أفسدها المحاكي: {faults}. جمل وصلت: {received}، كاملة منها: {whole}.", "Requests that the simulator spoiled: {faults}. Sentences that came: {received}, whole: {whole}."],
   "faults-speech": ["أعطال الصوت", "Faults of speech"],
   "faults-agent": ["أعطال الوكيل", "Faults of the agent"],
   "sim-truncated": ["يبتر الجواب بعد 20 م.ث", "Cuts answers to 20 ms"],
@@ -36,7 +36,7 @@ export const BENCH_WORDS = {
   "time-agent_first_token_ms": ["أول كلمة للوكيل", "Agent's first word"],
   "time-first_audio_ms": ["أول صوت لجملة", "First audio of a sentence"],
   "time-realtime_factor": ["أسرع من الكلام بـ", "Faster than speech by"],
-  "bench-transport": ["طريق الصوت في هذه المحادثة", "How this conversation is spoken"],
+  "conversation-transport": ["طريق الصوت في هذه المحادثة", "How this conversation is spoken"],
   "transport-websocket": ["مقبس", "Socket"],
   "transport-rest": ["REST", "REST"],
   "transport-auto": ["تلقائي", "Auto"],

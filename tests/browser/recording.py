@@ -1,4 +1,4 @@
-"""What was heard, as numbers: when there was sound, and whether it is the right one."""
+"""Recordings of the loudspeaker: when there was sound, and whether it is the expected one."""
 
 import base64
 from dataclasses import dataclass
@@ -12,39 +12,39 @@ from app.audio import resample
 Samples = np.ndarray[Any, np.dtype[np.float32]]
 
 FRAME_S = 0.01
-AUDIBLE = 0.003  # -50 dB; the hum is never so faint
+AUDIBLE = 0.003  # -50 dB; the simulated voice is always louder
 
 
 @dataclass
-class Heard:
+class Recording:
     """What came out of the loudspeaker; times are seconds of the page's audio clock."""
 
     rate_hz: int
     from_s: float
     samples: Samples
 
-    def after(self, moment_s: float) -> "Heard":
-        """What came after a moment."""
+    def after(self, moment_s: float) -> "Recording":
+        """Return what came after a moment."""
         begin = max(0, round((moment_s - self.from_s) * self.rate_hz))
-        return Heard(self.rate_hz, self.from_s + begin / self.rate_hz, self.samples[begin:])
+        return Recording(self.rate_hz, self.from_s + begin / self.rate_hz, self.samples[begin:])
 
     def loud_s(self) -> float:
-        """How long there was sound, in all."""
+        """Return how long there was sound, in total."""
         return float(np.count_nonzero(self._levels() > AUDIBLE)) * FRAME_S
 
     def first_sound_s(self) -> float:
-        """How long the first sound lasted."""
+        """Return how long the first sound lasted."""
         loud = self._levels() > AUDIBLE
         begin = int(np.argmax(loud))
         return float(np.argmin(np.append(loud[begin:], False))) * FRAME_S
 
-    def longest_hole_s(self) -> float:
-        """The longest silence with sound on both sides."""
+    def longest_gap_s(self) -> float:
+        """Return the longest silence with sound on both sides."""
         loud = np.flatnonzero(self._levels() > AUDIBLE)
         return float(np.max(np.diff(loud), initial=1) - 1) * FRAME_S
 
-    def likeness(self, pcm: bytes, rate_hz: int) -> float:
-        """The correlation with PCM16 that was to be heard, where it fits best; 1 for the same."""
+    def similarity(self, pcm: bytes, rate_hz: int) -> float:
+        """Return the correlation with expected PCM16, where it fits best; 1 if it is the same."""
         wanted = floats(resample(pcm, rate_hz, self.rate_hz))
         size = len(wanted) + len(self.samples)
         spectrum = np.fft.rfft(self.samples, size) * np.conj(np.fft.rfft(wanted, size))
@@ -55,19 +55,20 @@ class Heard:
         return float(np.dot(found, wanted)) / energy**0.5 if energy else 0.0
 
     def _levels(self) -> Samples:
-        """The effective level of each frame."""
+        """Return the effective level of each frame."""
         size = int(FRAME_S * self.rate_hz)
         frames = self.samples[: len(self.samples) // size * size].reshape(-1, size)
-        return np.sqrt(np.mean(frames**2, axis=1))
+        levels: Samples = np.sqrt(np.mean(frames**2, axis=1))
+        return levels
 
 
 def floats(pcm: bytes) -> Samples:
-    """PCM16 as samples of -1 to 1."""
-    return np.frombuffer(pcm, "<i2").astype(np.float32) / 32768
+    """Convert PCM16 to samples of -1 to 1."""
+    return np.frombuffer(pcm, "<i2").astype(np.float32) / np.float32(32768)
 
 
-async def listen(page: Page) -> Heard:
-    """Take everything that the page has sounded so far."""
-    taken = await page.evaluate("heard.take()")
-    samples = np.frombuffer(base64.b64decode(taken["samples"]), "<f4")
-    return Heard(int(taken["rate"]), taken["from"], samples)
+async def record(page: Page) -> Recording:
+    """Return everything that the page has played so far."""
+    recorded = await page.evaluate("loudspeaker.recording()")
+    samples = np.frombuffer(base64.b64decode(recorded["samples"]), "<f4")
+    return Recording(int(recorded["rate"]), recorded["from"], samples)

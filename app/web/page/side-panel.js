@@ -1,10 +1,9 @@
-/** The panel beside the conversation: its tabs; on narrow screens a sheet over it. */
-
 import { find } from "./elements.js";
 
 const NARROW = matchMedia("(max-width: 61rem)");
 
-export class Panel {
+/** The panel beside the conversation, with its tabs; on narrow screens a sheet over it. */
+export class SidePanel {
   #panel = find("panel");
   #opener = find("open-panel");
   #tabs = [find("tab-report"), find("tab-workbench")];
@@ -14,8 +13,8 @@ export class Panel {
     find("close-panel").addEventListener("click", () => this.close());
     NARROW.addEventListener("change", () => this.close());
     for (const tab of this.#tabs) {
-      tab.addEventListener("click", () => this.#choose(tab));
-      tab.addEventListener("keydown", (event) => this.#move(event));
+      tab.addEventListener("click", () => this.#select(tab));
+      tab.addEventListener("keydown", (event) => this.#onKey(event));
     }
   }
 
@@ -23,15 +22,15 @@ export class Panel {
     return document.body.classList.contains("sheet");
   }
 
-  /** Show what happened in a turn, wherever the panel is. */
+  /** Show what happened in a turn; on narrow screens, open the sheet for it. */
   showReport() {
-    this.#choose(find("tab-report"));
+    this.#select(find("tab-report"));
     if (NARROW.matches) this.open();
   }
 
   open() {
     this.#setSheet(true);
-    this.#tabs.find((tab) => tab.getAttribute("aria-selected") === "true").focus();
+    this.#tabs.find((tab) => tab.getAttribute("aria-selected") === "true")?.focus();
   }
 
   close() {
@@ -40,10 +39,11 @@ export class Panel {
     this.#opener.focus();
   }
 
+  /** @param {boolean} on */
   #setSheet(on) {
     document.body.classList.toggle("sheet", on);
     this.#opener.setAttribute("aria-expanded", String(on));
-    for (const beneath of [find("talk"), find("top")]) beneath.inert = on;
+    for (const covered of [find("conversation-column"), find("top")]) covered.inert = on;
     if (on) {
       this.#panel.setAttribute("role", "dialog");
       this.#panel.setAttribute("aria-modal", "true");
@@ -53,22 +53,24 @@ export class Panel {
     }
   }
 
-  #choose(chosen) {
+  /** @param {HTMLElement} selected */
+  #select(selected) {
     for (const tab of this.#tabs) {
-      const on = tab === chosen;
-      tab.setAttribute("aria-selected", String(on));
-      tab.tabIndex = on ? 0 : -1;
-      find(tab.getAttribute("aria-controls")).hidden = !on;
+      const isSelected = tab === selected;
+      tab.setAttribute("aria-selected", String(isSelected));
+      tab.tabIndex = isSelected ? 0 : -1;
+      find(tab === find("tab-report") ? "report" : "workbench").hidden = !isSelected;
     }
   }
 
-  #move(event) {
-    const there = this.#tabs.filter((tab) => !tab.hidden);
+  /** @param {KeyboardEvent} event */
+  #onKey(event) {
     if (!["ArrowLeft", "ArrowRight", "Home", "End"].includes(event.key)) return;
     event.preventDefault();
-    const at = there.indexOf(event.target);
-    const next = { Home: 0, End: there.length - 1 }[event.key] ?? (at + 1) % there.length; // of two
-    this.#choose(there[next]);
-    there[next].focus();
+    const visible = this.#tabs.filter((tab) => !tab.hidden);
+    const other = (visible.findIndex((tab) => tab === event.target) + 1) % visible.length;
+    const index = event.key === "Home" ? 0 : event.key === "End" ? visible.length - 1 : other;
+    this.#select(visible[index]);
+    visible[index].focus();
   }
 }

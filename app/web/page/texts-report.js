@@ -1,10 +1,10 @@
-/** What "What happened" says, and what one may do about it; as in `words.js`. */
-export const REPORT_WORDS = {
+/** The texts of "What happened", and advice for errors. @type {import("../types").Texts} */
+export const REPORT_TEXTS = {
   "turn-number": ["الدور {number}", "Turn {number}"],
   earlier: ["الأسبق", "Earlier"],
   later: ["الأحدث", "Later"],
   "to-first-sound": ["الوقت إلى أول صوت", "Time to first sound"],
-  "as-heard": ["كما سُمع هنا", "As heard here"],
+  "as-played": ["كما سُمع هنا", "As heard here"],
   "as-sent": ["كما أرسله الخادم", "As the server sent it"],
   half: ["نصفها (p50)", "Half (p50)"],
   most: ["معظمها (p95)", "Most (p95)"],
@@ -15,12 +15,12 @@ export const REPORT_WORDS = {
   "row-sentence": ["الجملة {number}", "Sentence {number}"],
   "key-wait": ["انتظار", "waiting"],
   "key-work": ["عمل", "working"],
-  "key-heard": ["صوت سُمع", "audio heard"],
+  "key-selected": ["صوت سُمع", "audio heard"],
   "key-fault": ["محاولة فاشلة", "failed attempt"],
   "key-unused": ["لم يُحتج إليها", "not needed"],
   "mark-sentence": ["أول جملة", "First sentence"],
   "mark-sent": ["خرج أول صوت", "First audio sent"],
-  "mark-heard": ["سُمع أول صوت", "First sound heard"],
+  "mark-played": ["سُمع أول صوت", "First sound heard"],
   chart: ["شلال الزمن: من نهاية كلامك إلى نهاية الدور", "Waterfall: from the end of your words to the end of the turn"],
   "as-table": ["الأرقام في جدول", "The numbers as a table"],
   what: ["ما حدث", "What"],
@@ -31,7 +31,7 @@ export const REPORT_WORDS = {
   "agent-writes": ["الوكيل يكتب", "Agent writes"],
   turn: ["الدور كله", "Whole turn"],
   attempt: ["الجملة {number}، المحاولة {attempt}، {transport}", "Sentence {number}, attempt {attempt}, {transport}"],
-  "attempt-heard": ["سُمعت؛ أول صوت بعد {time}", "heard; first audio after {time}"],
+  "attempt-selected": ["سُمعت؛ أول صوت بعد {time}", "heard; first audio after {time}"],
   "attempt-unused": ["سبقتها أخرى", "another was first"],
   "by-websocket": ["بمقبس", "socket"],
   "by-rest": ["بـ REST", "REST"],
