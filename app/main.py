@@ -20,9 +20,9 @@ from app.audio import AudioFormat
 from app.errors import ConfigurationError
 from app.hamsa.budget import SlidingWindowBudget
 from app.hamsa.connection import Connection
-from app.hamsa.http import HamsaClient
 from app.hamsa.lease import PoolLimits
 from app.hamsa.pool import ConnectionPool
+from app.hamsa.rest import HamsaClient
 from app.hamsa.slots import Slots
 from app.listening.registry import make_listening
 from app.pipeline.speech import SpeechStyle
@@ -106,7 +106,7 @@ async def make_stages(
         providers.agent_url, connect_timeout_s=settings.agent_connect_timeout_s
     )
     stack.push_async_callback(connections.aclose)
-    agent = make_agent(settings, connections)
+    agent = make_agent(settings, connections, providers.agent_url)
     return Stages(
         transcriber,
         agent,

@@ -6,9 +6,9 @@ from app import logs
 from app.audio import PCM16_16K
 from app.hamsa.budget import SlidingWindowBudget
 from app.hamsa.connection import Connection
-from app.hamsa.http import HamsaClient
 from app.hamsa.lease import PoolLimits
 from app.hamsa.pool import ConnectionPool
+from app.hamsa.rest import HamsaClient
 from app.hamsa.slots import Slots
 from app.simulator.child import SimulatorProcess
 from app.transports.base import SpeechRequest, TTSTransport, Voice

@@ -5,8 +5,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from app.hamsa.http import HamsaClient
 from app.hamsa.pool import ConnectionPool
+from app.hamsa.rest import HamsaClient
 from app.simulator import Simulator
 from app.transports.composition import compose
 from app.transports.registry import TransportContext

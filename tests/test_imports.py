@@ -18,8 +18,8 @@ ALLOWED = {
     "app.settings": {"app.errors", "app.transports.base"},
     "app.logs": set(),
     "app.port": set(),
-    "app.http1": {"app.errors"},
-    "app.hamsa": BOTTOM | {"app.http1"},
+    "app.net": {"app.errors"},
+    "app.hamsa": BOTTOM | {"app.net"},
     "app.stt.base": {"app.audio", "app.errors", "app.transports.base"},
     "app.agent.base": {"app.errors"},
     "app.transports.base": {"app.audio", "app.errors"},
@@ -27,8 +27,8 @@ ALLOWED = {
     "app.listening": {"app.audio"},
     "app.listening.registry": {"app.listening", "app.settings"},
     "app.stt": BOTTOM | BASES | {"app.hamsa"},
-    "app.agent": BOTTOM | BASES | {"app.http1"},
-    "app.agent.registry": BOTTOM | BASES | {"app.agent", "app.http1", "app.settings"},
+    "app.agent": BOTTOM | BASES | {"app.net"},
+    "app.agent.registry": BOTTOM | BASES | {"app.agent", "app.settings"},
     "app.transports": BOTTOM | BASES | {"app.hamsa"},
     "app.transports.registry": BOTTOM | BASES | {"app.hamsa", "app.settings", "app.transports"},
     "app.transports.composition": {"app.errors", "app.settings", "app.transports"},
@@ -37,18 +37,29 @@ ALLOWED = {
     "app.simulator": {"app.audio"},
     "app.talk": {"app.audio"},
     "app.console": {"app.talk"},
-    "app.providers": {"app.errors", "app.http1", "app.settings", "app.simulator"},
+    "app.providers": {"app.errors", "app.net", "app.settings", "app.simulator"},
     "app.cli": {"app.main", "app.simulator", "app.talk", "app.console"},
     "app.main": {"app"},
 }
 """What each room may import besides itself; the longest name that fits a module counts."""
 
 FOREIGN = {
-    "app.pipeline": {"fastapi", "starlette", "websockets", "aiohttp", "uvicorn", "pydantic"},
+    "app.pipeline": {"fastapi", "starlette", "websockets", "httpx", "uvicorn", "pydantic"},
     "app.hamsa": {"fastapi", "starlette", "uvicorn", "pydantic_settings"},
-    "app.api": {"websockets", "aiohttp", "uvicorn", "pydantic_settings"},
+    "app.api": {"websockets", "httpx", "uvicorn", "pydantic_settings"},
+    "app.net": {"fastapi", "starlette", "websockets", "uvicorn", "pydantic"},
 }
 """Libraries that a room must not know."""
+
+ONLY_IN = {
+    "aiohttp": "app.net",
+    "multidict": "app.net",
+    "yarl": "app.net",
+    "h2": "app.net",
+    "hyperframe": "app.net",
+    "httpcore": "app.net",
+}
+"""Libraries that one room alone knows: all others see `httpx`, which stands before them."""
 
 
 def _module(path: Path) -> str:
@@ -104,6 +115,13 @@ def test_a_module_knows_no_library_that_is_foreign_to_its_room(path: Path) -> No
     for room, foreign in FOREIGN.items():
         if _is_in(module, room):
             assert not {name.partition(".")[0] for name in _imports(path)} & foreign
+
+
+@pytest.mark.parametrize("path", MODULES, ids=_module)
+def test_a_library_that_one_room_hides_is_imported_nowhere_else(path: Path) -> None:
+    module = _module(path)
+    hidden = {library for library, room in ONLY_IN.items() if not _is_in(module, room)}
+    assert not {name.partition(".")[0] for name in _imports(path)} & hidden
 
 
 def test_only_main_and_what_composes_see_the_settings() -> None:

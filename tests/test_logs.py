@@ -26,6 +26,7 @@ LIBRARIES = [
     "websockets.client",
     "websockets",
     "aiohttp",
+    "httpx",
     "httpcore.http11",
     "asyncio",
     "hpack.hpack",

@@ -1,20 +1,22 @@
 """Which agent answers: the one that the settings name."""
 
+import httpx
+
 from app.agent.base import Agent
 from app.agent.history import Histories
 from app.agent.openai import OpenAIAgent
 from app.agent.source import AnswerSource
 from app.agent.webhook import WebhookAgent
 from app.errors import ConfigurationError
-from app.http1 import Http1Client
 from app.settings import Settings
 
 
-def make_agent(settings: Settings, client: Http1Client) -> Agent:
-    """Build the agent `client` leads to. Raises `ConfigurationError` if it lacks what it needs."""
+def make_agent(settings: Settings, client: httpx.AsyncClient, url: str) -> Agent:
+    """Build the agent at `url`. Raises `ConfigurationError` if it lacks what it needs."""
     token = settings.agent_token
     source = AnswerSource(
         client=client,
+        url=url,
         headers={settings.agent_token_header: token.get_secret_value()} if token else {},
         first_token_timeout_s=settings.agent_first_token_timeout_s,
         between_tokens_timeout_s=settings.agent_between_tokens_timeout_s,

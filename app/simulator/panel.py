@@ -5,7 +5,7 @@ from http import HTTPStatus
 from types import TracebackType
 from typing import Any, Self
 
-import aiohttp
+import httpx
 
 TIMEOUT_S = 5.0
 """Longest wait; the simulator answers at once, or not at all."""
@@ -21,9 +21,8 @@ class ControlPanel:
         self._url = url
         # Not kept open: between two clicks the simulator may have closed it, and a change is not
         # sent twice.
-        connector = aiohttp.TCPConnector(force_close=True)
-        timeout = aiohttp.ClientTimeout(TIMEOUT_S)
-        self._session = aiohttp.ClientSession(connector=connector, timeout=timeout)
+        limits = httpx.Limits(max_keepalive_connections=0)
+        self._http = httpx.AsyncClient(timeout=TIMEOUT_S, limits=limits, trust_env=False)
 
     async def __aenter__(self) -> Self:
         return self
@@ -34,7 +33,7 @@ class ControlPanel:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        await self._session.close()
+        await self._http.aclose()
 
     async def read(self) -> dict[str, Any]:
         """Return the configuration, the timing in force and the totals."""
@@ -46,10 +45,10 @@ class ControlPanel:
 
     async def _ask(self, method: str, patch: Mapping[str, Any] | None = None) -> dict[str, Any]:
         try:
-            async with self._session.request(method, self._url, json=patch) as response:
-                answer: dict[str, Any] = await response.json()
-        except (aiohttp.ClientError, TimeoutError) as error:
+            response = await self._http.request(method, self._url, json=patch)
+        except httpx.TransportError as error:
             raise OSError(str(error)) from error
-        if response.status == HTTPStatus.UNPROCESSABLE_ENTITY:
+        answer: dict[str, Any] = response.json()
+        if response.status_code == HTTPStatus.UNPROCESSABLE_ENTITY:
             raise ValueError(answer["message"])
         return answer

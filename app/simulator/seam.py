@@ -4,11 +4,10 @@
 object; there is one of those for each connection (hypercorn 0.17 and 0.18).
 """
 
-from contextlib import suppress
 from typing import Any
 
-from h2.errors import ErrorCodes
-from h2.exceptions import StreamClosedError
+INTERNAL_ERROR = 0x2
+"""The error code of HTTP/2 for a server that has failed (RFC 9113, section 7)."""
 
 
 def connection_of(send: Any) -> Any:
@@ -23,6 +22,7 @@ async def reset_stream(send: Any) -> None:
     """
     protocol, stream_id = connection_of(send), send.__self__.stream_id
     await protocol.stream_buffers[stream_id].drain()
-    with suppress(StreamClosedError):  # the client gave it up meanwhile
-        protocol.connection.reset_stream(stream_id, ErrorCodes.INTERNAL_ERROR)
+    stream = protocol.connection.streams.get(stream_id)
+    if stream is not None and not stream.closed:  # else the client gave it up meanwhile
+        protocol.connection.reset_stream(stream_id, INTERNAL_ERROR)
     await protocol._flush()
