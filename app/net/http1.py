@@ -1,8 +1,8 @@
 """HTTP/1.1 on aiohttp, behind the interface of httpx: connections serve again, and lose nothing.
 
 httpcore, which httpx brings, loses connections when asyncio cancels, and costs several times as
-much for each chunk. The package `httpx-aiohttp` does not send again on a connection that had gone
-stale, drops what arrived before a loss, and quotes URLs in its exceptions.
+much for each chunk. The package `httpx-aiohttp` (0.2) drops what arrived before a loss, sends
+nothing again on a stale connection, and calls a lost one a timeout of connecting.
 """
 
 import asyncio

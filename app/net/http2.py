@@ -83,11 +83,10 @@ class Http2Transport(httpx.AsyncBaseTransport):
     ) -> Http2Connection | None:
         """Return a connection that can take a request and is none of `refused`.
 
-        None when the server speaks HTTP/1.1 only. Those who come while a connection is being
-        opened wait for it, so that a burst opens one.
+        None when the server speaks HTTP/1.1 only. Requests are served in the order in which they
+        come, also those that wait while a connection is opened: a burst opens one, and what was
+        given back by one connection is the first on the next.
         """
-        if ready := self._usable(refused):
-            return ready
         async with self._opening:
             if (ready := self._usable(refused)) or not self._agreed:
                 return ready
