@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from app.errors import ConfigurationError
-from app.http1 import proxy_for
+from app.net.proxy import proxy_for
 from app.settings import Settings
 from app.simulator import espeak, transcripts
 from app.simulator.child import SimulatorProcess

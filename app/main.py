@@ -17,9 +17,9 @@ from app.api.metrics import Metrics
 from app.endpoints import Endpoints, resolve_endpoints, startup_banner
 from app.hamsa.budget import SlidingWindowBudget
 from app.hamsa.connection import Connection
-from app.hamsa.http import HamsaClient
 from app.hamsa.pool import ConnectionPool
 from app.hamsa.pool_state import PoolState
+from app.hamsa.rest import HamsaClient
 from app.pipeline.components import PipelineComponents
 from app.settings import Settings
 from app.stt.base import Transcriber
@@ -86,7 +86,7 @@ async def make_components(
     stack.push_async_callback(agent_client.aclose)
     return PipelineComponents(
         make_transcriber(settings, pool, client),
-        make_agent(options.agent_options(settings), agent_client),
+        make_agent(options.agent_options(settings), agent_client, endpoints.agent_url),
         transport,
         max_utterance_s=settings.max_utterance_s,
         lookahead=settings.tts_lookahead,

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
+import httpx
 from dotenv.parser import parse_stream
 from pydantic import (
     AfterValidator,
@@ -22,7 +23,6 @@ from pydantic import (
     model_validator,
 )
 from pydantic_settings import BaseSettings, SettingsConfigDict
-from yarl import URL
 
 from app.errors import ConfigurationError
 from app.types import Dialect, Language
@@ -48,15 +48,15 @@ def _url(*schemes: str, path: bool) -> AfterValidator:
 
     def check(value: str) -> str:
         parts = urlsplit(value)
-        if " " in parts.netloc or not value.isprintable():
-            raise ValueError("must be a URL; this one holds a space or an invisible character")
+        if set(parts.netloc) & set(" \\") or not value.isprintable():
+            raise ValueError("must be a URL; it has a space, a backslash or an invisible character")
         try:
             parts.port  # noqa: B018 - reading it checks it
         except ValueError:
             raise ValueError("has a port that is none; allowed: 0 to 65535") from None
         try:
-            (URL(value).host or "").encode("idna")
-        except ValueError:
+            httpx.URL(value).host.encode("idna").decode("idna")
+        except (httpx.InvalidURL, ValueError):
             raise ValueError("must be a URL of a host; this name can be none") from None
         if parts.scheme not in schemes or not parts.hostname:
             raise ValueError(

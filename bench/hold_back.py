@@ -5,10 +5,10 @@ import asyncio
 from app.audio import PCM16_16K
 from app.hamsa.budget import SlidingWindowBudget
 from app.hamsa.connection import Connection
-from app.hamsa.http import HamsaClient
 from app.hamsa.lease import PoolLimits
 from app.hamsa.pool import ConnectionPool
 from app.hamsa.pool_state import PoolState
+from app.hamsa.rest import HamsaClient
 from app.simulator.child import SimulatorProcess
 from app.telemetry import logs
 from app.transports.base import SpeechRequest, TTSTransport

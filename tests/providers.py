@@ -5,8 +5,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from app.hamsa.http import HamsaClient
 from app.hamsa.pool import ConnectionPool
+from app.hamsa.rest import HamsaClient
 from app.options import speech_options
 from app.simulator import Simulator
 from app.transports.composition import compose

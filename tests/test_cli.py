@@ -17,7 +17,7 @@ from app.settings import Settings
 from app.simulator import FaultSpec, SimulatorConfig, Throttle, server
 
 PROGRAM = "import sys; from app.cli import main; sys.argv[0] = 'nabra'; main()"
-HEAVY = {"uvicorn", "fastapi", "websockets", "aiohttp", "av", "structlog", "hypercorn"}
+HEAVY = {"uvicorn", "fastapi", "websockets", "httpx", "aiohttp", "av", "structlog", "hypercorn"}
 
 
 @pytest.fixture

@@ -64,7 +64,15 @@ FOREIGN = {
 }
 """Libraries that a room must not import."""
 
-ONLY_IN = {"aiohttp": "net", "h2": "net", "hyperframe": "net", "av": "audio"}
+ONLY_IN = {
+    "aiohttp": "net",
+    "multidict": "net",
+    "yarl": "net",
+    "h2": "net",
+    "hyperframe": "net",
+    "httpcore": "net",
+    "av": "audio",
+}
 """Libraries that one room hides from all others."""
 
 MODULES = sorted(path for path in APP.rglob("*.py"))

@@ -149,7 +149,7 @@ async def test_a_proxy_that_speaks_no_http_is_told_to_those_who_need_one(tmp_pat
     for needing in ("HAMSA_API_KEY", "AGENT_WEBHOOK_URL"):
         code, output = await failing(tmp_path, **socks, **{needing: "http://n8n.test/"})
         assert code == 1
-        assert "proxy by HTTP" in output
+        assert "HTTP proxy" in output
         assert "Traceback" not in output
 
 

@@ -1,9 +1,10 @@
-"""An answer over HTTP, read while it is written."""
+"""The agent's response over HTTP, read while it is written."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import suppress
+from contextlib import aclosing, suppress
 
+import httpx
 import orjson
 import structlog
 
@@ -16,7 +17,8 @@ from app.errors import (
     AgentTimeoutError,
     AgentUnreachableError,
 )
-from app.http1 import BrokenOffError, Http1Client, Http1Response, NotConnectedError
+from app.net.client import raw_chunks
+from app.net.url import web_url
 from app.timeouts import ReusableTimeout
 
 log = structlog.get_logger(__name__)
@@ -26,20 +28,23 @@ _REFUSAL_BODY_BYTES = 4096
 _REFUSAL_BODY_TIMEOUT_S = 2.0
 _MAX_REASON_CHARS = 200
 
+_NOT_CONNECTED = (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError)
+
 
 class HttpAgentStream:
-    """Posts questions, and knows how long to wait for what comes back.
+    """Posts questions to `url`, and knows how long to wait for the response.
 
     `headers` may hold a token and are never logged. All timeouts are in seconds of waiting: for
-    the first word, counted from the request; for the next one; for the whole answer. After an
+    the first word, counted from the request; for the next one; for the whole response. After an
     error, or the model's last word, the body's end is awaited for `error_linger_s` only, for n8n
-    may never send it. `client` leads to the agent, and is not closed here.
+    may never send it. `client` is not closed here.
     """
 
     def __init__(
         self,
         *,
-        client: Http1Client,
+        client: httpx.AsyncClient,
+        url: str,
         headers: Mapping[str, str] | None = None,
         first_token_timeout_s: float,
         between_tokens_timeout_s: float,
@@ -47,7 +52,8 @@ class HttpAgentStream:
         error_linger_s: float = 1.0,
     ) -> None:
         self._client = client
-        self._headers = {"Content-Type": "application/json", **(headers or {})}
+        self._url = web_url(url)
+        self._headers = httpx.Headers({"Content-Type": "application/json", **(headers or {})})
         self._first_token_timeout_s = first_token_timeout_s
         self._between_tokens_timeout_s = between_tokens_timeout_s
         self._total_timeout_s = total_timeout_s
@@ -56,9 +62,9 @@ class HttpAgentStream:
     async def ask(
         self, question: Mapping[str, object], parser: ResponseParser
     ) -> AsyncGenerator[str, None]:
-        """Post `question` as JSON, and iterate over what `parser` makes of the answer.
+        """Post `question` as JSON, and iterate over what `parser` makes of the response.
 
-        Raises an `AgentError` where the answer fails. Close it, or the connection stays open.
+        Raises an `AgentError` where that fails. Close the iterator, or the connection stays open.
         """
         patience = ResponseTimeouts(
             first_token_timeout_s=self._first_token_timeout_s,
@@ -66,14 +72,15 @@ class HttpAgentStream:
             total_timeout_s=self._total_timeout_s,
         )
         response = await self._open(question, patience)
-        watchdog = ReusableTimeout()
+        chunks, watchdog = raw_chunks(response), ReusableTimeout()
         try:
-            while not parser.broken and (data := await _chunk(response, patience, watchdog)):
+            while not parser.broken and (data := await _chunk(chunks, patience, watchdog)):
                 for piece in self._read(data, parser, patience):
                     yield piece
         finally:
             watchdog.close()
-            response.close()
+            await chunks.aclose()
+            await response.aclose()
         for piece in parser.finish():
             yield piece
         if (fault := parser.verdict()) is not None:
@@ -94,58 +101,62 @@ class HttpAgentStream:
 
     async def _open(
         self, question: Mapping[str, object], patience: ResponseTimeouts
-    ) -> Http1Response:
-        """Send the request, and return the response once its status says that it is an answer."""
+    ) -> httpx.Response:
+        """Send the request, and return the response once its status is a good one."""
+        request = httpx.Request(
+            "POST", self._url, headers=self._headers, content=orjson.dumps(question)
+        )
         started_s = asyncio.get_running_loop().time()
         try:
             async with asyncio.timeout(patience.left_s):
-                response = await self._client.post(orjson.dumps(question), self._headers)
+                response = await self._client.send(request, stream=True)
         except TimeoutError as error:
             raise AgentTimeoutError(patience.complaint()) from error
-        except NotConnectedError as error:
+        except _NOT_CONNECTED as error:
             raise AgentUnreachableError(f"no connection to the agent: {error}") from error
-        except BrokenOffError as error:
-            raise AgentUnreachableError(f"no answer: {error}") from error
+        except httpx.TransportError as error:
+            raise AgentUnreachableError(f"no response: {error}") from error
         finally:
             patience.spend(asyncio.get_running_loop().time() - started_s)
-        if not 200 <= response.status < 300:
+        if not response.is_success:
             await _refuse(response)
         return response
 
 
 async def _chunk(
-    response: Http1Response, patience: ResponseTimeouts, watchdog: ReusableTimeout
+    chunks: AsyncGenerator[bytes, None], patience: ResponseTimeouts, watchdog: ReusableTimeout
 ) -> bytes:
     """Return the next bytes of the body; none at its end, or when enough was waited for it."""
     loop = asyncio.get_running_loop()
     started_s = loop.time()
     try:
-        return await watchdog.bound(response.read(), patience.left_s)
+        return await watchdog.bound(anext(chunks, b""), patience.left_s)
     except TimeoutError as error:
         if patience.lingering:
             return b""
         raise AgentTimeoutError(patience.complaint()) from error
-    except BrokenOffError as error:
+    except httpx.TransportError as error:
         if patience.lingering:
             return b""
-        raise AgentCutError(f"the answer broke off: {error}") from error
+        raise AgentCutError(f"the response broke off: {error}") from error
     finally:
         patience.spend(loop.time() - started_s)
 
 
-async def _refuse(response: Http1Response) -> None:
+async def _refuse(response: httpx.Response) -> None:
     """Close the response, and raise `AgentRefusedError` with what its body says."""
     body = bytearray()
     try:
         # A body that breaks off or never ends has said what it will.
-        with suppress(TimeoutError, BrokenOffError):
+        with suppress(TimeoutError, httpx.TransportError):
             async with asyncio.timeout(_REFUSAL_BODY_TIMEOUT_S):
-                while len(body) < _REFUSAL_BODY_BYTES and (data := await response.read()):
-                    body += data
+                async with aclosing(raw_chunks(response)) as chunks:
+                    while len(body) < _REFUSAL_BODY_BYTES and (data := await anext(chunks, b"")):
+                        body += data
     finally:
-        response.close()
+        await response.aclose()
     reason = _reason(bytes(body[:_REFUSAL_BODY_BYTES]))
-    raise AgentRefusedError(f"HTTP {response.status}: {reason}", response.status)
+    raise AgentRefusedError(f"HTTP {response.status_code}: {reason}", response.status_code)
 
 
 def _reason(body: bytes) -> str:

@@ -4,13 +4,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+import httpx
+
 from app.agents.base import Agent
 from app.agents.chat_history import ChatHistoryStore
 from app.agents.http_stream import HttpAgentStream
 from app.agents.openai import OpenAIAgent
 from app.agents.webhook import WebhookAgent
 from app.errors import ConfigurationError
-from app.http1 import Http1Client
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +32,11 @@ class AgentOptions:
     total_timeout_s: float = 120.0
 
 
-def make_agent(options: AgentOptions, client: Http1Client) -> Agent:
-    """Build the agent that `client` leads to. A model without a name is a `ConfigurationError`."""
+def make_agent(options: AgentOptions, client: httpx.AsyncClient, url: str) -> Agent:
+    """Build the agent at `url`. Raises `ConfigurationError` for a model without a name."""
     source = HttpAgentStream(
         client=client,
+        url=url,
         headers=options.headers,
         first_token_timeout_s=options.first_token_timeout_s,
         between_tokens_timeout_s=options.between_tokens_timeout_s,

@@ -7,7 +7,7 @@ import orjson
 from app import errors
 from app.audio import wav
 from app.hamsa import wire
-from app.hamsa.http import HamsaClient
+from app.hamsa.rest import HamsaClient
 from app.stt.base import Transcriber, Utterance
 
 PATH = "/v1/realtime/stt"

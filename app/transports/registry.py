@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 
 from app.errors import ConfigurationError
-from app.hamsa.http import HamsaClient
 from app.hamsa.pool import ConnectionPool
+from app.hamsa.rest import HamsaClient
 from app.transports.base import TTSTransport
 from app.transports.options import StreamLimits
 from app.transports.rest import RestTransport

@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 
 from app import errors
 from app.hamsa import wire
-from app.hamsa.http import HamsaClient
+from app.hamsa.rest import HamsaClient
 from app.transports.base import Attempt, AudioStream, SpeechRequest, TTSTransport
 from app.transports.provider_stream import ProviderStream
 

@@ -4,7 +4,6 @@ import asyncio
 import gc
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -20,6 +19,7 @@ from tests.agents.conftest import (
 )
 from tests.agents.lines import line, run
 from tests.agents.test_webhook import ask
+from tests.net.clients import connector_of
 from tests.test_cancellation import MOST_SUSPENSIONS, Cancellation, Counted, Mode, awaited
 
 WHOLE = [HEAD, chunk(line("begin")), chunk(line("item", "نعم")), chunk(line("end")), END]
@@ -58,7 +58,7 @@ async def test_cancelled_at_any_suspension_a_request_gives_its_connection_back(
             await exchange.gone()
 
     async with serve(script) as webhook:
-        connector: Any = connect(webhook.url)._session.connector
+        connector = connector_of(connect(webhook.url))
         if not kept:
             connector._keepalive_timeout = 0
         agent = make_agent(webhook.url, error_linger_s=0.001)

@@ -22,6 +22,7 @@ from tests.agents.conftest import END, Exchange, MakeAgent, MakeClient, chunk, s
 from tests.agents.lines import line, run
 from tests.agents.test_response_parser import CAPTURES, GREETING
 from tests.agents.test_webhook import ask
+from tests.net.clients import connector_of
 
 STREAM_HEAD = (
     b"HTTP/1.1 200 OK\r\nContent-Type: application/json; charset=utf-8\r\n"
@@ -304,7 +305,7 @@ async def test_the_total_time_is_bounded_though_words_keep_coming(make_agent: Ma
 
 
 async def test_a_connection_is_let_go_before_n8n_drops_it(connect: MakeClient) -> None:
-    connector = connect("http://n8n.test/")._session.connector
+    connector = connector_of(connect("http://n8n.test/"))
     assert connector is not None
     assert connector._keepalive_timeout is not None
     assert connector._keepalive_timeout < 5

@@ -205,11 +205,13 @@ def settings_of(**values: object) -> Settings:
 
 
 async def test_the_settings_choose(connect: MakeClient) -> None:
-    webhook = choose_agent(agent_options(settings_of()), connect("http://agent.test/v1"))
+    webhook = choose_agent(
+        agent_options(settings_of()), connect("http://agent.test/v1"), "http://agent.test/v1"
+    )
     assert isinstance(webhook, WebhookAgent)
     chosen = settings_of(agent_kind="openai", agent_model="m", agent_token="Bearer t")
     async with serve(lambda exchange: say(exchange, "نعم")) as served:
-        model = choose_agent(agent_options(chosen), connect(served.url))
+        model = choose_agent(agent_options(chosen), connect(served.url), served.url)
         assert isinstance(model, OpenAIAgent)
         assert await ask(model, "a") == "نعم"
     question = json.loads(served.exchanges[0].body)
@@ -221,4 +223,6 @@ async def test_the_settings_choose(connect: MakeClient) -> None:
 async def test_a_model_without_a_name_cannot_be_asked(connect: MakeClient) -> None:
     nameless = settings_of().model_copy(update={"agent_kind": "openai"})
     with pytest.raises(ConfigurationError, match="AGENT_MODEL"):
-        choose_agent(agent_options(nameless), connect("http://agent.test/v1"))
+        choose_agent(
+            agent_options(nameless), connect("http://agent.test/v1"), "http://agent.test/v1"
+        )

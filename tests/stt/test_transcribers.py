@@ -13,16 +13,16 @@ import pytest
 from app import errors
 from app.audio import PCM16_16K, AudioFormat, wav_header
 from app.hamsa import connection, wire
-from app.hamsa.http import HamsaClient
 from app.hamsa.pool import ConnectionPool
+from app.hamsa.rest import HamsaClient
 from app.stt.base import Utterance
 from app.stt.rest import MAX_ANSWER_BYTES, RestTranscriber
 from app.stt.websocket import WebSocketTranscriber
 from tests import virtual_time
 from tests.hamsa.pools import running_pool
+from tests.net.scripted_http2 import Exchange, Http2Server, scripted_http2, silent
+from tests.net.scripted_http2 import Script as Http2Script
 from tests.scripted import ACK, END, INFO, Script, Socket, error, forever, scripted_provider
-from tests.scripted_http2 import Exchange, Http2Server, scripted_http2, silent
-from tests.scripted_http2 import Script as Http2Script
 
 PCM = bytes(range(256)) * 50
 UTTERANCE = Utterance(PCM, PCM16_16K)

@@ -27,6 +27,7 @@ LIBRARIES = [
     "websockets.client",
     "websockets",
     "aiohttp",
+    "httpx",
     "httpcore.http11",
     "asyncio",
     "hpack.hpack",

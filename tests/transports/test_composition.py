@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from app.errors import ConfigurationError
-from app.hamsa.http import HamsaClient
+from app.hamsa.rest import HamsaClient
 from app.options import speech_options
 from app.settings import Settings
 from app.transports import registry

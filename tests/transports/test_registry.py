@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from app.errors import ConfigurationError
-from app.hamsa.http import HamsaClient
+from app.hamsa.rest import HamsaClient
 from app.transports import registry
 from app.transports.options import StreamLimits
 from app.transports.registry import TransportContext, find

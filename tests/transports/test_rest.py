@@ -10,10 +10,10 @@ import pytest
 
 from app import errors
 from app.audio import PCM16_16K, AudioFormat, wav_header
-from app.hamsa.http import HamsaClient
+from app.hamsa.rest import HamsaClient
 from app.transports.base import AudioStream, SpeechRequest
 from app.transports.rest import RestTransport
-from tests.scripted_http2 import Exchange, Http2Server, Script, scripted_http2, silent
+from tests.net.scripted_http2 import Exchange, Http2Server, Script, scripted_http2, silent
 from tests.transports.fakes import VOICE, request
 
 SPEECH = bytes(range(256)) * 20
@@ -228,7 +228,9 @@ async def test_an_attempt_without_a_connection_names_none() -> None:
 async def test_warming_up_opens_the_connection_that_the_first_sentence_takes() -> None:
     async with provided(answers(SPEECH)) as (transport, client, server):
         await transport.warm_up()
-        assert repr(client) == "<HamsaClient 127.0.0.1 [<Http2Connection usable streams=0>]>"
+        assert repr(client) == (
+            "<HamsaClient 127.0.0.1 <Http2Transport [<Http2Connection usable streams=0>]>>"
+        )
         await speak(transport)
         assert len(server.sockets) == 1
 

@@ -8,15 +8,15 @@ import h2.settings
 from hyperframe.frame import DataFrame, Frame, GoAwayFrame, RstStreamFrame
 
 Outcome = tuple[list[Frame], list[h2.events.Event]]
-"""Frames to be sent, and what has happened."""
+"""Frames to send, and events that happened."""
 
 
 class StateMachine(h2.connection.H2Connection):
     """A client's side of one connection."""
 
     def __init__(self, stream_window_bytes: int) -> None:
-        # any bytes are Latin-1: an odd header is not worth a connection
-        super().__init__(h2.config.H2Configuration(client_side=True, header_encoding="latin-1"))
+        # headers stay bytes: one that is odd is not worth a connection
+        super().__init__(h2.config.H2Configuration(client_side=True, header_encoding=None))
         self.local_settings = h2.settings.Settings(
             client=True,
             initial_values={
@@ -26,7 +26,7 @@ class StateMachine(h2.connection.H2Connection):
         )
 
     def _receive_goaway_frame(self, frame: GoAwayFrame) -> Outcome:
-        """Stay open: the streams that the peer has taken up are still answered after GOAWAY."""
+        """Stay open: the server still answers the streams that it accepted before GOAWAY."""
         before = self.state_machine.state
         try:
             return super()._receive_goaway_frame(frame)
@@ -34,7 +34,7 @@ class StateMachine(h2.connection.H2Connection):
             self.state_machine.state = before
 
     def clear_outbound_data_buffer(self) -> None:
-        """Keep what GOAWAY would drop: answers to what came with it, such as a ping."""
+        """Keep what GOAWAY would drop: replies to what came with it, such as a ping."""
 
     def _handle_data_on_closed_stream(
         self,
@@ -42,9 +42,9 @@ class StateMachine(h2.connection.H2Connection):
         exc: h2.exceptions.StreamClosedError,
         frame: DataFrame,
     ) -> Outcome:
-        """Give the window back, but do not reset the stream again for each frame under way.
+        """Return the window, but do not reset the stream again for each frame under way.
 
-        Peers count resets, and shut out whoever sends too many.
+        Servers count resets, and shut out whoever sends too many.
         """
         frames, events = super()._handle_data_on_closed_stream(events, exc, frame)
         return [frame for frame in frames if not isinstance(frame, RstStreamFrame)], events

@@ -159,7 +159,7 @@ class Http2Socket(asyncio.Protocol):
         exchange = self.exchanges.get(getattr(event, "stream_id", None) or 0)
         match event:
             case h2.events.RequestReceived(stream_id=stream_id, headers=headers):
-                fields = {name.decode(): value.decode() for name, value in headers or []}  # type: ignore[union-attr]
+                fields = {name.decode(): value.decode() for name, value in headers or []}
                 taken = self.exchanges[stream_id or 0] = Exchange(self, stream_id or 0, fields)
                 self.server.take(taken)
             case h2.events.DataReceived(data=data, flow_controlled_length=size) if exchange:
@@ -224,7 +224,7 @@ class Http2Server:
 
 
 def go_away(last_stream_id: int) -> bytes:
-    return cast(bytes, GoAwayFrame(0, last_stream_id=last_stream_id).serialize())
+    return GoAwayFrame(0, last_stream_id=last_stream_id).serialize()
 
 
 @asynccontextmanager
