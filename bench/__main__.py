@@ -10,7 +10,7 @@ import time
 from bench.results import ROOT, Circumstances, Result, Scenario, write
 
 SCENARIOS = (
-    "seeds",
+    "before_after",
     "first_audio",
     "first_clause",
     "recovery",
@@ -19,18 +19,18 @@ SCENARIOS = (
     "memory",
     "scale",
     "hold_back",
-    "storm",
+    "connection_storm",
     "truncation",
-    "rotten",
+    "sustained_faults",
     "barge_in",
-    "listening",
+    "turn_detection",
     "soak",
     "splitter",
     "micro",
 )
 """Each is a module of this package with a function `run` that returns a `Result`."""
 
-USUAL = ("seeds", "first_audio", "recovery", "overhead", "cost", "memory", "scale", "micro")
+USUAL = ("before_after", "first_audio", "recovery", "overhead", "cost", "memory", "scale", "micro")
 """What runs when nothing is named, in a quarter of an hour: latency, load and cost. The others show
 behaviour under faults, and take as long again."""
 

@@ -21,7 +21,7 @@ NOTE = (
     f"{SESSIONS} sessions, answers of two sentences (10.5 s of audio, 53 chunks, 20 tokens) that "
     "follow each other without a pause; agent, tokens and events included. The provider makes "
     f"speech {SPEED:.0f} times as fast as it plays, or all at once. The floors ask the same "
-    "provider with bare libraries and check nothing (bench/floor.py); one asks the agent by "
+    "provider with bare libraries and check nothing (bench/baseline.py); one asks the agent by "
     "httpx, the usual client, one by aiohttp, which costs a fraction and is Nabra's."
 )
 

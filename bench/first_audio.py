@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from app.settings import Settings
 from app.simulator.child import SimulatorProcess
 from app.simulator.profiles import PROFILES
-from bench.earliest import Earliest, earliest
 from bench.harness import (
     StartingLine,
     TimedTurn,
@@ -17,8 +16,9 @@ from bench.harness import (
     spoken,
     take_turn,
 )
-from bench.listener import Heard
+from bench.playback import Heard
 from bench.results import Cell, Plot, Result, Series, Table
+from bench.theoretical_minimum import Earliest, earliest
 
 WARMING = {"type": "text", "text": "مرحبا"}
 TURNS = 4

@@ -36,13 +36,13 @@ def gateway(loop: str) -> None:
 
 def floor(loop: str) -> None:
     """Run the floor on this event loop."""
-    from bench import floor  # noqa: PLC0415 - nor the gateway the floor
+    from bench import baseline  # noqa: PLC0415 - nor the gateway the floor
 
     logging.disable()  # it tells of every caller who hangs up
     if loop == "uvloop":
-        uvloop.run(floor.main())
+        uvloop.run(baseline.main())
     else:
-        asyncio.run(floor.main())
+        asyncio.run(baseline.main())
 
 
 def main(kind: str, loop: str) -> None:

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from random import Random
 
 from app.simulator import Simulator, SimulatorConfig
+from bench.churn import Deeds, RestlessCaller, speech
 from bench.harness import RECORDING, caller, gateway, scrape, settings_for, take_turn
-from bench.restless import Deeds, RestlessCaller, speech
 from bench.results import Cell, Result, Table
 
 SESSIONS = 100

@@ -4,9 +4,9 @@ import pytest
 
 from app.simulator.profiles import Timing
 from bench import report
-from bench.earliest import earliest
-from bench.listener import silence_s
+from bench.playback import silence_s
 from bench.results import ROOT
+from bench.theoretical_minimum import earliest
 
 TIMING = Timing(
     handshake_ms=0,

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from app.simulator import Simulator, SimulatorConfig
-from bench.restless import Deeds, RestlessCaller, speech
+from bench.churn import Deeds, RestlessCaller, speech
 from tests.gateway import DATA, calling, running_gateway, settings_for
 
 CALLERS = 30

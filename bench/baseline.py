@@ -15,7 +15,7 @@ import orjson
 from websockets.asyncio.client import connect
 from websockets.asyncio.server import ServerConnection, serve
 
-from bench.floor_agents import CLIENTS
+from bench.baseline_agents import CLIENTS
 
 Speak = AsyncIterator[bytes]
 

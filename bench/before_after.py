@@ -18,9 +18,9 @@ from bench.harness import (
     stats_of,
     take_turn,
 )
-from bench.listener import Heard
+from bench.legacy_transports import SETTINGS as SEED_SETTINGS
+from bench.playback import Heard
 from bench.results import Cell, Plot, Result, Series, Table
-from bench.seed_transports import SETTINGS as SEED_SETTINGS
 
 QUESTION = {"type": "text", "text": "السلام عليكم، أبغى أستعلم عن شحنة."}
 """It is answered by four sentences of the simulator's conversation."""
@@ -41,7 +41,7 @@ class Way:
 
 
 def _seed(name: str, transport: str) -> Way:
-    code = f"from bench.seed_transports import serve; serve({transport!r})"
+    code = f"from bench.legacy_transports import serve; serve({transport!r})"
     return Way(name, SEED_SETTINGS, code, SEED_TURNS)
 
 
@@ -112,7 +112,7 @@ async def run() -> Result:
     async with asyncio.TaskGroup() as tasks:
         for row in rows:
             tasks.create_task(row.measure(line))
-    return Result("seeds", [_table(rows)], _plots(rows))
+    return Result("before_after", [_table(rows)], _plots(rows))
 
 
 def _table(rows: Sequence[Row]) -> Table:

@@ -33,7 +33,7 @@ async def run() -> Result:
         "Untold faults: turns without an error event whose audio was not whole. Sockets and tasks "
         "of the gateway before and after, when all has settled.",
     )
-    return Result("rotten", [table])
+    return Result("sustained_faults", [table])
 
 
 async def _rot(transport: str) -> tuple[Cell, ...]:

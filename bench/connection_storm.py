@@ -28,7 +28,7 @@ async def run() -> Result:
         rows,
         "Profile `fast`. A socket opened beyond what the provider bears would answer 640 bytes.",
     )
-    return Result("storm", [table])
+    return Result("connection_storm", [table])
 
 
 async def _storm(transport: str) -> tuple[Cell, ...]:

@@ -16,7 +16,7 @@ from app.simulator.tts import Delays, plan
 from app.text.sentence_splitter import SentenceSplitter
 from app.text.speakable import is_speakable
 from app.text.tts_text import tts_text
-from bench.listener import silence_s
+from bench.playback import silence_s
 
 
 @dataclass(frozen=True, slots=True)

@@ -114,7 +114,7 @@ async def run() -> Result:
     ]
     costs = [(name, *await cost(audio, format)) for name, format, audio in sounds]
     return Result(
-        "listening",
+        "turn_detection",
         [
             Table(
                 "Borders of utterances at real-time pace",
