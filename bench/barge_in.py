@@ -25,6 +25,7 @@ async def run() -> Result:
 
 
 async def _interrupt(transport: str) -> tuple[Cell, ...]:
+    """Interrupt in one session, so that its sockets are all that the provider counts."""
     config = SimulatorConfig(profile="fast", voice="hum")
     async with (
         Simulator(config) as simulator,

@@ -63,6 +63,7 @@ def draw(plot: Plot, path: Path) -> None:
 
 
 def _bars(axes: Axes, plot: Plot) -> None:
+    """Draw the bars of all series side by side around each tick."""
     places = range(len(plot.series[0].x))
     width = BARS_WIDTH / len(plot.series)
     for number, series in enumerate(plot.series):

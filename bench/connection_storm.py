@@ -33,6 +33,7 @@ async def run() -> Result:
 
 
 async def _run_sessions(transport: str) -> tuple[Cell, ...]:
+    """Run all sessions against one gateway, which has one API key and one pool."""
     config = SimulatorConfig(profile="fast", voice="hum", throttle=THROTTLE)
     async with (
         Simulator(config) as simulator,

@@ -167,6 +167,7 @@ def _plot(compared: Sequence[Comparison]) -> Plot:
 async def _costs(
     kind: Kind, transport: Transport, speed: float, turns: int, client: str = "aiohttp"
 ) -> dict[Framing, Cost]:
+    """Measure one relay process in both framings, so that both start equally warm."""
     with tempfile.TemporaryDirectory() as directory:
         counters = Path(directory) / "counters"
         async with (
@@ -189,6 +190,7 @@ async def _warm_up(measured: Relay) -> None:
 
 
 async def _cost(measured: Relay, framing: Framing, turns: int) -> Cost:
+    """Take the difference of the counters around the run; connecting is not part of it."""
     async with callers(measured.url, SESSIONS, framing=framing, turns=turns) as group:
         cpu_s, counts = measured.cpu_s(), measured.allocations()
         await group.start()

@@ -79,6 +79,7 @@ def _plot(rows: Sequence[Sequence[Cell]]) -> Plot:
 
 
 async def _measure(start: StaggeredStart, transport: str, first_chars: int) -> Sequence[Cell]:
+    """Give the row a simulator and a gateway of its own, so that rows do not share a pool."""
     async with SimulatorProcess(["--profile=seed", "--voice=hum"]) as simulator:
         settings = settings_for(
             simulator,

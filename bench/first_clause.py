@@ -85,6 +85,7 @@ async def run() -> Result:
 
 
 def _summary(timings: Timings) -> Table:
+    """Compare each clause length with whole sentences over the same transport."""
     return Table(
         "How much earlier first audio comes than with a whole first sentence (median)",
         (

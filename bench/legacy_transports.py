@@ -117,6 +117,7 @@ class LegacyStream(AudioStream):
             await asyncio.sleep(BACKOFF_S[number])
 
     async def _attempt(self) -> AsyncIterator[bytes]:
+        """Yield the audio as it arrives: what a failed attempt brought has been passed on."""
         with self._request.attempt(self._transport.name) as attempt:
             socket = await self._transport.acquire()
             attempt.mark_sent(None)

@@ -208,6 +208,7 @@ def slope(x: Sequence[float], y: Sequence[float]) -> float:
 async def _process(
     *arguments: str, settings: dict[str, str] | None = None
 ) -> AsyncIterator[asyncio.subprocess.Process]:
+    """Run a module in a process; the limit bounds a line of its output, the callers' stats."""
     async with AsyncExitStack() as stack:
         process = await asyncio.create_subprocess_exec(
             sys.executable,

@@ -67,6 +67,7 @@ class TransportRun:
 
 
 async def _run_sessions(transport: str, share: float) -> TransportRun:
+    """Run all sessions on a gateway and a simulator of their own, with a fixed random seed."""
     run = TransportRun(transport, share)
     arguments = ["--profile=seed", "--voice=hum", "--seed=1", f"--throttle={THROTTLE}"]
     arguments += [f"--fault=truncated={share}"] if share else []

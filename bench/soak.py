@@ -49,6 +49,7 @@ async def run() -> Result:
 
 
 async def _soak(transport: str) -> Sequence[Cell]:
+    """Compare the idle gateway before and after, so that whatever a call leaves shows."""
     config = SimulatorConfig(profile="fast", voice="hum", seed=SEED)
     settings = {
         "TTS_TRANSPORT": transport,

@@ -61,6 +61,7 @@ async def run() -> Result:
 
 
 async def _run_turns(transport: str) -> tuple[Cell, ...]:
+    """Run the turns between two counts of the idle gateway, so that leaks show."""
     config = SimulatorConfig(
         profile="fast",
         voice="hum",
