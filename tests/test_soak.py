@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from app.simulator import Simulator, SimulatorConfig
-from bench.restless import Deeds, RestlessCaller, speech
+from bench.churn import ChurnCaller, ChurnStats, one_second_of
 from tests.gateway import DATA, calling, running_gateway, settings_for
 
 CALLERS = 30
@@ -59,7 +59,7 @@ async def at_rest(url: str, simulator: Simulator) -> Numbers:
             if name.startswith("nabra_provider_sockets") and "idle" not in name
         ]
         idle = sum(count for name, count in numbers.items() if 'state="idle"' in name)
-        is_quiet = not sum(moving) and idle <= 1  # what is above the floor is closed soon
+        is_quiet = not sum(moving) and idle <= 1  # surplus idle sockets are closed soon
         if is_quiet and all(record.ended_at for record in simulator.requests):
             return numbers
         await asyncio.sleep(0.01)
@@ -73,8 +73,8 @@ async def test_restless_callers_leave_nothing_behind(transport: str) -> None:
         keep_alive_timeout_s=KEEP_ALIVE_S,
         timing={"realtime_factor": 400, "agent_token_ms": 1, "first_audio_ms": 5},
     )
-    deeds = Deeds()
-    pcm = speech(DATA / "arabic.wav")
+    stats = ChurnStats()
+    pcm = one_second_of(DATA / "arabic.wav")
     async with Simulator(config) as simulator:
         settings = settings_for(
             simulator,
@@ -91,7 +91,7 @@ async def test_restless_callers_leave_nothing_behind(transport: str) -> None:
                 await asyncio.sleep(0)
             files, running = open_files(), tasks()
             callers = [
-                RestlessCaller(url, pcm, Random(f"{transport}{number}"), deeds)
+                ChurnCaller(url, pcm, Random(f"{transport}{number}"), stats)
                 for number in range(CALLERS)
             ]
             for _ in range(CALLS):
@@ -103,16 +103,16 @@ async def test_restless_callers_leave_nothing_behind(transport: str) -> None:
             ):
                 await asyncio.sleep(KEEP_ALIVE_S)
                 await take_a_turn(url)
-    assert not deeds.errors
-    assert deeds.done["sessions"] == CALLERS * CALLS
-    for deed in (
+    assert not stats.errors
+    assert stats.actions["sessions"] == CALLERS * CALLS
+    for action in (
         "recording",
         "stream",
-        "half",
+        "half stream",
         "interrupt",
         "talk over",
-        "vanish",
-        "hang up",
+        "abort",
+        "close",
         "hands-free",
     ):
-        assert deeds.done[deed], deed
+        assert stats.actions[action], action

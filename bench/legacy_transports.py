@@ -1,8 +1,8 @@
-"""What was in use before: a socket for each request, or one that is kept; for comparison only.
+"""Transports of the system that Nabra replaces, re-created from reports on it for comparison.
 
-Written after reports on that system: it judged an answer by 10,000 bytes, waited 2 s for more
-after each `end`, tried again after 1 s and 2 s, and had passed on by then what the failed attempt
-had brought.
+One opened a socket for each request, the other kept one socket per session. Both took a response
+for complete from 10,000 bytes on, waited 2 s for more audio after each `end`, and retried after 1 s
+and 2 s. By then they had passed on the audio of the failed attempt.
 """
 
 import asyncio
@@ -26,20 +26,20 @@ from app.transports.registry import TransportContext
 RETRIES = 2
 BACKOFF_S = (1.0, 2.0)
 AFTER_END_S = 2.0
-LEAST_BYTES = 10_000
+MIN_AUDIO_BYTES = 10_000
 REQUEST_TIMEOUT_S = 30.0
 
 SETTINGS = {
-    "TTS_LOOKAHEAD": "0",  # a sentence was asked for when the one before it was complete
-    "FIRST_CHUNK_MIN_CHARS": "0",  # sentences of 50 characters or more, also the first
-    "STT_TRANSPORT": "rest",  # so that all sockets that are opened are those of this transport
+    "TTS_LOOKAHEAD": "0",  # a sentence was requested when the one before it was complete
+    "FIRST_CHUNK_MIN_CHARS": "0",  # sentences of 50 characters or more, the first one included
+    "STT_TRANSPORT": "rest",  # so that only this transport opens sockets
 }
 
 
-class FreshSocketTransport(TTSTransport):
-    """Opens a socket for every request, and closes it after."""
+class NewSocketTransport(TTSTransport):
+    """Opens a socket for every request, and closes it afterwards."""
 
-    name = "fresh-socket"
+    name = "new-socket"
 
     def __init__(self, settings: Settings) -> None:
         assert settings.hamsa_api_key is not None
@@ -50,18 +50,18 @@ class FreshSocketTransport(TTSTransport):
 
     @asynccontextmanager
     async def synthesize(self, request: SpeechRequest) -> AsyncIterator[AudioStream]:
-        """Speak one sentence; unlike a proper transport, enter before the first audio is there."""
-        yield SeedStream(self, request)
+        """Synthesize one sentence; unlike Nabra's transports, do not wait for the first audio."""
+        yield LegacyStream(self, request)
 
-    async def take(self) -> ClientConnection:
-        """Give a socket to send a request on."""
+    async def acquire(self) -> ClientConnection:
+        """Return a socket for one request."""
         headers = {"X-Api-Key": self._key}
         socket = await connect(self._url, additional_headers=headers, compression=None, proxy=None)
-        await socket.recv()  # its greeting
+        await socket.recv()  # the provider's greeting
         return socket
 
-    async def give_back(self, socket: ClientConnection, *, good: bool) -> None:
-        """Learn that the request is over, and whether its answer was taken for a whole one."""
+    async def release(self, socket: ClientConnection, *, complete: bool) -> None:
+        """End the request; `complete` tells whether its response was taken for complete."""
         await socket.close()
 
     def message(self, text: str) -> str:
@@ -70,60 +70,61 @@ class FreshSocketTransport(TTSTransport):
         return json.dumps({"type": "tts", "payload": {"text": text, **voice, "mulaw": False}})
 
 
-class KeptSocketTransport(FreshSocketTransport):
-    """Keeps its socket until an answer fails; it was one a session, so this is for one session."""
+class PersistentSocketTransport(NewSocketTransport):
+    """Keeps one socket until a response fails; it serves one session only."""
 
-    name = "kept-socket"
+    name = "persistent-socket"
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
-        self._kept: ClientConnection | None = None
+        self._socket: ClientConnection | None = None
 
-    async def take(self) -> ClientConnection:
-        """Give the socket that is there, if it is open."""
-        if self._kept is None or self._kept.state is not State.OPEN:
-            self._kept = await super().take()
-        return self._kept
+    async def acquire(self) -> ClientConnection:
+        """Return the socket, opened again if it was closed."""
+        if self._socket is None or self._socket.state is not State.OPEN:
+            self._socket = await super().acquire()
+        return self._socket
 
-    async def give_back(self, socket: ClientConnection, *, good: bool) -> None:
-        """Keep the socket after a good answer."""
-        if not good:
-            self._kept = None
+    async def release(self, socket: ClientConnection, *, complete: bool) -> None:
+        """Keep the socket if the response was complete, else close it."""
+        if not complete:
+            self._socket = None
             await socket.close()
 
     async def aclose(self) -> None:
         """Close the socket."""
-        if self._kept is not None:
-            await self._kept.close()
+        if self._socket is not None:
+            await self._socket.close()
 
 
-class SeedStream(AudioStream):
-    """The audio of one sentence, and of the attempts at it that failed."""
+class LegacyStream(AudioStream):
+    """The audio of one sentence, failed attempts included."""
 
     format = PCM16_16K
 
-    def __init__(self, transport: FreshSocketTransport, request: SpeechRequest) -> None:
+    def __init__(self, transport: NewSocketTransport, request: SpeechRequest) -> None:
         self._transport = transport
         self._request = request
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         for number in range(1 + RETRIES):
             received = 0
-            async for chunk in self._once():
+            async for chunk in self._attempt():
                 received += len(chunk)
                 yield chunk
-            if received > LEAST_BYTES or number == RETRIES:
+            if received > MIN_AUDIO_BYTES or number == RETRIES:
                 return
             await asyncio.sleep(BACKOFF_S[number])
 
-    async def _once(self) -> AsyncIterator[bytes]:
+    async def _attempt(self) -> AsyncIterator[bytes]:
+        """Yield the audio as it arrives: what a failed attempt brought has been passed on."""
         with self._request.attempt(self._transport.name) as attempt:
-            socket = await self._transport.take()
+            socket = await self._transport.acquire()
             attempt.mark_sent(None)
             received = 0
             try:
                 await socket.send(self._transport.message(self._request.text))
-                async for chunk in _answer(socket):
+                async for chunk in _audio_from(socket):
                     if not received:
                         attempt.mark_first_byte()
                     received += len(chunk)
@@ -131,11 +132,11 @@ class SeedStream(AudioStream):
             except ConnectionClosed:
                 raise ConnectionLostError("the socket was closed") from None
             finally:
-                await self._transport.give_back(socket, good=received > LEAST_BYTES)
+                await self._transport.release(socket, complete=received > MIN_AUDIO_BYTES)
 
 
-async def _answer(socket: ClientConnection) -> AsyncIterator[bytes]:
-    """Yield audio until 2 s have brought no more after the `end`."""
+async def _audio_from(socket: ClientConnection) -> AsyncIterator[bytes]:
+    """Yield audio until none has come for 2 s after the `end`."""
     timeout_s = REQUEST_TIMEOUT_S
     while True:
         try:
@@ -149,15 +150,15 @@ async def _answer(socket: ClientConnection) -> AsyncIterator[bytes]:
             timeout_s = AFTER_END_S
 
 
-KINDS = {kind.name: kind for kind in (FreshSocketTransport, KeptSocketTransport)}
+TRANSPORTS = {kind.name: kind for kind in (NewSocketTransport, PersistentSocketTransport)}
 
 
 def serve(name: str) -> None:
-    """Run a gateway that speaks by this transport alone, without judging what it brings."""
+    """Run a gateway that uses this transport alone, without the resilient wrapper."""
 
     def compose(options: SpeechOptions, context: TransportContext) -> TTSTransport:
-        return KINDS[name](load())
+        return TRANSPORTS[name](load())
 
-    # Not as a plug-in: those get retries and hold-back around them, which is what is compared.
+    # Not as a plug-in: plug-ins get the wrapper's retries and hold-back, which is what is compared.
     vars(composition)["compose"] = compose
     server.serve()

@@ -1,4 +1,4 @@
-"""What a caller's player makes of a turn: when it begins, how long it is silent, when it ends."""
+"""Simulated playback of a turn: when it starts, how long it is silent, when its audio ends."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,26 +9,27 @@ from bench.harness import TimedTurn
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
-    """The turn as it is heard by a player that begins at the first audio and plays in real time."""
+class Playback:
+    """One turn in a player that starts at the first audio and plays in real time."""
 
     first_s: float
+    """When the first audio arrived, in seconds since the turn was started."""
     last_s: float
-    """When the last audio has come, not when it has been played."""
+    """When the last audio arrived; it is still to be played then."""
     silence_s: float
-    """All gaps in which it had nothing to play."""
+    """Sum of all gaps in which the player had nothing to play."""
 
     @classmethod
     def of(cls, turn: TimedTurn) -> Self:
-        """Play a turn of PCM16 at 16 kHz. Raises `LookupError` when there was nothing to hear."""
+        """Play a turn of PCM16 at 16 kHz. Raises `LookupError` when the turn has no audio."""
         arrivals = list(turn.arrivals())
         if not arrivals:
-            raise LookupError("there was no audio")
+            raise LookupError("the turn has no audio")
         return cls(arrivals[0][0], arrivals[-1][0], silence_s(arrivals))
 
 
 def silence_s(arrivals: Sequence[tuple[float, int]]) -> float:
-    """Add up the gaps of a player that gets so many bytes at such times in seconds."""
+    """Sum the gaps of a player, given arrival times in seconds and sizes in bytes."""
     gaps_s, playing_until = 0.0, arrivals[0][0]
     for at_s, size in arrivals:
         gaps_s += max(0.0, at_s - playing_until)

@@ -1,4 +1,4 @@
-"""Callers that talk, interrupt and leave as they like: seeded, so that a run can be made again."""
+"""Churn: callers that connect, talk, interrupt and disconnect at random, with a fixed seed."""
 
 import asyncio
 import base64
@@ -15,63 +15,63 @@ from app.audio import PCM16_16K, wav
 
 WAV_HEADER_BYTES = 44
 FRAME_BYTES = 3200  # 100 ms
-PATIENCE_S = 60
-"""Longest that a caller waits for the end of an answer before the gateway counts as stuck."""
+CALL_TIMEOUT_S = 60
+"""Longest call; after it the gateway counts as stuck."""
 
-HANDS_FREE = 0.3
-"""Share of the callers that let the gateway hear when they speak."""
+HANDS_FREE_SHARE = 0.3
+"""Share of the calls that use server-side turn detection."""
 SILENCE_S = 0.8
-"""Pause that ends what they say."""
+"""Pause that ends an utterance in such a call."""
 
 _LINES = ("مرحبا", "أين شحنتي؟", "ممكن تغير العنوان إلى حي الياسمين؟", "مشكور، ما قصرت.")
 
 
-def speech(path: Path) -> bytes:
-    """Return a second of a recording as PCM16 at 16 kHz."""
-    return path.read_bytes()[WAV_HEADER_BYTES:][: PCM16_16K.bytes_per_second]
+def one_second_of(recording: Path) -> bytes:
+    """Return the first second of a recording as PCM16 at 16 kHz."""
+    return recording.read_bytes()[WAV_HEADER_BYTES:][: PCM16_16K.bytes_per_second]
 
 
 @dataclass
-class Deeds:
-    """What all callers together did, and what they were told."""
+class ChurnStats:
+    """What all callers together did, and the error codes they received."""
 
-    done: Counter[str] = field(default_factory=Counter)
+    actions: Counter[str] = field(default_factory=Counter)
     errors: Counter[str] = field(default_factory=Counter)
 
 
-class RestlessCaller:
-    """Calls, and each time does something else; `pause_s` is the longest it is quiet."""
+class ChurnCaller:
+    """Makes calls that differ at random; `pause_s` is the longest pause within a call."""
 
     def __init__(
-        self, url: str, pcm: bytes, random: Random, deeds: Deeds, *, pause_s: float = 0.0
+        self, url: str, pcm: bytes, random: Random, stats: ChurnStats, *, pause_s: float = 0.0
     ) -> None:
         self._url = url
         self._pcm = pcm
         self._random = random
-        self._deeds = deeds
+        self._stats = stats
         self._pause_s = pause_s
         self._hands_free = False
 
     async def call(self) -> None:
-        """Hold one session, from the connection to a farewell or to none."""
+        """Hold one session, and leave it with or without a close."""
         async with (
-            asyncio.timeout(PATIENCE_S),
-            # a client that reads no more must not be what the farewell waits for
+            asyncio.timeout(CALL_TIMEOUT_S),
+            # without `max_queue`, else an unread queue would hold up the close handshake
             connect(
                 self._url, compression=None, max_size=None, max_queue=None, proxy=None
             ) as socket,
         ):
-            self._deeds.done["sessions"] += 1
+            self._stats.actions["sessions"] += 1
             await self._configure(socket)
             for _ in range(self._random.randint(1, 4)):
-                await self._say(socket)
+                await self._send_input(socket)
                 if await self._react(socket):
                     return
 
     async def _configure(self, socket: ClientConnection) -> None:
         framing = self._random.choice(("base64", "binary"))
-        self._hands_free = self._random.random() < HANDS_FREE
-        self._deeds.done["hands-free"] += self._hands_free
+        self._hands_free = self._random.random() < HANDS_FREE_SHARE
+        self._stats.actions["hands-free"] += self._hands_free
         await _send(
             socket,
             {
@@ -82,9 +82,10 @@ class RestlessCaller:
             },
         )
 
-    async def _say(self, socket: ClientConnection) -> None:
-        how = self._random.choice(("recording", "text", "stream", "half"))
-        self._deeds.done[how] += 1
+    async def _send_input(self, socket: ClientConnection) -> None:
+        """Send one turn's input: a recording, a text, a stream, or half a stream and a text."""
+        how = self._random.choice(("recording", "text", "stream", "half stream"))
+        self._stats.actions[how] += 1
         if how == "recording":
             audio = base64.b64encode(wav(self._pcm, PCM16_16K)).decode()
             await _send(socket, {"audio_base64": audio})
@@ -98,34 +99,34 @@ class RestlessCaller:
                 await socket.send(bytes(round(PCM16_16K.bytes_per_second * SILENCE_S)))
             elif how == "stream":
                 await _send(socket, {"type": "audio_end"})
-            else:  # and something else, while this is kept for the next utterance
+            else:  # the half stream stays buffered for the next utterance
                 await _send(socket, {"type": "text", "text": self._random.choice(_LINES)})
 
     async def _react(self, socket: ClientConnection) -> bool:
-        """Take some of the answer, and then do something; tell whether the caller is gone."""
-        how = self._random.choice(("listen", "talk over", "interrupt", "hang up", "vanish"))
-        self._deeds.done[how] += 1
-        await self._listen(socket, None if how == "listen" else self._random.randint(0, 25))
+        """Receive a part of the response, then act; tell whether the caller has left."""
+        how = self._random.choice(("listen", "talk over", "interrupt", "close", "abort"))
+        self._stats.actions[how] += 1
+        await self._receive(socket, None if how == "listen" else self._random.randint(0, 25))
         await asyncio.sleep(self._random.uniform(0, self._pause_s))
         if how == "interrupt":
             await _send(socket, {"type": "interrupt"})
-        elif how == "vanish":
-            socket.transport.abort()  # as a phone does in a tunnel
-        return how in ("hang up", "vanish")
+        elif how == "abort":
+            socket.transport.abort()  # as when a phone loses its network
+        return how in ("close", "abort")
 
-    async def _listen(self, socket: ClientConnection, most: int | None) -> None:
-        """Take so many events, or all, up to the end of the turn."""
-        taken = 0
-        while most is None or taken < most:
-            taken += 1
+    async def _receive(self, socket: ClientConnection, most: int | None) -> None:
+        """Receive at most `most` events, or with None all, up to the end of the turn."""
+        received = 0
+        while most is None or received < most:
+            received += 1
             frame = await socket.recv()
             if isinstance(frame, bytes):
                 continue
             event: dict[str, Any] = json.loads(frame)
             if event["type"] == "error":
-                self._deeds.errors[event["code"]] += 1
+                self._stats.errors[event["code"]] += 1
             if event["type"] == "done":
-                self._deeds.done["heard to the end"] += 1
+                self._stats.actions["completed"] += 1
                 return
 
 

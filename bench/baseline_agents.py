@@ -1,4 +1,4 @@
-"""How the floor asks the agent: by the usual client, or by the one that costs less."""
+"""How the baseline asks the agent: with httpx, or with aiohttp, which costs less."""
 
 from collections.abc import AsyncIterator, Callable
 
@@ -6,10 +6,11 @@ import aiohttp
 import httpx
 
 Ask = Callable[[dict[str, str]], AsyncIterator[str | bytes]]
+"""Sends a question and yields the lines of the agent's response."""
 
 
-def by_httpx(url: str) -> Ask:
-    """Ask the agent by the better known client; gives the lines of the answer."""
+def with_httpx(url: str) -> Ask:
+    """Return a function that asks the agent with httpx, the better known client."""
     limits = httpx.Limits(max_connections=None)
     http = httpx.AsyncClient(timeout=None, limits=limits, trust_env=False)  # noqa: S113
 
@@ -21,8 +22,8 @@ def by_httpx(url: str) -> Ask:
     return ask
 
 
-def by_aiohttp(url: str) -> Ask:
-    """Ask the agent by the client that costs less, which is the gateway's."""
+def with_aiohttp(url: str) -> Ask:
+    """Return a function that asks the agent with aiohttp, which costs a fraction."""
     unbounded = aiohttp.TCPConnector(limit=0)
     http = aiohttp.ClientSession(connector=unbounded, timeout=aiohttp.ClientTimeout(None))
 
@@ -34,4 +35,4 @@ def by_aiohttp(url: str) -> Ask:
     return ask
 
 
-CLIENTS: dict[str, Callable[[str], Ask]] = {"httpx": by_httpx, "aiohttp": by_aiohttp}
+AGENT_CLIENTS: dict[str, Callable[[str], Ask]] = {"httpx": with_httpx, "aiohttp": with_aiohttp}
