@@ -136,8 +136,8 @@ def _table(runs: Sequence[Run]) -> Table:
             "responses whole",
         ),
         [each.cells() for each in runs],
-        "Profile `measured`. Each row shows means over the turns after one warm-up turn. Truncated: "
-        "share of the TTS requests. The response plays for "
+        "Profile `measured`. Each row shows means over the turns after one warm-up turn. "
+        "Truncated: share of the TTS requests. The response plays for "
         f"{minimum.audio_s:.1f} s. Minimum: the theoretical minimum for sentences cut as Nabra "
         "cuts them, with one synthesized ahead. Silence: sum of all gaps in a player that starts "
         "at the first audio and plays in real time; "

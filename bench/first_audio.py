@@ -54,8 +54,8 @@ async def run() -> Result:
             "silence max s",
         ),
         rows,
-        f"Profile `measured`, {TURNS} turns per row after one warm-up turn. Times are counted from the "
-        "end of the utterance. Simulator, gateway and caller are three processes. Minimum: the "
+        f"Profile `measured`, {TURNS} turns per row after one warm-up turn. Times are counted from "
+        "the end of the utterance. Simulator, gateway and caller are three processes. Minimum: the "
         "theoretical minimum. It counts STT, the agent's tokens, and each sentence's first audio "
         f"and pace, as the simulator is set, with {1 + LOOKAHEAD} sentences synthesized at a time. "
         "With `auto`, STT uses sockets.",

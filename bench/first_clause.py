@@ -120,8 +120,8 @@ def _details(transport: str, timings: Timings) -> Table:
             (RESPONSES[at][:28], *(_cell(timings[transport, size][at]) for size in SIZES))
             for at in range(len(RESPONSES))
         ],
-        "Profile `measured`, whose STT takes 2 s of it. In brackets: the length of the first text that "
-        "was synthesized.",
+        "Profile `measured`, whose STT takes 2 s of it. In brackets: the length of the first text "
+        "that was synthesized.",
     )
 
 

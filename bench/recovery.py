@@ -45,8 +45,8 @@ async def run() -> Result:
             "p95 / p95 without faults",
         ),
         rows,
-        f"Profile `measured`, {TURNS} typed turns per session after one warm-up turn. Truncated: share "
-        "of the TTS requests. First audio is counted from the question.",
+        f"Profile `measured`, {TURNS} typed turns per session after one warm-up turn. Truncated: "
+        "share of the TTS requests. First audio is counted from the question.",
     )
     return Result("recovery", [table], [_plot(rows)])
 
