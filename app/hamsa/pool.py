@@ -141,7 +141,10 @@ class ConnectionPool:
         self._penalty_s = min(2 * self._penalty_s, MAX_THROTTLE_PENALTY_S)
 
     def _schedule(self) -> None:
-        """Decide who gets which socket, and start what was decided."""
+        """Decide which request gets which socket, and start what was decided.
+
+        Called after every change. It is synchronous, so that decisions cannot overlap.
+        """
         if self._tasks is None:
             return
         actions = self._state.assign(asyncio.get_running_loop().time())
@@ -162,7 +165,11 @@ class ConnectionPool:
         return self._tasks.create_task(work, name=name)
 
     async def _run(self, started: asyncio.Event) -> None:
-        """Own all tasks of the pool, and decide again when the budget has a permit again."""
+        """Own all tasks of the pool, and decide again at `_wake_at`.
+
+        Time alone can change a decision: the budget gets a permit back, a socket has been idle
+        for too long.
+        """
         async with asyncio.TaskGroup() as tasks:
             self._tasks = tasks
             started.set()

@@ -216,7 +216,7 @@ class PoolState:
             actions.to_open.append(pooled)
 
     def _remove_unusable(self, now: float) -> list[PooledConnection]:
-        """Remove and return the idle sockets that nobody should use, and those nobody needs.
+        """Remove and return the idle sockets that must not be used, and those not needed.
 
         Dead, old and silent sockets are found here, right before a lease, because nothing else
         looks at an idle socket. `min_idle` counts the sockets in use, too: a busy pool keeps

@@ -83,8 +83,8 @@ class ConnectionRecycler:
                     await connection.receive()
         except TimeoutError:
             if not pooled.linger_cancelled and connection.trailing is not None:
-                # Whoever waits for trailing audio may stop. The sink is not detached: audio that
-                # comes later still does not belong to the next request.
+                # The wait for trailing audio ends. The sink stays attached: audio that comes later
+                # does not belong to the next request either.
                 connection.trailing.close()
             self.make_idle(pooled)
         except errors.ProviderError:

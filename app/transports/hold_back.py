@@ -109,9 +109,9 @@ class ContinuationSplice:
     def _splice_position(self) -> int:
         """Return the first byte of the buffer to be played.
 
-        In the same rendering nothing is heard of a splice at the break. In another one a splice is
-        heard least in a pause, so it is put into the middle of the quietest frame; of equally quiet
-        ones the nearest to the break.
+        If both renderings are the same, a splice at the break is inaudible. Otherwise it is least
+        audible in a pause: in the middle of the quietest frame, and of equally quiet ones in the
+        nearest to the break.
         """
         broken = min(self._break - self._begin, len(self._buffer))
         before = self._buffer[: self._break - self._begin]

@@ -60,7 +60,10 @@ async def _run(candidate: Candidate, delay_s: float, failed: asyncio.Event) -> O
 
 
 async def _first_usable(tasks: Sequence[asyncio.Task[Outcome]]) -> AttemptRunner | None:
-    """Wait for the first attempt with usable audio; None after a final error, or if all fail."""
+    """Wait for the first attempt with usable audio; None if all fail.
+
+    None also after a final error, since then no other attempt can succeed.
+    """
     pending = set(tasks)
     while pending:
         done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)

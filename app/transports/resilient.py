@@ -110,7 +110,10 @@ class ResilientStream(AudioStream):
             await runner.release(error)
 
     async def _on_break(self, runner: AttemptRunner, error: errors.ProviderError) -> None:
-        """Release the attempt that broke. Raises its error if there can be no continuation."""
+        """Release the attempt that broke, and let the search begin with the route after it.
+
+        Raises the error if there can be no continuation.
+        """
         attempts = enumerate(self._request.attempts, 1)
         broken = runner.stream.attempt
         log.warning(
@@ -129,8 +132,8 @@ class ResilientStream(AudioStream):
     async def _search(self, *, first_round: int) -> AttemptRunner:
         """Go through the rounds until an attempt has usable audio.
 
-        The deadline holds for one search, not for the sentence: a sentence that breaks late
-        deserves as long a search as one that does not begin.
+        The deadline holds for each search, not for the sentence: a break near the end of a long
+        sentence must not find the time used up.
         """
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._policy.deadline_s

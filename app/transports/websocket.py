@@ -93,7 +93,10 @@ class WebSocketTransport(TTSTransport):
     async def _begin(
         self, connection: Connection, request: SpeechRequest, stream: ProviderStream
     ) -> None:
-        """Send the request and wait for its first audio."""
+        """Send the request and wait for its first audio.
+
+        The timeout covers the sending, too, which blocks when the peer does not read.
+        """
         message = wire.tts_request(
             request.text,
             speaker=request.voice.speaker,

@@ -191,7 +191,7 @@ async def test_cancelling_drains_the_socket_and_drops_its_transcript(
 
 
 class LostThenSilent:
-    """Leases one socket that breaks after 14 seconds, and then one that never answers."""
+    """Leases one socket that breaks after 14 seconds, and then one that stays silent."""
 
     def __init__(self) -> None:
         self.connection = self

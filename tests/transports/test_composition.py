@@ -156,10 +156,10 @@ async def test_a_useless_pair_is_refused_with_what_is_allowed(
     transport: str, fallback: str | None, variable: str, allowed: str
 ) -> None:
     wrong = options(tts_transport=transport, tts_fallback=fallback)
-    with pytest.raises(ConfigurationError) as told:
+    with pytest.raises(ConfigurationError) as caught:
         check(wrong)
-    assert str(told.value).startswith(f"{variable}: ")
-    assert allowed in str(told.value)
+    assert str(caught.value).startswith(f"{variable}: ")
+    assert allowed in str(caught.value)
     async with unreachable_context() as context:
         with pytest.raises(ConfigurationError):
             compose(wrong, context)
