@@ -54,7 +54,7 @@ def speech_style(settings: Settings) -> SpeechStyle:
 def pool_limits(settings: Settings) -> PoolLimits:
     """Return the time limits of the socket pool."""
     return PoolLimits(
-        lease_timeout_s=settings.hamsa_pool_timeout_s,
+        acquire_timeout_s=settings.hamsa_pool_timeout_s,
         linger_s=settings.hamsa_linger_s,
         drain_timeout_s=settings.hamsa_drain_timeout_s,
         ping_interval_s=settings.hamsa_ping_interval_s,

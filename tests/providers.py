@@ -18,7 +18,7 @@ from tests.hamsa.pools import running_pool
 
 @dataclass
 class Providers:
-    """The composed transport, and what it stands on."""
+    """A composed transport, its pool and its HTTP client."""
 
     transport: ResilientTransport
     pool: ConnectionPool
@@ -27,7 +27,7 @@ class Providers:
 
 @asynccontextmanager
 async def composed(simulator: Simulator, **changes: Any) -> AsyncIterator[Providers]:
-    """Compose as the settings say; nothing is warm."""
+    """Compose transports as the gateway does; no connection is open yet."""
     client = HamsaClient(
         simulator.urls.hamsa_rest_url,
         "test-key",

@@ -20,7 +20,7 @@ from tests.agents.conftest import (
 from tests.agents.lines import line, run
 from tests.agents.test_webhook import ask
 from tests.net.clients import connector_of
-from tests.test_cancellation import MOST_SUSPENSIONS, Cancellation, Counted, Mode, awaited
+from tests.suspensions import MAX_SUSPENSIONS, Cancellation, Mode, start
 
 WHOLE = [HEAD, chunk(line("begin")), chunk(line("item", "نعم")), chunk(line("end")), END]
 ENDLESS = [HEAD, chunk(run("نعم") + line("error", "boom", "Log"))]
@@ -64,11 +64,11 @@ async def test_cancelled_at_any_suspension_a_request_gives_its_connection_back(
         agent = make_agent(webhook.url, error_linger_s=0.001)
         await asyncio.gather(ask(agent), ask(agent))
         files = open_files()
-        for at in range(1, MOST_SUSPENSIONS):
+        for at in range(1, MAX_SUSPENSIONS):
             await asyncio.gather(ask(agent), ask(agent))
             cancellation = Cancellation(at, mode)
-            cancellation.work = asyncio.create_task(awaited(Counted(ask(agent), cancellation)))
-            await asyncio.wait([cancellation.work])
+            work = start(ask(agent), cancellation)
+            await asyncio.wait([work])
             assert not acquired(connect(webhook.url))
             if cancellation.suspensions < at:
                 break

@@ -13,7 +13,7 @@ from tests.net.clients import acquired, post, transport_of
 from tests.net.scripted_http1 import END, HEAD, chunk, scripted_http1
 from tests.net.scripted_http1 import Exchange as Http1Exchange
 from tests.net.scripted_http2 import Exchange, scripted_http2
-from tests.test_cancellation import MOST_SUSPENSIONS, Cancellation, Counted, Mode, awaited
+from tests.suspensions import MAX_SUSPENSIONS, Cancellation, Mode, start
 
 VERSIONS = ["HTTP/1.1", "HTTP/2"]
 BODY = bytes(200_000)  # more than a window
@@ -87,11 +87,11 @@ async def test_cancelled_at_any_suspension_a_request_leaves_nothing(
             await response.aclose()
 
     async with served(version, is_hooked=is_hooked) as (client, url):
-        for at in range(1, MOST_SUSPENSIONS):
+        for at in range(1, MAX_SUSPENSIONS):
             cancellation = Cancellation(at, mode)
-            cancellation.work = asyncio.create_task(awaited(Counted(reads(), cancellation)))
-            await asyncio.wait([cancellation.work])
-            assert cancellation.work.cancelled() == cancellation.took
+            work = start(reads(), cancellation)
+            await asyncio.wait([work])
+            assert work.cancelled() == cancellation.was_cancelled
             assert is_free(client), (at, transport_of(client))
             if cancellation.suspensions < at:
                 break

@@ -11,7 +11,7 @@ from app.transports.rest import RestTransport
 from tests.net.clients import body_of, http2_client, post
 from tests.net.nginx import EXECUTABLE, MISSING, nginx
 from tests.net.scripted_http1 import scripted_http1, whole
-from tests.transports.fakes import request
+from tests.transports.fakes import speech_request
 
 pytestmark = pytest.mark.skipif(EXECUTABLE is None, reason=MISSING)
 
@@ -50,7 +50,7 @@ async def test_no_attempt_at_a_sentence_fails_when_nginx_closes_a_connection(
         transport = RestTransport(client, first_audio_timeout_s=5, stall_timeout_s=5)
 
         async def speaks() -> list[str | None]:
-            spoken = request()
+            spoken = speech_request()
             for _ in range(EACH):
                 async with transport.synthesize(spoken) as stream:
                     assert b"".join([chunk async for chunk in stream])
