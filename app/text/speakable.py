@@ -1,4 +1,4 @@
-"""Which characters of a text are spoken: pure decisions that all rooms share."""
+"""Which characters of a text are pronounced. Pure."""
 
 import unicodedata
 
@@ -7,13 +7,13 @@ TATWEEL = "\u0640"
 
 
 def speakable_chars(text: str) -> int:
-    """Count the characters that are spoken: letters, digits, and one space between words."""
+    """Count the pronounced characters: letters, digits, and one space between words."""
     words = ("".join(filter(_is_speakable_char, word)) for word in text.split())
     return len(" ".join(word for word in words if word))
 
 
 def is_speakable(text: str) -> bool:
-    """Tell whether there is anything in the text to be spoken."""
+    """Tell whether a text has any pronounced character."""
     return any(_is_speakable_char(char) for char in text)
 
 
