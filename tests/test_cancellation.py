@@ -120,7 +120,7 @@ async def converse(providers: Providers) -> None:
         FakeTranscriber(), FakeAgent([THREE_SENTENCES]), providers.transport, 1
     )
     async with Session("s", stages, STYLE, recorder.emit) as session:
-        await session.begin("مرحبا")
+        await session.start_turn("مرحبا")
         await recorder.until(events.TurnDone)
     assert not recorder.of(events.Failed)
 
@@ -132,9 +132,9 @@ async def barge_in(providers: Providers) -> None:
         FakeTranscriber(), FakeAgent([TWO_SENTENCES]), providers.transport, 1
     )
     async with Session("s", stages, STYLE, recorder.emit) as session:
-        await session.begin("الأول")
+        await session.start_turn("الأول")
         await recorder.until(events.AudioChunk)
-        await session.begin("الثاني")
+        await session.start_turn("الثاني")
         await recorder.until(events.TurnDone)
 
 

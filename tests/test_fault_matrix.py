@@ -99,7 +99,7 @@ async def speak(simulator: Simulator, route: str, *, linger_s: float) -> Recorde
             FakeTranscriber(), agent, providers.transport, max_utterance_s=1
         )
         async with Session("s", stages, STYLE, recorder.emit) as session:
-            await session.begin("مرحبا")
+            await session.start_turn("مرحبا")
             await recorder.until(events.TurnDone)
         assert "leased=0" in repr(providers.pool)
         assert "streams=0" in repr(providers.client) or "[]" in repr(providers.client)

@@ -120,7 +120,7 @@ async def _chunk(
     loop = asyncio.get_running_loop()
     started_s = loop.time()
     try:
-        return await watchdog.bound(response.read(), patience.left_s)
+        return await watchdog.wait_for(response.read(), patience.left_s)
     except TimeoutError as error:
         if patience.lingering:
             return b""

@@ -23,7 +23,7 @@ class ProviderStream(AudioStream):
         self._aligner = SampleAligner(format.bytes_per_sample)
         self._source: AsyncGenerator[bytes, None] | None = None
         self._first = b""
-        self._watchdog = ReusableTimeout()
+        self._timeout = ReusableTimeout()
 
     async def begin(self, source: AsyncGenerator[bytes, None]) -> None:
         """Wait for the first audio; from then on `format` is known.
@@ -41,7 +41,7 @@ class ProviderStream(AudioStream):
         while chunk:
             yield chunk
             try:
-                chunk = await self._watchdog.bound(self._next(), self._stall_timeout_s)
+                chunk = await self._timeout.wait_for(self._next(), self._stall_timeout_s)
             except TimeoutError:
                 raise errors.ProviderTimeoutError(
                     f"no audio for {self._stall_timeout_s} s"
@@ -49,7 +49,7 @@ class ProviderStream(AudioStream):
 
     async def aclose(self) -> None:
         """Let go of the source."""
-        self._watchdog.close()
+        self._timeout.close()
         if self._source is not None:
             await self._source.aclose()
 

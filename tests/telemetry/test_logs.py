@@ -10,9 +10,8 @@ import structlog
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
-from app.simulator import Simulator, SimulatorConfig
 from app.telemetry import logs
-from tests.gateway import running_gateway, settings_for
+from tests.gateway import instant_simulator, running_gateway, settings_for
 from tests.telemetry.log_lines import FORMATS, KEY, Format, lines_of
 
 LIBRARIES = [
@@ -151,7 +150,7 @@ async def test_a_refused_handshake_is_one_line_and_no_error(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     logs.configure("info", "json")
-    async with Simulator(SimulatorConfig(profile="instant", voice="hum")) as simulator:
+    async with instant_simulator() as simulator:
         async with running_gateway(settings_for(simulator)) as url:
             with pytest.raises(InvalidStatus):
                 await connect(f"{url}a%2Fb/", proxy=None)
