@@ -56,7 +56,7 @@ class EventSender:
             await self.send(serialize(event, self.config.style.language))
 
     async def send(self, message: dict[str, Any]) -> None:
-        """Number a message and send it. Raises `ClientGoneError`."""
+        """Send a message with the next number. Raises `ClientGoneError`."""
         async with self._send_lock:
             message["seq"] = self._seq + 1
             await self._write(self._websocket.send_text(orjson.dumps(message).decode()))

@@ -70,6 +70,10 @@ async def _about(request: Request) -> Response:
 
 
 async def _fault_injection(request: Request) -> Response:
+    """Return the simulator's state, for PATCH after the change.
+
+    This is the HTTP boundary: what `SimulatorControl` raises becomes a status here.
+    """
     injection: FaultInjection = request.app.state.fault_injection
     if injection.control is None:
         return _refusal(404, "this gateway has no simulator")
@@ -91,7 +95,7 @@ async def _fault_injection(request: Request) -> Response:
 
 
 def _is_same_origin(request: Request, *, loopback: bool) -> bool:
-    """Tell whether a request may come from our own page, or from no page at all.
+    """Return whether a request may come from our own page, or from no page at all.
 
     With every PATCH a browser sends the page's origin in `Origin`. A foreign page whose name was
     resolved to this machine (DNS rebinding) has our host in it: on loopback no name but localhost

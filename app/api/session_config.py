@@ -37,7 +37,7 @@ class SessionConfig:
     """Transports that the client may choose; none where it may not choose."""
 
     def input_differs(self, other: "SessionConfig") -> bool:
-        """Tell whether the input stream is processed differently than with `other`."""
+        """Return whether the input stream is processed differently than with `other`."""
         return (self.turn_detection, self.input) != (other.turn_detection, other.input)
 
     def changed(self, message: ConfigureMessage) -> "SessionConfig":

@@ -26,7 +26,7 @@ class SpeechStyle:
     format: AudioFormat
     language: Language
     transport: str = ""
-    """Name of the transport, where the client may choose it; else the default transport speaks."""
+    """Name of the transport. Unless clients may choose it, the default transport is used."""
 
 
 class Sentence:

@@ -33,7 +33,7 @@ class Session:
         self._user_speech: UserSpeechHandler | None = None
         self._reports_playback = False
         self._interrupted_text: str | None = None
-        """What was played of an interrupted response, until the agent has been told."""
+        """What was played of an interrupted response, until a request reports it to the agent."""
         self._warm_up_task: asyncio.Task[None]
 
     async def __aenter__(self) -> Self:
@@ -92,7 +92,7 @@ class Session:
         is_active = self._is_running or self._is_playing(turn)
         self._cancel_turn()
         if not turn.agent_requested:
-            self._interrupted_text = turn.interrupted_text  # the next request has to carry it
+            self._interrupted_text = turn.interrupted_text  # the next request reports it
         if not is_active:
             return None
         now = asyncio.get_running_loop().time()
@@ -140,7 +140,7 @@ class Session:
             await self._user_speech.append_audio(data, self.style.language)
 
     async def commit(self) -> bool:
-        """End the user's utterance here; tell whether there was one."""
+        """End the user's utterance here; return whether there was one."""
         return self._user_speech is not None and await self._user_speech.finish()
 
     @property
@@ -148,7 +148,7 @@ class Session:
         return self._turn_task is not None and not self._turn_task.done()
 
     def _is_playing(self, turn: Turn) -> bool:
-        """Tell whether the client still plays the turn's audio.
+        """Return whether the client still plays the turn's audio.
 
         Asked only of clients that certainly play what they receive. Others may only read the texts:
         for them a turn that is complete is over.

@@ -109,7 +109,7 @@ class Timeline:
         return max(0.0, self._sent_ms - self.played_ms(now) - (now - reported_at) * 1000)
 
     def is_playing(self, now: float) -> bool:
-        """Tell whether the client still has audio to play."""
+        """Return whether the client still has audio to play."""
         return self.buffered_ms(now) > 0
 
     def played_text(self, played_ms: float) -> str:

@@ -19,7 +19,7 @@ log = structlog.get_logger(__name__)
 
 
 class Turn:
-    """Takes one user input through all stages, which run concurrently."""
+    """Takes one user input through speech to text, and then agent and playout concurrently."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""Turns detected user speech into turns: barge-in, speculative transcripts, merged utterances."""
+"""Starts turns from detected speech: barge-in, speculative transcripts, merged utterances."""
 
 import asyncio
 from typing import Protocol
@@ -89,7 +89,7 @@ class UserSpeechHandler:
                 await self._handle(event, language)
 
     async def finish(self) -> bool:
-        """End the utterance here; tell whether there was one."""
+        """End the utterance here; return whether there was one."""
         ended = self._detector.finish()
         if ended is not None:
             await self._on_speech_ended(ended)

@@ -58,7 +58,7 @@ class Boundary(Enum):
 
 
 def missing_space(word: str, char: str) -> bool:
-    """Tell whether `word`, which ends with a mark, is complete though `char` follows at once."""
+    """Return whether `word`, which ends with a mark, is complete though `char` follows at once."""
     bare = "".join(each for each in word if _is_significant(each))
     return (
         _UNSPACED_WORD.fullmatch(bare.lstrip(_LEADING)) is not None
@@ -96,7 +96,7 @@ def boundary_after(
 
 
 def continues_sentence(word: str, *, complete: bool) -> bool | None:
-    """Tell whether the word after an ambiguous boundary continues the sentence.
+    """Return whether the word after an ambiguous boundary continues the sentence.
 
     None: the characters of an incomplete word do not decide it yet.
     """
@@ -121,7 +121,7 @@ def _without_trailing(word: str) -> str:
 
 
 def _is_abbreviation(body: str) -> bool:
-    """Tell whether a full stop after `body` only abbreviates it."""
+    """Return whether a full stop after `body` only abbreviates it."""
     plain = body.lower()
     if len(plain) == 1 and plain.isalpha():  # initials and titles: د. أ. م. J.
         return True
@@ -131,5 +131,5 @@ def _is_abbreviation(body: str) -> bool:
 
 
 def _is_significant(char: str) -> bool:
-    """Tell whether a character is neither invisible nor a vowel sign."""
+    """Return whether a character is neither invisible nor a vowel sign."""
     return char not in INVISIBLE and unicodedata.category(char) != "Mn"

@@ -36,5 +36,5 @@ class Brackets:
             self._opened_at = at
 
     def is_open(self, at: int) -> bool:
-        """Tell whether a bracket or a quotation is open at this place."""
+        """Return whether a bracket or a quotation is open at this place."""
         return (self._depth > 0 or self._quoted) and at - self._opened_at <= MAX_OPEN_CHARS

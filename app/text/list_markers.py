@@ -22,7 +22,7 @@ class ListMarkers:
         """Number of the last item; 0: no numbered list has begun."""
 
     def is_marker(self, word: str, *, starts_item: bool) -> bool:
-        """Tell whether `word` marks an item; `starts_item`: it follows a line break or a colon.
+        """Return whether `word` marks an item; `starts_item`: it follows a line break or a colon.
 
         A numbered list may continue within its line. The number of the last item is accepted again:
         after a cut the same marker is read twice.

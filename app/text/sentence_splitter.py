@@ -115,7 +115,7 @@ class SentenceSplitter:
         self._feed_chars(rest, chunks)
 
     def _is_space_missing(self, char: str) -> bool:
-        """Tell whether `char` begins a word for which the writer forgot the space."""
+        """Return whether `char` begins a word for which the writer forgot the space."""
         if self._word_end is not None or len(self._chars) - self._word_start > MAX_UNSPACED_CHARS:
             return False
         return missing_space("".join(self._chars[self._word_start :]), char)
@@ -215,7 +215,7 @@ class SentenceSplitter:
         return self._word_end if self._is_long_enough(self._word_end or 0) else None
 
     def _is_long_enough(self, length: int) -> bool:
-        """Tell whether whole sentences of this length make a chunk.
+        """Return whether whole sentences of this length make a chunk.
 
         The rest of a sentence may be shorter: joined to the next sentence it would come too late.
         """

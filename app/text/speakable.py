@@ -3,7 +3,7 @@
 import unicodedata
 
 TATWEEL = "\u0640"
-"""The Arabic lengthening stroke: a letter by its category, but silent."""
+"""The Arabic lengthening stroke: a letter by its Unicode category, but not pronounced."""
 
 
 def speakable_chars(text: str) -> int:
@@ -13,7 +13,7 @@ def speakable_chars(text: str) -> int:
 
 
 def is_speakable(text: str) -> bool:
-    """Tell whether a text has any pronounced character."""
+    """Return whether a text has any pronounced character."""
     return any(_is_speakable_char(char) for char in text)
 
 

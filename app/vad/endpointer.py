@@ -98,7 +98,7 @@ class Endpointer:
         return EndpointEvent.BEGAN
 
     def finish(self) -> bool:
-        """End the utterance here; tell whether there was one."""
+        """End the utterance here; return whether there was one."""
         was_speaking = self.is_speaking
         self._reset()
         return was_speaking

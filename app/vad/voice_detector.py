@@ -41,7 +41,7 @@ class PreVad(Protocol):
     """Finds cheaply where there is certainly no speech."""
 
     def is_speech(self, frame: bytes, sample_rate: int) -> bool:
-        """Tell whether the frame may be speech."""
+        """Return whether the frame may be speech."""
 
 
 @cache
