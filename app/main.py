@@ -5,15 +5,16 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 
-from fastapi import FastAPI, Request, Response, WebSocket
+from fastapi import FastAPI, WebSocket
 
 from app import options
 from app.agents.client import make_client
 from app.agents.registry import make_agent
-from app.api import fault_injection, health, page
-from app.api.endpoint import InputLimits, VoiceEndpoint
+from app.api import fault_injection, monitoring, page
+from app.api.client_messages import InputLimits
+from app.api.endpoint import VoiceEndpoint
 from app.api.fault_injection import FaultInjection
-from app.api.metrics import Metrics
+from app.api.monitoring import Metrics
 from app.endpoints import Endpoints, resolve_endpoints, startup_banner
 from app.hamsa.budget import SlidingWindowBudget
 from app.hamsa.connection import Connection
@@ -103,7 +104,7 @@ async def make_components(
 
 
 def make_fault_injection(settings: Settings, endpoints: Endpoints) -> FaultInjection:
-    """Build what the page's workbench stands on."""
+    """Build what the page's workbench uses."""
     return FaultInjection(
         endpoints.simulator,
         simulates_speech=settings.simulates_speech,
@@ -141,13 +142,8 @@ def create_app(settings: Settings, address: str = "") -> FastAPI:
             yield
 
     app = FastAPI(title="Nabra", lifespan=lifespan, openapi_url=None)
-    for router in (health.router, fault_injection.make_router()):
+    for router in (monitoring.make_router(), fault_injection.make_router()):
         app.include_router(router)
-
-    @app.get("/metrics")
-    async def metrics(request: Request) -> Response:
-        scraped: Metrics = request.app.state.metrics
-        return scraped.response()
 
     @app.websocket("/ws/agent/{session_id:path}")  # tried last: an id with a slash is refused
     @app.websocket("/ws/agent")

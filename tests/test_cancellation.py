@@ -47,7 +47,7 @@ async def one_turn(providers: Providers) -> None:
         FakeTranscriber(), FakeAgent([THREE_SENTENCES]), providers.transport, 1
     )
     async with Session("s", components, STYLE, recorder.emit) as session:
-        await session.begin("مرحبا")
+        await session.start_turn("مرحبا")
         await recorder.until(events.TurnDone)
     assert not recorder.of(events.Failed)
 
@@ -59,9 +59,9 @@ async def barge_in(providers: Providers) -> None:
         FakeTranscriber(), FakeAgent([TWO_SENTENCES]), providers.transport, 1
     )
     async with Session("s", components, STYLE, recorder.emit) as session:
-        await session.begin("الأول")
+        await session.start_turn("الأول")
         await recorder.until(events.AudioChunk)
-        await session.begin("الثاني")
+        await session.start_turn("الثاني")
         await recorder.until(events.TurnDone)
 
 

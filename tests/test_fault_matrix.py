@@ -100,7 +100,7 @@ async def run_turn(
             FakeTranscriber(), agent, providers.transport, max_utterance_s=1
         )
         async with Session("s", components, STYLE, recorder.emit) as session:
-            await session.begin("مرحبا")
+            await session.start_turn("مرحبا")
             await recorder.until(events.TurnDone)
         assert pool.counts()["leased"] == 0
         assert "streams=0" in repr(providers.client) or "[]" in repr(providers.client)

@@ -72,7 +72,7 @@ async def test_without_any_setting_it_serves_with_the_simulator_and_says_so(tmp_
             assert (await client.get(f"{address(banner)}/healthz")).status_code == 200
         url = address(banner).replace("http", "ws") + "/ws/agent/"
         async with calling(url) as caller:
-            await caller.say()
+            await caller.send_audio()
             assert audio_of(await caller.until("done"))
 
 
@@ -157,7 +157,7 @@ async def test_behind_a_proxy_the_simulator_is_reached_without_it(tmp_path: Path
     nowhere = dict.fromkeys(("HTTP_PROXY", "http_proxy", "ALL_PROXY"), "http://127.0.0.1:9")
     async with serving(tmp_path, **nowhere) as (_, banner):
         async with calling(address(banner).replace("http", "ws") + "/ws/agent/") as caller:
-            await caller.say()
+            await caller.send_audio()
             assert audio_of(await caller.until("done"))
 
 

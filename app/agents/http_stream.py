@@ -130,7 +130,7 @@ async def _chunk(
     loop = asyncio.get_running_loop()
     started_s = loop.time()
     try:
-        return await watchdog.bound(anext(chunks, b""), patience.left_s)
+        return await watchdog.wait_for(anext(chunks, b""), patience.left_s)
     except TimeoutError as error:
         if patience.lingering:
             return b""

@@ -1,4 +1,4 @@
-"""Logging: one line an event, as key-values for people or as JSON for collectors."""
+"""Logging: one line an event, as key-values for people or as JSON for log collectors."""
 
 import io
 import logging
@@ -10,9 +10,9 @@ import structlog
 
 
 def configure(level: str, format: Literal["console", "json"]) -> None:
-    """Send all logs, ours and those of libraries, to standard error in one form.
+    """Send all logs, ours and those of libraries, to standard error in one format.
 
-    Libraries speak from warnings up: at lower levels some of them log headers, and so keys.
+    Libraries log from `warning` up: at lower levels some of them log headers, and so keys.
     """
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
@@ -26,7 +26,7 @@ def configure(level: str, format: Literal["console", "json"]) -> None:
         if format == "json"
         else structlog.dev.ConsoleRenderer(
             colors=sys.stderr.isatty(),
-            # the richer ones show local variables, and so keys and what people said
+            # richer formatters show local variables, and so keys and transcripts
             exception_formatter=structlog.dev.plain_traceback,
         )
     )
@@ -44,14 +44,14 @@ def configure(level: str, format: Literal["console", "json"]) -> None:
         )
     )
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
-    logging.getLogger("uvicorn.error").addFilter(_is_true)
+    logging.getLogger("uvicorn.error").addFilter(_is_accurate)
 
 
 class _StandardError(io.TextIOBase):
-    """Standard error as it is now; what it does not take is lost.
+    """The current standard error; a line that cannot be written is lost.
 
-    Whoever reads the log may go, or a disk be full: that must not cost a caller the answer. The
-    logs of libraries are written likewise.
+    The reader of the log may exit, or a disk be full: no turn may fail by that. The handler of the
+    libraries' logs tolerates it, too.
     """
 
     def write(self, text: str) -> int:
@@ -64,6 +64,6 @@ class _StandardError(io.TextIOBase):
             sys.stderr.flush()
 
 
-def _is_true(record: logging.LogRecord) -> bool:
-    """Drop what uvicorn says of each handshake that was refused with a body, as if it were not."""
+def _is_accurate(record: logging.LogRecord) -> bool:
+    """Drop the error that uvicorn logs when a handshake is refused with a body: it is complete."""
     return record.getMessage() != "ASGI callable returned without completing handshake."

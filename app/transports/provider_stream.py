@@ -41,7 +41,7 @@ class ProviderStream(AudioStream):
         while chunk:
             yield chunk
             try:
-                chunk = await self._stall_timeout.bound(self._next(), self._stall_timeout_s)
+                chunk = await self._stall_timeout.wait_for(self._next(), self._stall_timeout_s)
             except TimeoutError:
                 raise errors.ProviderTimeoutError(
                     f"no audio for {self._stall_timeout_s} s"

@@ -41,7 +41,7 @@ async def test_three_turns_are_answered_and_remembered() -> None:
         async with running_gateway(settings_of(simulator)) as url, calling(url) as caller:
             first = answer_in(await ask(caller, "السلام عليكم، أبغى أستعلم عن شحنة."))
             assert told(simulator) == [("user", "السلام عليكم، أبغى أستعلم عن شحنة.")]
-            await caller.say()
+            await caller.send_audio()
             events = await caller.until("done")
             heard = of_type(events, "transcription")[0]["text"]
             second = answer_in(events)

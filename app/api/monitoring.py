@@ -1,20 +1,23 @@
-"""`/metrics`: the live state of the pool and what the provider did, for Prometheus."""
+"""What monitoring asks: `/healthz`, and `/metrics` for Prometheus."""
 
 import asyncio
 from collections.abc import Callable, Iterator, Mapping
 
+from fastapi import APIRouter
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
-from starlette.responses import Response
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
 
 from app.telemetry.speech_metrics import SpeechMetrics
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+"""Prometheus's text format."""
 
 
-class ProviderCollector(Collector):
-    """Reads the state at the moment it is asked, so that nothing is counted twice."""
+class GatewayCollector(Collector):
+    """Reads the current state at each scrape, so that nothing is counted twice."""
 
     def __init__(
         self,
@@ -27,15 +30,15 @@ class ProviderCollector(Collector):
         self._sessions = sessions
 
     def collect(self) -> Iterator[Metric]:
-        """Tell what there is."""
+        """Yield all metrics: one block for each, in the order of the output."""
         sockets = GaugeMetricFamily(
-            "nabra_provider_sockets", "Sockets by state, and requests that wait", labels=["state"]
+            "nabra_provider_sockets", "Sockets by state, and waiting requests", labels=["state"]
         )
         for state, count in self._sockets().items():
             sockets.add_metric([state], count)
         yield sockets
         attempts = CounterMetricFamily(
-            "nabra_tts_attempts", "Attempts at a sentence", labels=["transport", "fault"]
+            "nabra_tts_attempts", "Attempts to synthesize a sentence", labels=["transport", "fault"]
         )
         for (transport, fault), count in self._speech.attempts.items():
             attempts.add_metric([transport, fault], count)
@@ -43,16 +46,16 @@ class ProviderCollector(Collector):
         yield GaugeMetricFamily(
             "nabra_tasks", "Tasks of the event loop", value=len(asyncio.all_tasks())
         )
-        yield GaugeMetricFamily("nabra_sessions", "Clients that are here", value=self._sessions())
+        yield GaugeMetricFamily("nabra_sessions", "Connected clients", value=self._sessions())
         yield CounterMetricFamily(
             "nabra_late_audio_bytes",
-            "Audio that came when its turn had passed",
+            "Audio that arrived after the next sentence had started",
             value=self._speech.late_audio_bytes,
         )
 
 
 class Metrics:
-    """The numbers of one process; with those that the system knows of it."""
+    """The metrics of the gateway and of its process."""
 
     def __init__(
         self,
@@ -61,9 +64,26 @@ class Metrics:
         sessions: Callable[[], int],
     ) -> None:
         self._registry = CollectorRegistry()
-        self._registry.register(ProviderCollector(sockets, speech, sessions))
+        self._registry.register(GatewayCollector(sockets, speech, sessions))
         ProcessCollector(registry=self._registry)
 
     def response(self) -> Response:
-        """Answer a scrape."""
+        """Return the response to a scrape."""
         return Response(generate_latest(self._registry), media_type=CONTENT_TYPE)
+
+
+def make_router() -> APIRouter:
+    """Serve `/healthz`, and `/metrics` from `app.state.metrics`."""
+    router = APIRouter()
+    router.add_api_route("/healthz", _healthz)
+    router.add_api_route("/metrics", _metrics)
+    return router
+
+
+async def _healthz() -> Response:
+    return JSONResponse({"status": "ok"})
+
+
+async def _metrics(request: Request) -> Response:
+    metrics: Metrics = request.app.state.metrics
+    return metrics.response()
