@@ -1,15 +1,15 @@
-"""The connections to the agent that all conversations share."""
+"""The connections to the agent, which all sessions share."""
 
 from app.http1 import Http1Client
 
 _KEEP_ALIVE_S = 4.0  # n8n drops idle connections after about 5 s
-_MAX_CONNECTIONS = 200  # one an answer being written; a wait for one counts as unreachable
+_MAX_CONNECTIONS = 200  # one for each response; a wait for one counts as unreachable
 
 
 def make_client(url: str, *, connect_timeout_s: float) -> Http1Client:
-    """Make the client; close it when the gateway stops.
+    """Create the client; close it when the gateway stops.
 
-    Raises `ConfigurationError` for an address that is none.
+    Raises `ConfigurationError` for an address that is not valid.
     """
     return Http1Client(
         url,

@@ -101,7 +101,7 @@ MakeAgent = Callable[..., WebhookAgent]
 
 
 def acquired(client: Http1Client) -> int:
-    """Count the connections that answers hold."""
+    """Count the connections that responses hold."""
     connector = client._session.connector
     assert connector is not None
     return len(connector._acquired)
