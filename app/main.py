@@ -1,4 +1,4 @@
-"""Builds everything from the settings: the only place that knows all the parts."""
+"""Builds everything from the settings: the only module that knows all rooms."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -7,7 +7,7 @@ from functools import partial
 
 from fastapi import FastAPI, Request, Response, WebSocket
 
-from app import options
+from app import __version__, options
 from app.agents.client import make_client
 from app.agents.registry import make_agent
 from app.api import fault_injection, health, page
@@ -34,7 +34,7 @@ LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 def make_pool(settings: Settings, endpoints: Endpoints) -> ConnectionPool:
-    """Build the pool of sockets; it serves when it is started."""
+    """Build the pool of sockets; the caller starts it."""
 
     async def open_connection() -> Connection:
         return await Connection.open(
@@ -45,7 +45,7 @@ def make_pool(settings: Settings, endpoints: Endpoints) -> ConnectionPool:
         SlidingWindowBudget(settings.hamsa_connect_limit, settings.hamsa_connect_window_s),
         max_connections=settings.hamsa_max_connections,
         max_age_s=settings.hamsa_max_age_s,
-        # two rounds of pings may be under way before a socket counts as dead
+        # two pings may be unanswered before a socket counts as dead
         max_pong_age_s=2 * settings.hamsa_ping_interval_s + settings.hamsa_ping_timeout_s,
         idle_timeout_s=settings.hamsa_idle_timeout_s,
         min_idle=settings.hamsa_min_connections,
@@ -66,7 +66,7 @@ def make_transcriber(settings: Settings, pool: ConnectionPool, client: HamsaClie
 async def make_components(
     settings: Settings, endpoints: Endpoints, pool: ConnectionPool, stack: AsyncExitStack
 ) -> PipelineComponents:
-    """Build the strategies; `stack` closes them."""
+    """Build the components of the pipeline; `stack` closes them."""
     client = HamsaClient(
         endpoints.rest_url,
         endpoints.key,
@@ -103,7 +103,7 @@ async def make_components(
 
 
 def make_fault_injection(settings: Settings, endpoints: Endpoints) -> FaultInjection:
-    """Build what the page's workbench stands on."""
+    """Build the fault injection of the page's workbench."""
     return FaultInjection(
         endpoints.simulator,
         simulates_speech=settings.simulates_speech,
@@ -113,7 +113,7 @@ def make_fault_injection(settings: Settings, endpoints: Endpoints) -> FaultInjec
 
 
 def create_app(settings: Settings, address: str = "") -> FastAPI:
-    """Build the application; at its start it prints that it is reached at `address`.
+    """Build the application, which prints `address` and the banner when it starts.
 
     Raises `ConfigurationError` for an unknown transport.
     """
@@ -140,7 +140,7 @@ def create_app(settings: Settings, address: str = "") -> FastAPI:
             print(startup_banner(settings, endpoints), f"Open   {address}", sep="\n", flush=True)
             yield
 
-    app = FastAPI(title="Nabra", lifespan=lifespan, openapi_url=None)
+    app = FastAPI(title="Nabra", version=__version__, lifespan=lifespan, openapi_url=None)
     for router in (
         health.router,
         fault_injection.make_router(),
@@ -150,10 +150,10 @@ def create_app(settings: Settings, address: str = "") -> FastAPI:
 
     @app.get("/metrics")
     async def metrics(request: Request) -> Response:
-        scraped: Metrics = request.app.state.metrics
-        return scraped.response()
+        collected: Metrics = request.app.state.metrics
+        return collected.response()
 
-    @app.websocket("/ws/agent/{session_id:path}")  # tried last: an id with a slash is refused
+    @app.websocket("/ws/agent/{session_id:path}")  # matched last, to reject an id with a slash
     @app.websocket("/ws/agent")
     @app.websocket("/ws/agent/")
     @app.websocket("/ws/agent/{session_id}")
