@@ -63,7 +63,7 @@ def serve() -> None:
 def simulate(
     *,
     profile: Annotated[str, typer.Option(help="Timing: fast, instant or seed.")] = "fast",
-    seed: Annotated[int, typer.Option(help="Seed of the random choice which requests fail.")] = 0,
+    seed: Annotated[int, typer.Option(help="Decides which requests faults strike.")] = 0,
     voice: Annotated[str, typer.Option(help="auto, espeak (Arabic speech) or hum.")] = "auto",
     script: Annotated[
         Path | None,

@@ -14,6 +14,7 @@ import pytest
 
 from app import __version__
 from tests.gateway import audio_of, calling
+from tests.waiting import until
 
 ROOT = Path(__file__).parent.parent
 SERVE = (sys.executable, "-c", "from app.cli import main; main()", "serve")
@@ -196,8 +197,7 @@ async def test_the_simulator_ends_with_its_parent_however_that_ends(
         (child,) = children_of(process.pid)
         process.send_signal(end)
         await process.wait()
-        while is_running(child):
-            await asyncio.sleep(0.01)
+        await until(lambda: not is_running(child), state=child, timeout_s=10)
 
 
 async def test_a_stop_prints_no_traceback(tmp_path: Path) -> None:

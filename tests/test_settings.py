@@ -234,7 +234,7 @@ def test_a_key_or_a_webhook_replaces_the_simulator(
     assert load().agent_webhook_url == "https://agent.example/webhook/1?a=b"
 
 
-def test_a_model_needs_a_url_and_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_model_needs_an_address_and_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AGENT_KIND", "openai")
     with pytest.raises(ConfigurationError) as caught:
         load()

@@ -18,7 +18,7 @@ def is_n8n_line(value: object) -> bool:
 
 
 class N8nStreamParser:
-    """Pick out the text of one node, and tell at the end whether it is complete.
+    """Pick out the text of one node, and decide at the end whether it is complete.
 
     That node is `node`, or without it the first node that sends text. An error of another node
     after the end of this node's run leaves the response complete, and is only logged. Any other

@@ -25,7 +25,7 @@ def is_end_event(name: object) -> bool:
 
 
 class OpenAIStreamParser:
-    """Assemble a response, and tell at the end whether it is complete.
+    """Assemble a response, and decide at the end whether it is complete.
 
     It is complete if it says so: by `[DONE]`, by an end event, or by a `finish_reason`.
     """

@@ -1,6 +1,6 @@
 """The form of a response's body, judged by how it begins.
 
-The `Content-Type` does not tell: n8n calls all its bodies `application/json`.
+The `Content-Type` is of no use: n8n calls all its bodies `application/json`.
 """
 
 import codecs
@@ -19,7 +19,7 @@ Form = StreamForm | Literal["document", "text", "page"]
 
 _PAGES = (b"<!doctype html", b"<html")
 _MAX_PAGE_BYTES = max(map(len, _PAGES))
-_START_BYTES = 64  # in a longer start, only the end of a line can tell more
+_START_BYTES = 64  # of a longer start, only the end of its line says more
 
 
 class FormDetector:

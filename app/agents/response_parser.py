@@ -21,9 +21,9 @@ _MAX_LINE_BYTES = 1 << 20  # about 20 minutes of speech: far beyond a response, 
 class ResponseParser:
     """Turn the bytes of a body, cut anywhere, into pieces of text to be spoken.
 
-    Streams and plain text are passed on as they arrive. A JSON document is kept until the end, and
-    is spoken as text if it turns out not to be JSON. At most `max_line_bytes` are kept. `node` is
-    the n8n node that answers the user; None means the first that sends text.
+    Streams and plain text are passed on as they arrive. A JSON document is kept until the end;
+    what turns out not to be JSON is text. At most `max_line_bytes` are kept. `node` is the n8n node
+    that answers the user; None means the first that sends text.
 
     Feed it until the body ends or `failed` is true, then call `finish`, then `final_error`. Pieces
     are never empty, and remain valid whatever the final error.

@@ -109,7 +109,7 @@ class StreamParser:
         return _as_list(self._openai.feed_text(_unquoted(event.data)))
 
     def _on_named_event(self, event: Event, value: object) -> list[str]:
-        """Read an event whose name tells what it is: an error, or the end."""
+        """Read an event whose name says what it is: an error, or the end."""
         fields = value if isinstance(value, dict) else {"message": event.data}
         if self._is_of_n8n(fields):
             return self._on_object(fields)
@@ -139,7 +139,7 @@ class StreamParser:
         return _as_list(text)
 
     def _is_of_n8n(self, value: dict[str, object]) -> bool:
-        """Tell n8n's lines from objects of other servers whose types are `end` and `error`, too."""
+        """Return whether an object is n8n's; objects of others may be `end` or `error`, too."""
         return is_n8n_line(value) and (
             isinstance(value.get("metadata"), dict)
             or value["type"] in ("begin", "item", "keepalive")

@@ -35,7 +35,7 @@ def streamed(*lines: bytes) -> tuple[bytes, ...]:
 
 
 Ending = Literal["clean", "breaks", "never"]
-"""The body ends as it should, the connection is gone within it, or nothing follows."""
+"""The body ends as it should, the connection is lost within it, or nothing follows."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ NOT_REGISTERED = (
 )
 
 TABLE = [
-    # model answers 500 / 401: begin, error, end of body
+    # model responds 500 / 401: begin, error, end of body
     Case("500", streamed(BEGIN, line("error", "boom")), "", AgentFailedError, "boom"),
     Case("401", streamed(BEGIN, line("error")), "", AgentFailedError, "no reason"),
     Case(
@@ -76,7 +76,7 @@ TABLE = [
         AgentFailedError,
         "terminated",
     ),
-    # node after the agent fails: the full answer, then another node's error
+    # node after the agent fails: the full response, then another node's error
     Case("later node fails", streamed(run("نعم."), line("error", "boom", "Log")), "نعم."),
     Case(
         "later node fails and nothing ends",

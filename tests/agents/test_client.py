@@ -73,5 +73,8 @@ async def test_cancelled_at_any_suspension_a_request_gives_its_connection_back(
             if cancellation.suspensions < at:
                 break
         assert at > 3
-        while open_files() > files:
+        for _ in range(100):  # closing takes some steps of the loop
+            if open_files() <= files:
+                break
             await asyncio.gather(ask(agent), ask(agent))
+        assert open_files() <= files

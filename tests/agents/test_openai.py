@@ -141,7 +141,7 @@ async def test_a_request_that_was_cancelled_before_any_text_is_remembered(
 
 
 @pytest.mark.parametrize(
-    ("reply", "failure", "reason", "is_remembered"),
+    ("sent", "failure", "reason", "is_remembered"),
     [
         ([HEAD, chunk(data(delta("نعم"))), END], AgentCutError, "ended without", True),
         ([HEAD, chunk(data(delta("نعم")))], AgentCutError, "connection lost", True),
@@ -162,14 +162,14 @@ async def test_a_request_that_was_cancelled_before_any_text_is_remembered(
 )
 async def test_a_response_that_fails(
     make_model: MakeModel,
-    reply: list[bytes],
+    sent: list[bytes],
     failure: type[AgentError],
     reason: str,
     is_remembered: bool,
 ) -> None:
     async def script(exchange: Exchange) -> None:
         if len(webhook.exchanges) == 1:
-            await exchange.send(*reply)
+            await exchange.send(*sent)
             exchange.writer.close()
         else:
             await respond(exchange, "لا")
