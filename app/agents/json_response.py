@@ -9,6 +9,7 @@ MAX_REASON_CHARS = 200
 """Length of the agent's own words in the text of an error."""
 
 NO_REASON = "the agent gave no reason"
+NO_TEXT = "the response holds no text"
 
 # `message` is not among them: there n8n itself writes ("Workflow was started").
 _RESPONSE_KEYS = ("output", "text", "answer", "response")

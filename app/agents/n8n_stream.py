@@ -1,6 +1,7 @@
 """n8n's streamed response: lines from several nodes, one of which answers the user."""
 
 from app.agents.json_response import (
+    NO_TEXT,
     parse,
     response_text,
     shortened_reason,
@@ -27,7 +28,7 @@ class N8nStreamParser:
 
     def __init__(self, node: str | None) -> None:
         self.progress = 0
-        """Count of lines that show progress: not `keepalive`, no empty items."""
+        """Count of lines that show progress: neither `keepalive` nor empty items."""
         self.error_reason: str | None = None
         """What the last `error` line said."""
         self.error_is_latest = False
@@ -75,7 +76,7 @@ class N8nStreamParser:
             return None
         if self._repeated_text:
             return None
-        return AgentEmptyError(f"node {self._node!r} sent no text" if self._node else "no text")
+        return AgentEmptyError(f"node {self._node!r} sent no text" if self._node else NO_TEXT)
 
     def _on_progress(self) -> None:
         self.progress += 1

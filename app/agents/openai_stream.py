@@ -1,6 +1,6 @@
 """A streamed response that names no node: OpenAI's chunks, objects with a text, plain text."""
 
-from app.agents.json_response import failure_reason, shortened_reason
+from app.agents.json_response import NO_TEXT, failure_reason, shortened_reason
 from app.agents.text_assembler import TextAssembler
 from app.errors import AgentCutError, AgentEmptyError, AgentError
 
@@ -32,7 +32,7 @@ class OpenAIStreamParser:
 
     def __init__(self) -> None:
         self.progress = 0
-        """Count of objects that show progress: not empty texts, no roles."""
+        """Count of objects that show progress: neither empty texts nor roles."""
         self.done = False
         """Whether the end was announced; nothing after it is read."""
         self.finished = False
@@ -78,7 +78,7 @@ class OpenAIStreamParser:
             return AgentCutError(f"model stopped early: finish_reason {self._truncation_reason!r}")
         if not (self.done or self.finished):
             return AgentCutError("stream ended without [DONE] or finish_reason")
-        return None if self._text.has_text else AgentEmptyError("no text")
+        return None if self._text.has_text else AgentEmptyError(NO_TEXT)
 
     def _on_choices(self, choices: object) -> str:
         """Take the first choice of a chunk.

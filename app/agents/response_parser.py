@@ -4,6 +4,7 @@ import codecs
 
 from app.agents.json_response import (
     MAX_REASON_CHARS,
+    NO_TEXT,
     failure_reason,
     is_broken_json,
     parse,
@@ -108,7 +109,7 @@ class ResponseParser:
             return self._error
         if self._stream is not None:
             return self._stream.final_error()
-        return None if self._text_pieces else AgentEmptyError("the response holds no text")
+        return None if self._text_pieces else AgentEmptyError(NO_TEXT)
 
     def _begin(self, form: Form) -> None:
         self._form = form
