@@ -113,6 +113,7 @@ def simulate(
 def _simulator_config(
     faults: Sequence[str], throttle: str | None, script: Path | None, **values: Any
 ) -> "SimulatorConfig":
+    """Build the configuration; what is wrong with an option is an error of usage, exit code 2."""
     from app.simulator.__main__ import parse_fault, parse_throttle
     from app.simulator.config import SimulatorConfig
     from app.simulator.faults import FAULT_NAMES

@@ -82,6 +82,7 @@ def check_endpoints(settings: Settings) -> None:
 
 
 def _check_simulator(settings: Settings) -> None:
+    """Check what the simulator would only find out in its own process."""
     if settings.simulator_voice == "espeak" and not espeak.is_installed():
         raise ConfigurationError(
             "SIMULATOR_VOICE: must be auto or hum, got 'espeak', as espeak-ng is not installed"

@@ -47,6 +47,7 @@ def _check_port(parts: SplitResult) -> None:
 
 
 def _url_check(*schemes: str) -> AfterValidator:
+    """Return the check of a URL with one of these schemes; it shows no part that may be secret."""
     beginnings = " or ".join(f"{scheme}://" for scheme in schemes)
 
     def check(value: str) -> str:

@@ -39,6 +39,7 @@ class OpenAIAgent(Agent):
             yield pieces
 
     async def _pieces(self, request: AgentRequest) -> AsyncGenerator[str, None]:
+        """Record each piece before it is passed on, as the turn may be cancelled at any of them."""
         history = self._histories.get(request.session_id)
         played_text = request.played_text if request.interrupted else None
         turn = history.begin(request.text, played_text)

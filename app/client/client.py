@@ -81,6 +81,7 @@ class Client:
             raise ClientError(f"the gateway was silent for {self._timeout_s:g} s") from None
 
     async def _receive(self, message_id: str, handler: EventHandler) -> TurnResult:
+        """Collect the events of a turn; skip late events of the turns before it."""
         loop = asyncio.get_running_loop()
         sent_at = loop.time()
         result = TurnResult()
