@@ -1,4 +1,4 @@
-"""Builds everything from the settings: the only place that knows all the parts."""
+"""Builds everything from the settings: the only module that knows all rooms."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -7,7 +7,7 @@ from functools import partial
 
 from fastapi import FastAPI, WebSocket
 
-from app import options
+from app import __version__, options
 from app.agents.client import make_client
 from app.agents.registry import make_agent
 from app.api import fault_injection, monitoring, page
@@ -35,7 +35,7 @@ LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 def make_pool(settings: Settings, endpoints: Endpoints) -> ConnectionPool:
-    """Build the pool of sockets; it serves when it is started."""
+    """Build the pool of sockets; the caller starts it."""
 
     async def open_connection() -> Connection:
         return await Connection.open(
@@ -46,7 +46,7 @@ def make_pool(settings: Settings, endpoints: Endpoints) -> ConnectionPool:
         SlidingWindowBudget(settings.hamsa_connect_limit, settings.hamsa_connect_window_s),
         max_connections=settings.hamsa_max_connections,
         max_age_s=settings.hamsa_max_age_s,
-        # two rounds of pings may be under way before a socket counts as dead
+        # two pings may be unanswered before a socket counts as dead
         max_pong_age_s=2 * settings.hamsa_ping_interval_s + settings.hamsa_ping_timeout_s,
         idle_timeout_s=settings.hamsa_idle_timeout_s,
         min_idle=settings.hamsa_min_connections,
@@ -67,7 +67,7 @@ def make_transcriber(settings: Settings, pool: ConnectionPool, client: HamsaClie
 async def make_components(
     settings: Settings, endpoints: Endpoints, pool: ConnectionPool, stack: AsyncExitStack
 ) -> PipelineComponents:
-    """Build the strategies; `stack` closes them."""
+    """Build the components of the pipeline; `stack` closes them."""
     client = HamsaClient(
         endpoints.rest_url,
         endpoints.key,
@@ -104,7 +104,7 @@ async def make_components(
 
 
 def make_fault_injection(settings: Settings, endpoints: Endpoints) -> FaultInjection:
-    """Build what the page's workbench uses."""
+    """Build the fault injection of the page's workbench."""
     return FaultInjection(
         endpoints.simulator,
         simulates_speech=settings.simulates_speech,
@@ -114,7 +114,7 @@ def make_fault_injection(settings: Settings, endpoints: Endpoints) -> FaultInjec
 
 
 def create_app(settings: Settings, address: str = "") -> FastAPI:
-    """Build the application; at its start it prints that it is reached at `address`.
+    """Build the application, which prints `address` and the banner when it starts.
 
     Raises `ConfigurationError` for an unknown transport.
     """
@@ -141,11 +141,11 @@ def create_app(settings: Settings, address: str = "") -> FastAPI:
             print(startup_banner(settings, endpoints), f"Open   {address}", sep="\n", flush=True)
             yield
 
-    app = FastAPI(title="Nabra", lifespan=lifespan, openapi_url=None)
+    app = FastAPI(title="Nabra", version=__version__, lifespan=lifespan, openapi_url=None)
     for router in (monitoring.make_router(), fault_injection.make_router()):
         app.include_router(router)
 
-    @app.websocket("/ws/agent/{session_id:path}")  # tried last: an id with a slash is refused
+    @app.websocket("/ws/agent/{session_id:path}")  # matched last, to reject an id with a slash
     @app.websocket("/ws/agent")
     @app.websocket("/ws/agent/")
     @app.websocket("/ws/agent/{session_id}")

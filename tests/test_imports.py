@@ -15,6 +15,7 @@ ROOMS = (
     "endpoints",
     "options",
     "settings",
+    "setting_checks",
     "api",
     "pipeline",
     "stt",
@@ -51,7 +52,8 @@ ALLOWED = {
     "text": {"errors"},
     "audio": {"errors"},
     "telemetry": {"errors"},
-    "settings": {"errors", "types"},
+    "settings": {"setting_checks", "errors", "types"},
+    "setting_checks": set(),
 }
 """Where more than the order binds a room: the rooms that it may import."""
 

@@ -1,11 +1,11 @@
-"""The connections to the agent that all conversations share."""
+"""The connections to the agent, which all sessions share."""
 
 import httpx
 
 from app.net.client import client_over, http1_transport
 
 _KEEP_ALIVE_S = 4.0  # n8n drops idle connections after about 5 s
-_MAX_CONNECTIONS = 200  # one a response being written; a wait for one counts as unreachable
+_MAX_CONNECTIONS = 200  # one for each response; a wait for one counts as unreachable
 
 
 def make_client(url: str, *, connect_timeout_s: float) -> httpx.AsyncClient:

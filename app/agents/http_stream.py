@@ -1,4 +1,4 @@
-"""The agent's response over HTTP, read while it is written."""
+"""One request to an agent over HTTP, whose response is read while it is written."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Mapping
@@ -8,7 +8,13 @@ import httpx
 import orjson
 import structlog
 
-from app.agents.json_response import failure_in, parse, whole_characters
+from app.agents.json_response import (
+    MAX_REASON_CHARS,
+    NO_REASON,
+    failure_reason,
+    parse,
+    whole_characters,
+)
 from app.agents.response_parser import ResponseParser
 from app.agents.response_timeouts import ResponseTimeouts
 from app.errors import (
@@ -23,21 +29,20 @@ from app.timeouts import ReusableTimeout
 
 log = structlog.get_logger(__name__)
 
-_DONE_LINGER_S = 0.25  # the last bytes follow at once, and let the connection serve again
+_END_LINGER_S = 0.25  # the last bytes follow at once, and let the connection serve again
 _REFUSAL_BODY_BYTES = 4096
 _REFUSAL_BODY_TIMEOUT_S = 2.0
-_MAX_REASON_CHARS = 200
 
 _NOT_CONNECTED = (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError)
 
 
 class HttpAgentStream:
-    """Posts questions to `url`, and knows how long to wait for the response.
+    """Post requests to `url`, and limit how long to wait for the response.
 
-    `headers` may hold a token and are never logged. All timeouts are in seconds of waiting: for
-    the first word, counted from the request; for the next one; for the whole response. After an
-    error, or the model's last word, the body's end is awaited for `error_linger_s` only, for n8n
-    may never send it. `client` is not closed here.
+    `headers` may hold a token and are never logged. Timeouts are seconds of waiting: for the first
+    text, counted from the request; for the next text; for the whole response. After an error, or
+    the model's finish reason, the end of the body is awaited for `error_linger_s` only, as n8n may
+    never send it. `client` is not closed here.
     """
 
     def __init__(
@@ -59,95 +64,95 @@ class HttpAgentStream:
         self._total_timeout_s = total_timeout_s
         self._error_linger_s = error_linger_s
 
-    async def ask(
-        self, question: Mapping[str, object], parser: ResponseParser
+    async def stream(
+        self, payload: Mapping[str, object], parser: ResponseParser
     ) -> AsyncGenerator[str, None]:
-        """Post `question` as JSON, and iterate over what `parser` makes of the response.
+        """Post `payload` as JSON, and iterate over the text that `parser` finds in the response.
 
         Raises an `AgentError` where that fails. Close the iterator, or the connection stays open.
         """
-        patience = ResponseTimeouts(
+        timeouts = ResponseTimeouts(
             first_token_timeout_s=self._first_token_timeout_s,
             between_tokens_timeout_s=self._between_tokens_timeout_s,
             total_timeout_s=self._total_timeout_s,
         )
-        response = await self._open(question, patience)
-        chunks, watchdog = raw_chunks(response), ReusableTimeout()
+        response = await self._open(payload, timeouts)
+        chunks, read_timeout = raw_chunks(response), ReusableTimeout()
         try:
-            while not parser.broken and (data := await _chunk(chunks, patience, watchdog)):
-                for piece in self._read(data, parser, patience):
+            while not parser.failed and (data := await _read(chunks, timeouts, read_timeout)):
+                for piece in self._parse(data, parser, timeouts):
                     yield piece
         finally:
-            watchdog.close()
+            read_timeout.close()
             await chunks.aclose()
             await response.aclose()
         for piece in parser.finish():
             yield piece
-        if (fault := parser.verdict()) is not None:
-            raise fault
-        if parser.error_seen is not None:
-            log.warning("agent_error_after_answer", reason=parser.error_seen)
+        if (error := parser.final_error()) is not None:
+            raise error
+        if parser.n8n_error_reason is not None:
+            log.warning("agent_error_after_response", reason=parser.n8n_error_reason)
 
-    def _read(self, data: bytes, parser: ResponseParser, patience: ResponseTimeouts) -> list[str]:
+    def _parse(self, data: bytes, parser: ResponseParser, timeouts: ResponseTimeouts) -> list[str]:
         progress = parser.progress
         pieces = parser.feed(data)
         if pieces:
-            patience.spoke()
+            timeouts.on_text()
         elif parser.progress > progress:
-            patience.worked()
-        if parser.ending and not patience.lingering:
-            patience.linger(_DONE_LINGER_S if parser.done else self._error_linger_s)
+            timeouts.on_progress()
+        if parser.awaiting_end and not timeouts.lingering:
+            timeouts.start_linger(_END_LINGER_S if parser.done else self._error_linger_s)
         return pieces
 
     async def _open(
-        self, question: Mapping[str, object], patience: ResponseTimeouts
+        self, payload: Mapping[str, object], timeouts: ResponseTimeouts
     ) -> httpx.Response:
         """Send the request, and return the response once its status is a good one."""
         request = httpx.Request(
-            "POST", self._url, headers=self._headers, content=orjson.dumps(question)
+            "POST", self._url, headers=self._headers, content=orjson.dumps(payload)
         )
         started_s = asyncio.get_running_loop().time()
         try:
-            async with asyncio.timeout(patience.left_s):
+            async with asyncio.timeout(timeouts.left_s):
                 response = await self._client.send(request, stream=True)
         except TimeoutError as error:
-            raise AgentTimeoutError(patience.complaint()) from error
+            raise AgentTimeoutError(timeouts.reason()) from error
         except _NOT_CONNECTED as error:
-            raise AgentUnreachableError(f"no connection to the agent: {error}") from error
+            raise AgentUnreachableError(f"cannot connect to the agent: {error}") from error
         except httpx.TransportError as error:
-            raise AgentUnreachableError(f"no response: {error}") from error
+            raise AgentUnreachableError(f"no HTTP response: {error}") from error
         finally:
-            patience.spend(asyncio.get_running_loop().time() - started_s)
+            timeouts.spend(asyncio.get_running_loop().time() - started_s)
         if not response.is_success:
-            await _refuse(response)
+            await _raise_refused(response)
         return response
 
 
-async def _chunk(
-    chunks: AsyncGenerator[bytes, None], patience: ResponseTimeouts, watchdog: ReusableTimeout
+async def _read(
+    chunks: AsyncGenerator[bytes, None], timeouts: ResponseTimeouts, read_timeout: ReusableTimeout
 ) -> bytes:
-    """Return the next bytes of the body; none at its end, or when enough was waited for it."""
+    """Return the next bytes of the body; none at its end, or when lingering is over."""
     loop = asyncio.get_running_loop()
     started_s = loop.time()
     try:
-        return await watchdog.wait_for(anext(chunks, b""), patience.left_s)
+        return await read_timeout.wait_for(anext(chunks, b""), timeouts.left_s)
     except TimeoutError as error:
-        if patience.lingering:
+        if timeouts.lingering:
             return b""
-        raise AgentTimeoutError(patience.complaint()) from error
+        raise AgentTimeoutError(timeouts.reason()) from error
     except httpx.TransportError as error:
-        if patience.lingering:
+        if timeouts.lingering:
             return b""
-        raise AgentCutError(f"the response broke off: {error}") from error
+        raise AgentCutError(f"connection lost within the response: {error}") from error
     finally:
-        patience.spend(loop.time() - started_s)
+        timeouts.spend(loop.time() - started_s)
 
 
-async def _refuse(response: httpx.Response) -> None:
+async def _raise_refused(response: httpx.Response) -> None:
     """Close the response, and raise `AgentRefusedError` with what its body says."""
     body = bytearray()
     try:
-        # A body that breaks off or never ends has said what it will.
+        # What came of a body that ends too early, or never, is enough.
         with suppress(TimeoutError, httpx.TransportError):
             async with asyncio.timeout(_REFUSAL_BODY_TIMEOUT_S):
                 async with aclosing(raw_chunks(response)) as chunks:
@@ -162,6 +167,6 @@ async def _refuse(response: httpx.Response) -> None:
 def _reason(body: bytes) -> str:
     value = parse(body)
     message = value.get("message") if isinstance(value, dict) else None
-    text = message if isinstance(message, str) else failure_in(value)
+    text = message if isinstance(message, str) else failure_reason(value)
     text = body.decode(errors="replace") if text is None else text
-    return whole_characters(" ".join(text.split())[:_MAX_REASON_CHARS]) or "no reason given"
+    return whole_characters(" ".join(text.split())[:MAX_REASON_CHARS]) or NO_REASON

@@ -1,4 +1,4 @@
-"""Builds the agent that the operator has chosen."""
+"""The choice of the agent, by the operator's options."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,14 +16,15 @@ from app.errors import ConfigurationError
 
 @dataclass(frozen=True, slots=True)
 class AgentOptions:
-    """Which agent responds, and how long it may take; times in seconds."""
+    """Which agent answers, and how long it may take; times in seconds."""
 
     kind: Literal["webhook", "openai"] = "webhook"
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
-    """Headers of each request; they hold the credential."""
+    """Headers of every request; they hold the credential."""
     node: str | None = None
-    """The n8n node that is spoken; None means the first that sends text."""
+    """The n8n node that answers the user; None means the first that sends text."""
     model: str | None = None
+    """Name of the model; required for `openai`."""
     system_prompt: str = ""
     history_turns: int = 20
     history_sessions: int = 1000
@@ -34,7 +35,7 @@ class AgentOptions:
 
 def make_agent(options: AgentOptions, client: httpx.AsyncClient, url: str) -> Agent:
     """Build the agent at `url`. Raises `ConfigurationError` for a model without a name."""
-    source = HttpAgentStream(
+    http = HttpAgentStream(
         client=client,
         url=url,
         headers=options.headers,
@@ -43,11 +44,11 @@ def make_agent(options: AgentOptions, client: httpx.AsyncClient, url: str) -> Ag
         total_timeout_s=options.total_timeout_s,
     )
     if options.kind == "webhook":
-        return WebhookAgent(source, node=options.node)
+        return WebhookAgent(http, node=options.node)
     if options.model is None:
         raise ConfigurationError("AGENT_MODEL: must be set when AGENT_KIND is openai")
     return OpenAIAgent(
-        source,
+        http,
         ChatHistoryStore(turns=options.history_turns, sessions=options.history_sessions),
         model=options.model,
         system_prompt=options.system_prompt,
