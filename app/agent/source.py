@@ -18,6 +18,7 @@ from app.errors import (
     AgentUnreachableError,
 )
 from app.net.client import raw_chunks
+from app.net.request import RequestTemplate
 from app.net.url import web_url
 from app.watchdog import Watchdog
 
@@ -52,8 +53,8 @@ class AnswerSource:
         error_linger_s: float = 1.0,
     ) -> None:
         self._client = client
-        self._url = web_url(url)
-        self._headers = httpx.Headers({"Content-Type": "application/json", **(headers or {})})
+        fields = httpx.Headers({"Content-Type": "application/json", **(headers or {})})
+        self._template = RequestTemplate("POST", web_url(url), fields)
         self._first_token_timeout_s = first_token_timeout_s
         self._between_tokens_timeout_s = between_tokens_timeout_s
         self._total_timeout_s = total_timeout_s
@@ -101,9 +102,7 @@ class AnswerSource:
 
     async def _open(self, question: Mapping[str, object], patience: Patience) -> httpx.Response:
         """Send the request, and return the response once its status is a good one."""
-        request = httpx.Request(
-            "POST", self._url, headers=self._headers, content=orjson.dumps(question)
-        )
+        request = self._template.build(orjson.dumps(question))
         started_s = asyncio.get_running_loop().time()
         try:
             async with asyncio.timeout(patience.left_s):
