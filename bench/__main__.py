@@ -18,6 +18,7 @@ SCENARIOS = (
     "cost",
     "memory",
     "scale",
+    "http",
     "hold_back",
     "connection_storm",
     "truncation",

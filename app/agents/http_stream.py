@@ -24,6 +24,7 @@ from app.errors import (
     AgentUnreachableError,
 )
 from app.net.client import raw_chunks
+from app.net.request import RequestTemplate
 from app.net.url import web_url
 from app.timeouts import ReusableTimeout
 
@@ -57,8 +58,8 @@ class HttpAgentStream:
         error_linger_s: float = 1.0,
     ) -> None:
         self._client = client
-        self._url = web_url(url)
-        self._headers = httpx.Headers({"Content-Type": "application/json", **(headers or {})})
+        fields = httpx.Headers({"Content-Type": "application/json", **(headers or {})})
+        self._template = RequestTemplate("POST", web_url(url), fields)
         self._first_token_timeout_s = first_token_timeout_s
         self._between_tokens_timeout_s = between_tokens_timeout_s
         self._total_timeout_s = total_timeout_s
@@ -108,9 +109,7 @@ class HttpAgentStream:
         self, payload: Mapping[str, object], timeouts: ResponseTimeouts
     ) -> httpx.Response:
         """Send the request, and return the response once its status is a good one."""
-        request = httpx.Request(
-            "POST", self._url, headers=self._headers, content=orjson.dumps(payload)
-        )
+        request = self._template.build(orjson.dumps(payload))
         started_s = asyncio.get_running_loop().time()
         try:
             async with asyncio.timeout(timeouts.left_s):

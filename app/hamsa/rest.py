@@ -13,6 +13,7 @@ from app import errors
 from app.hamsa import wire
 from app.net.client import client_over, http2_transport, raw_chunks
 from app.net.http2 import Http2Transport
+from app.net.request import RequestTemplate
 from app.net.url import web_url
 
 log = structlog.get_logger(__name__)
@@ -79,6 +80,7 @@ class HamsaClient:
                 "accept-encoding": "identity",
             }
         )
+        self._templates: dict[str, RequestTemplate] = {}
         self._connect_timeout_s = connect_timeout_s
         self._transport = transport or http2_transport(
             base_url,
@@ -141,15 +143,18 @@ class HamsaClient:
         await self._http.aclose()
 
     async def _send(self, path: str, body: bytes) -> httpx.Response:
-        request = httpx.Request(
-            "POST", self._url.copy_with(path=path), headers=self._headers, content=body
-        )
         try:
-            return await self._http.send(request, stream=True)
+            return await self._http.send(self._template(path).build(body), stream=True)
         except _NOT_CONNECTED as error:
             raise errors.ConnectError(f"no connection: {error}") from None
         except httpx.TransportError as error:
             raise errors.ConnectionLostError(f"no response: {error}") from None
+
+    def _template(self, path: str) -> RequestTemplate:
+        if path not in self._templates:
+            url = self._url.copy_with(path=path)
+            self._templates[path] = RequestTemplate("POST", url, self._headers)
+        return self._templates[path]
 
 
 async def _error_of(response: httpx.Response) -> errors.ProviderError:
