@@ -1,6 +1,7 @@
 """The rooms of `app/`, and the direction in which they may import each other."""
 
 import ast
+import re
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -116,6 +117,13 @@ OURS = {
 
 def test_the_list_of_rooms_is_the_folder() -> None:
     assert set(ROOMS) == {_room(module) for module in GRAPH} - {""}
+
+
+def test_the_rooms_are_those_of_the_architecture() -> None:
+    """The first column of a table in `docs/architecture.md` names them."""
+    text = (APP.parent / "docs" / "architecture.md").read_text(encoding="utf-8")
+    documented = set(re.findall(r"^\| `(\w+)(?:/|\.py)` \|", text, re.MULTILINE))
+    assert documented == {*ROOMS, "web"}
 
 
 @pytest.mark.parametrize("module", GRAPH)

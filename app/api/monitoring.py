@@ -5,11 +5,12 @@ from collections.abc import Callable, Iterator, Mapping
 
 from fastapi import APIRouter
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
 from prometheus_client.registry import Collector
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from app import __version__
 from app.telemetry.speech_metrics import SpeechMetrics
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -31,6 +32,7 @@ class GatewayCollector(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """Yield all metrics: one block for each, in the order of the output."""
+        yield InfoMetricFamily("nabra_build", "Version", value={"version": __version__})
         sockets = GaugeMetricFamily(
             "nabra_provider_sockets", "Sockets by state, and waiting requests", labels=["state"]
         )

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import Any
 
-from app import errors
+from app import __version__, errors
 from app.api.messages import (
     ConfigureMessage,
     Framing,
@@ -86,6 +86,7 @@ class SessionConfig:
             "type": "session",
             "session_id": session_id,
             "protocol": PROTOCOL_VERSION,
+            "version": __version__,
             **self._formats(),
         }
 

@@ -2,6 +2,7 @@
 
 import httpx
 
+from app import __version__
 from app.api.monitoring import Metrics
 from app.simulator import Simulator
 from app.telemetry.speech_metrics import SpeechMetrics
@@ -72,3 +73,8 @@ async def test_a_gateway_that_serves_is_healthy(simulator: Simulator) -> None:
         address = url.replace("ws://", "http://").partition("/ws/")[0]
         response = await client.get(f"{address}/healthz")
     assert (response.status_code, response.json()) == (200, {"status": "ok"})
+
+
+async def test_the_version_is_a_metric() -> None:
+    response = Metrics(dict, SpeechMetrics(), lambda: 0).response()
+    assert f'nabra_build_info{{version="{__version__}"}} 1.0'.encode() in bytes(response.body)

@@ -6,6 +6,7 @@ import json
 import pytest
 from websockets.asyncio.client import connect
 
+from app import __version__
 from app.audio import AudioFormat
 from app.simulator import Simulator
 from tests.gateway import (
@@ -108,7 +109,7 @@ async def test_events_are_numbered_without_gaps_and_carry_their_turn(simulator: 
         events = await caller.until("status")
         assert [event["type"] for event in events] == ["session", "status"]
         assert events[0]["session_id"] == "caller-7"
-        assert events[0]["protocol"] == 1
+        assert (events[0]["protocol"], events[0]["version"]) == (1, __version__)
         for number in (1, 2):
             await caller.send({"type": "text", "text": "مرحبا"})
             turn = await caller.until("done")
