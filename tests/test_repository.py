@@ -3,6 +3,7 @@
 import re
 import shutil
 import subprocess
+import sys
 import tomllib
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -200,3 +201,9 @@ def test_changelog_has_unreleased_changes() -> None:
     """The next release has its list of changes."""
     unreleased = text("CHANGELOG.md").partition("## [Unreleased]")[2].partition("\n## ")[0]
     assert "\n- " in unreleased
+
+
+def test_the_command_line_of_httpx_is_not_imported() -> None:
+    """It would take a seventh of the start's time."""
+    program = "import app.main, sys; assert sys.modules['httpx._main'] is None"
+    subprocess.run([sys.executable, "-c", program], check=True, cwd=ROOT)
