@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 import structlog
 
 from app.agents.base import AgentRequest
-from app.audio import PCM16_16K, decode_utterance
+from app.audio import PCM16_16K
 from app.errors import AgentError, InternalError, NabraError, NoSpeechError
 from app.pipeline import events
 from app.pipeline.components import PipelineComponents
@@ -128,8 +128,7 @@ class Turn:
     async def _pcm(self, user_input: EncodedUtterance | StreamedUtterance) -> bytes:
         if isinstance(user_input, StreamedUtterance):
             return user_input.pcm
-        max_s = self._components.max_utterance_s
-        return await asyncio.to_thread(decode_utterance, user_input.data, max_s=max_s)
+        return await self._components.decoder.decode(user_input.data, self._session_id)
 
     async def _respond(self, text: str) -> None:
         """Let the agent write, and speak each sentence as soon as it is written."""

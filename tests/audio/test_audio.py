@@ -1,12 +1,8 @@
-"""Formats, headers, companding, resampling, decoding."""
+"""Formats, headers, companding, resampling."""
 
 import math
 import struct
-import time
 from array import array
-from concurrent.futures import ThreadPoolExecutor
-from io import BytesIO
-from pathlib import Path
 
 import av
 import pytest
@@ -21,37 +17,16 @@ from app.audio import (
     Resampler,
     SampleAligner,
     decode_mulaw,
-    decode_utterance,
     encode_mulaw,
     peak_dbfs,
     resample,
     wav,
     wav_header,
 )
-from app.errors import (
-    EmptyAudioError,
-    ProtocolError,
-    UndecodableAudioError,
-    UtteranceTooLongError,
-)
+from app.errors import ProtocolError
+from tests.audio.recordings import sine, tone_share
 
-ARABIC_WAV = Path(__file__).parent.parent / "data" / "arabic.wav"
 MULAW_8K = AudioFormat("mulaw", 8000)
-
-
-def sine(rate_hz: int, seconds: float, hz: float = 440) -> bytes:
-    step = 2 * math.pi * hz / rate_hz
-    count = round(rate_hz * seconds)
-    return array("h", (round(10_000 * math.sin(step * i)) for i in range(count))).tobytes()
-
-
-def tone_share(pcm: bytes, rate_hz: int, hz: float = 440) -> float:
-    """Measure how much of the energy of PCM16 is a tone of `hz`, from 0 to 1 (Goertzel)."""
-    samples = array("h", pcm)
-    step = 2 * math.pi * hz / rate_hz
-    re = sum(s * math.cos(step * i) for i, s in enumerate(samples))
-    im = sum(s * math.sin(step * i) for i, s in enumerate(samples))
-    return 2 * (re * re + im * im) / (len(samples) * sum(s * s for s in samples))
 
 
 def slices(data: bytes, sizes: list[int]) -> list[bytes]:
@@ -247,176 +222,3 @@ def test_a_converter_composes_it_all(source: AudioFormat, target: AudioFormat) -
     assert target.duration_ms(len(out)) == pytest.approx(500, abs=1)
     pcm = decode_mulaw(out) if target.encoding == "mulaw" else out
     assert tone_share(pcm, target.sample_rate_hz) > 0.99
-
-
-# Decoding
-
-
-def record(
-    container: str, codec: str, rate_hz: int = 48_000, seconds: float = 1, **options: str
-) -> bytes:
-    """Record a sine as a browser or a phone would."""
-    file = BytesIO()
-    layout = options.pop("layout", "mono")
-    with av.open(file, "w", format=container, options=options) as output:
-        stream = output.add_stream(codec, rate=rate_hz, layout=layout)
-        context = stream.codec_context
-        frame = av.AudioFrame(format="s16", layout="mono", samples=round(rate_hz * seconds))
-        frame.sample_rate, frame.pts = rate_hz, 0
-        frame.planes[0].update(sine(rate_hz, seconds))
-        resampler = av.AudioResampler(
-            context.format, layout, rate_hz, frame_size=context.frame_size or None
-        )
-        for part in [*resampler.resample(frame), *resampler.resample(None), None]:
-            output.mux(stream.encode(part))
-    return file.getvalue()
-
-
-RECORDINGS: dict[str, tuple[str, str, int, dict[str, str]]] = {
-    "wav": ("wav", "pcm_s16le", 44_100, {}),
-    "wav 8-bit": ("wav", "pcm_u8", 8000, {}),
-    "wav 24-bit stereo": ("wav", "pcm_s24le", 48_000, {"layout": "stereo"}),
-    "wav 5.1": ("wav", "pcm_s16le", 48_000, {"layout": "5.1"}),
-    "wav float": ("wav", "pcm_f32le", 48_000, {}),
-    "wav mulaw": ("wav", "pcm_mulaw", 8000, {}),
-    "wav alaw": ("wav", "pcm_alaw", 8000, {}),
-    "webm": ("webm", "libopus", 48_000, {}),
-    "webm live": ("webm", "libopus", 48_000, {"live": "1"}),
-    "ogg": ("ogg", "libopus", 48_000, {}),
-    "mp3": ("mp3", "libmp3lame", 44_100, {}),
-    "mp3 bare": ("mp3", "libmp3lame", 44_100, {"id3v2_version": "0", "write_xing": "0"}),
-    "m4a": ("ipod", "aac", 44_100, {}),
-    "mp4 fragments": ("mp4", "aac", 44_100, {"movflags": "frag_keyframe+empty_moov"}),
-    "flac": ("flac", "flac", 44_100, {}),
-    "adts": ("adts", "aac", 44_100, {}),
-}
-
-
-def recorded(name: str, seconds: float = 1) -> bytes:
-    container, codec, rate_hz, options = RECORDINGS[name]
-    return record(container, codec, rate_hz, seconds, **options)
-
-
-@pytest.mark.parametrize("name", RECORDINGS)
-def test_recordings_decode(name: str) -> None:
-    pcm = decode_utterance(recorded(name), max_s=2)
-    assert PCM16_16K.duration_ms(len(pcm)) == pytest.approx(1000, abs=55)  # AAC, MP3 pad
-    assert tone_share(pcm, 16_000) > 0.9
-
-
-def test_the_callers_line_decodes_to_itself() -> None:
-    data = ARABIC_WAV.read_bytes()
-    pcm = decode_utterance(data, max_s=30)
-    assert wav(pcm, PCM16_16K) == data
-    assert PCM16_16K.duration_ms(len(pcm)) > 2000
-    assert peak_dbfs(pcm) > -20
-
-
-@pytest.mark.parametrize("name", sorted(set(RECORDINGS) - {"m4a"}))
-def test_a_recording_that_was_cut_off_decodes_as_far_as_it_goes(name: str) -> None:
-    data = recorded(name, 3)
-    pcm = decode_utterance(data[: len(data) * 2 // 3], max_s=4)
-    assert 900 < PCM16_16K.duration_ms(len(pcm)) < 2200
-
-
-@pytest.mark.parametrize("size", [0, 1 << 20, 0xFFFFFFFF])
-def test_a_wav_with_wrong_sizes_decodes(size: int) -> None:
-    header = bytearray(wav_header(PCM16_16K, None))
-    struct.pack_into("<I", header, 4, size)
-    struct.pack_into("<I", header, 40, size)
-    assert decode_utterance(bytes(header) + PCM, max_s=1) == PCM
-
-
-def test_a_recording_whose_rate_changes_midway() -> None:
-    data = record("mp3", "libmp3lame", 44_100) + record(
-        "mp3", "libmp3lame", 24_000, id3v2_version="0", write_xing="0"
-    )
-    assert PCM16_16K.duration_ms(len(decode_utterance(data, max_s=3))) > 1900
-
-
-def test_damage_in_the_middle_costs_only_the_middle() -> None:
-    data = bytearray(recorded("adts"))
-    half = len(data) // 2
-    data[half : half + 300] = b"\x55" * 300
-    assert PCM16_16K.duration_ms(len(decode_utterance(bytes(data), max_s=2))) > 700
-
-
-@pytest.mark.parametrize("data", [b"", wav(b"", PCM16_16K), wav_header(PCM16_16K, None)])
-def test_empty_recordings(data: bytes) -> None:
-    with pytest.raises(EmptyAudioError):
-        decode_utterance(data, max_s=1)
-
-
-@pytest.mark.parametrize(
-    "data",
-    [
-        b"x",
-        b"RIFF",
-        PCM,
-        b"#EXTM3U\n#EXTINF:1,\nhttp://127.0.0.1:1/a.ts\n",
-        b"ffconcat version 1.0\nfile /etc/hostname\n",
-        b"ID3\x04\0\0\0\0\0\0#EXTM3U\n#EXTINF:1,\nhttp://127.0.0.1:1/a.ts\n",
-        b"\x1aE\xdf\xa3" + bytes(200),
-        b"\xff\xfb" + bytes(200),
-        b"OggS" + bytes(200),
-        b"\0\0\0\x18ftypM4A " + bytes(200),
-        wav(PCM, AudioFormat(sample_rate_hz=1)),
-        wav(PCM, AudioFormat(sample_rate_hz=2**31 - 1)),
-    ],
-)
-def test_what_is_no_audio(data: bytes) -> None:
-    with pytest.raises(UndecodableAudioError):
-        decode_utterance(data, max_s=1)
-
-
-def test_a_foreign_error_is_chained() -> None:
-    with pytest.raises(UndecodableAudioError) as caught:
-        decode_utterance(b"OggS" + bytes(200), max_s=1)
-    assert isinstance(caught.value.__cause__, av.FFmpegError)
-
-
-def test_a_codec_that_ffmpeg_does_not_know_is_told() -> None:
-    recording = bytearray(wav(PCM, PCM16_16K))
-    struct.pack_into("<H", recording, 20, 0)  # the codec's tag
-    with pytest.raises(UndecodableAudioError):
-        decode_utterance(bytes(recording), max_s=2)
-
-
-def test_a_codec_off_the_list_is_not_decoded() -> None:
-    with pytest.raises(UndecodableAudioError):
-        decode_utterance(record("matroska", "ac3"), max_s=2)
-
-
-def test_stderr_stays_silent(capfd: pytest.CaptureFixture[str]) -> None:
-    for name in ("mp3", "webm"):
-        decode_utterance(recorded(name)[:-500], max_s=2)
-    with pytest.raises(UndecodableAudioError):
-        decode_utterance(b"OggS" + bytes(200), max_s=1)
-    assert capfd.readouterr() == ("", "")
-
-
-def test_a_bomb_costs_no_time() -> None:
-    file = BytesIO()
-    with av.open(file, "w", format="flac") as output:
-        stream = output.add_stream("flac", rate=16_000, layout="mono")
-        for index in range(3600):
-            frame = av.AudioFrame(format="s16", layout="mono", samples=16_000)
-            frame.sample_rate, frame.pts = 16_000, index * 16_000
-            frame.planes[0].update(bytes(32_000))
-            output.mux(stream.encode(frame))
-        output.mux(stream.encode(None))
-    started_s = time.perf_counter()
-    with pytest.raises(UtteranceTooLongError):
-        decode_utterance(file.getvalue(), max_s=10)
-    assert time.perf_counter() - started_s < 0.5
-
-
-def test_decoding_in_threads() -> None:
-    recordings = [recorded(name) for name in ("webm", "mp3", "m4a", "wav")]
-
-    def decode(data: bytes) -> bytes:
-        return decode_utterance(data, max_s=2)
-
-    alone = [decode(data) for data in recordings]
-    with ThreadPoolExecutor(4) as threads:
-        assert list(threads.map(decode, recordings * 5)) == alone * 5
