@@ -8,8 +8,11 @@ PROC = Path("/proc")
 
 def children(pid: int) -> list[int]:
     """List the processes that `pid` started, and that are not yet waited for."""
-    tasks = (PROC / str(pid) / "task").iterdir()
-    return [int(child) for task in tasks for child in (task / "children").read_text().split()]
+    try:
+        lists = [(task / "children").read_text() for task in (PROC / str(pid) / "task").iterdir()]
+    except (FileNotFoundError, ProcessLookupError):
+        return []
+    return [int(child) for line in lists for child in line.split()]
 
 
 def tree(pid: int) -> list[int]:
@@ -47,4 +50,7 @@ def decoders(pid: int) -> list[int]:
 
 def command_line(pid: int) -> list[str]:
     """Return the arguments of a process."""
-    return (PROC / str(pid) / "cmdline").read_text().split("\0")
+    try:
+        return (PROC / str(pid) / "cmdline").read_text().split("\0")
+    except (FileNotFoundError, ProcessLookupError):
+        return []

@@ -1,7 +1,7 @@
 """DecoderPool: a few decoder processes for all sessions, and a bounded queue before them."""
 
 import asyncio
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -21,17 +21,26 @@ IDLE_S = 300.0
 """How long the last process may be idle: it spares the next recording a start of 0.1 s."""
 
 
+LARGE_BYTES = 1024 * 1024
+"""A minute of Opus and more. One process is kept for what is smaller: a few large recordings, made
+to be slow, would else keep everybody waiting."""
+
+LARGEST_WAITING = 4
+"""Recordings of the largest size whose bytes may wait: their memory is the gateway's."""
+
+
 @dataclass(slots=True, eq=False)
 class _Waiter:
     session_id: str
+    size_bytes: int
     granted: asyncio.Future[DecoderProcess]
 
 
 class DecoderPool:
     """Decodes as many recordings at once as there are processes, and one a session.
 
-    Processes start when they are needed. Whoever is cancelled takes the process along that decodes
-    for it, and nothing of anybody else.
+    Small recordings come first. Processes start when they are needed. Whoever is cancelled takes
+    the process along that decodes for it, and nothing of anybody else.
     """
 
     def __init__(
@@ -50,9 +59,10 @@ class DecoderPool:
         """Taken and given back at the end, so that the last one used is the next, and warm."""
         self._all = tuple(self._free)
         self._queue = queue
+        self._max_waiting_bytes = LARGEST_WAITING * limits.max_input_bytes
         self._surplus_idle_s = surplus_idle_s
         self._idle_s = idle_s
-        self._waiting: deque[_Waiter] = deque()
+        self._waiting: list[_Waiter] = []
         self._decoding: set[str] = set()
         """Sessions that have a process now."""
         self._idle_since: dict[DecoderProcess, float] = {}
@@ -65,7 +75,7 @@ class DecoderPool:
         """
         outcome = "cancelled"
         try:
-            async with self._process(session_id) as process:
+            async with self._process(session_id, len(data)) as process:
                 pcm = await process.decode(data)
             outcome = "decoded"
         except DecoderTimeoutError:
@@ -100,20 +110,20 @@ class DecoderPool:
             await process.wait_ended()
 
     @asynccontextmanager
-    async def _process(self, session_id: str) -> AsyncIterator[DecoderProcess]:
-        process = await self._acquire(session_id)
+    async def _process(self, session_id: str, size_bytes: int) -> AsyncIterator[DecoderProcess]:
+        process = await self._acquire(session_id, size_bytes)
         try:
             yield process
         finally:
             self._release(process, session_id)
 
-    async def _acquire(self, session_id: str) -> DecoderProcess:
-        waiter = _Waiter(session_id, asyncio.get_running_loop().create_future())
+    async def _acquire(self, session_id: str, size_bytes: int) -> DecoderProcess:
+        waiter = _Waiter(session_id, size_bytes, asyncio.get_running_loop().create_future())
         self._waiting.append(waiter)
         self._grant()
-        if not waiter.granted.done() and len(self._waiting) > self._queue:
+        if not waiter.granted.done() and self._is_overfull():
             self._waiting.remove(waiter)
-            raise DecoderBusyError(f"{self._queue} recordings wait already")
+            raise DecoderBusyError(f"{len(self._waiting)} recordings wait already")
         try:
             return await waiter.granted
         except asyncio.CancelledError:
@@ -123,17 +133,27 @@ class DecoderPool:
                 self._release(waiter.granted.result(), session_id)
             raise
 
+    def _is_overfull(self) -> bool:
+        waiting_bytes = sum(waiter.size_bytes for waiter in self._waiting)
+        return len(self._waiting) > self._queue or waiting_bytes > self._max_waiting_bytes
+
     def _grant(self) -> None:
-        """Give each free process to the first who may have it."""
-        for waiter in list(self._waiting):
-            if not self._free:
-                return
-            if waiter.session_id not in self._decoding and not waiter.granted.cancelled():
+        """Give each free process to the smallest recording that may have it."""
+        for waiter in sorted(self._waiting, key=lambda waiter: waiter.size_bytes):
+            if self._may_have_process(waiter):
                 self._waiting.remove(waiter)
                 self._decoding.add(waiter.session_id)
                 process = self._free.pop()
                 self._idle_since.pop(process, None)
                 waiter.granted.set_result(process)
+
+    def _may_have_process(self, waiter: _Waiter) -> bool:
+        is_large = waiter.size_bytes > LARGE_BYTES and len(self._all) > 1
+        return (
+            len(self._free) > (1 if is_large else 0)
+            and waiter.session_id not in self._decoding
+            and not waiter.granted.cancelled()
+        )
 
     def _release(self, process: DecoderProcess, session_id: str) -> None:
         self._decoding.discard(session_id)

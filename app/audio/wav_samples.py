@@ -58,7 +58,8 @@ def _floats(block: memoryview, wav: WavFile) -> Floats:
     """Return samples as floats of PCM16's scale; what is no number is silence."""
     if wav.kind != "float":
         return _shorts(block, wav).astype(np.float32)
-    samples = np.frombuffer(block, f"<f{wav.bytes_per_sample}").astype(np.float32)
+    with np.errstate(over="ignore", invalid="ignore"):  # a stranger may write any number
+        samples = np.frombuffer(block, f"<f{wav.bytes_per_sample}").astype(np.float32)
     np.nan_to_num(samples, copy=False, posinf=0.0, neginf=0.0)
     return np.clip(samples, -1.0, 1.0) * np.float32(32_768)
 

@@ -11,6 +11,7 @@ from app.decoder.confinement import (
     confine,
     die_with_parent,
     limit_cpu,
+    yield_to_the_gateway,
 )
 from app.decoder.ffmpeg import decode_recording
 from app.decoder.frames import MAX_ERROR_BYTES, READY, REQUEST, RESPONSE, Kind
@@ -31,6 +32,7 @@ def main() -> None:
     max_growth_bytes, cpu_s = (int(argument) for argument in sys.argv[1:])
     close_inherited()
     die_with_parent()
+    yield_to_the_gateway()
     space = AddressSpace()
     responses = os.fdopen(os.dup(1), "wb")
     devnull = os.open(os.devnull, os.O_WRONLY)

@@ -56,6 +56,11 @@ def confine() -> None:
     _limit(resource.RLIMIT_NOFILE, _open_files())
 
 
+def yield_to_the_gateway() -> None:
+    """Leave the CPU to those who speak, when there is not enough for all."""
+    os.nice(5)
+
+
 def limit_cpu(seconds: int) -> None:
     """Let the process be killed after so much more CPU time."""
     usage = resource.getrusage(resource.RUSAGE_SELF)

@@ -1,11 +1,16 @@
-"""Recordings as browsers and phones make them, and the tone that is in them."""
+"""Recordings as browsers and phones make them, and sounds to measure by."""
 
 import math
 from array import array
 from io import BytesIO
 
 import av
+import numpy as np
+import numpy.typing as npt
+import pytest
 from av.audio.stream import AudioStream
+
+Shorts = npt.NDArray[np.int16]
 
 
 def sine(rate_hz: int, seconds: float, hz: float = 440) -> bytes:
@@ -21,6 +26,25 @@ def tone_share(pcm: bytes, rate_hz: int, hz: float = 440) -> float:
     re = sum(s * math.cos(step * i) for i, s in enumerate(samples))
     im = sum(s * math.sin(step * i) for i, s in enumerate(samples))
     return 2 * (re * re + im * im) / (len(samples) * sum(s * s for s in samples))
+
+
+def noise(rate_hz: int, seconds: float, low_hz: float, high_hz: float) -> Shorts:
+    """Noise of one band, near full scale."""
+    count = round(rate_hz * seconds)
+    spectrum = np.fft.rfft(np.random.default_rng(17).standard_normal(count))
+    hz = np.fft.rfftfreq(count, 1 / rate_hz)
+    spectrum[(hz < low_hz) | (hz > high_hz)] = 0
+    samples = np.fft.irfft(spectrum, count)
+    rounded: Shorts = np.round(samples / np.abs(samples).max() * 30_000).astype("<i2")
+    return rounded
+
+
+def difference_db(one: Shorts, other: Shorts) -> float:
+    """How much of `other` is not `one`, within their middle: filters end differently."""
+    assert len(one) == pytest.approx(len(other), abs=2)
+    inner = slice(800, min(len(one), len(other)) - 800)
+    a, b = one[inner].astype(float), other[inner].astype(float)
+    return float(10 * math.log10(((a - b) ** 2).mean() / (b**2).mean()))
 
 
 def record(

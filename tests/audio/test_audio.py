@@ -14,7 +14,6 @@ from app.audio import (
     AudioFormat,
     Converter,
     HeaderStripper,
-    Resampler,
     SampleAligner,
     decode_mulaw,
     encode_mulaw,
@@ -185,24 +184,7 @@ def test_mulaw_refuses_half_samples() -> None:
         encode_mulaw(b"\0")
 
 
-# Resampling
-
-
-@pytest.mark.parametrize(("from_hz", "to_hz"), [(24_000, 16_000), (8000, 16_000), (16_000, 8000)])
-def test_resampling_keeps_length_and_tone(from_hz: int, to_hz: int) -> None:
-    out = resample(sine(from_hz, 1), from_hz, to_hz)
-    assert len(out) / 2 == pytest.approx(to_hz, abs=2)
-    assert tone_share(out, to_hz) > 0.99
-    assert peak_dbfs(out) == pytest.approx(-10.3, abs=0.3)
-
-
-def test_a_stream_resampled_in_odd_chunks_has_no_seams() -> None:
-    pcm = sine(24_000, 0.5)
-    resampler = Resampler(24_000, 16_000)
-    parts = [resampler.feed(pcm[start : start + 333]) for start in range(0, len(pcm), 333)]
-    assert len(b"".join(parts)) > 0.99 * 16_000  # next to nothing is held back
-    assert b"".join(parts) + resampler.flush() == resample(pcm, 24_000, 16_000)
-    assert resampler.feed(pcm) + resampler.flush() == resample(pcm, 24_000, 16_000)
+# Conversion
 
 
 def test_equal_formats_pass_through_uncopied() -> None:

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import uvloop
 
-from app.audio.decoder_pool import DecoderPool
+from app.audio.decoder_pool import LARGE_BYTES, DecoderPool
 from app.audio.decoder_process import DecoderLimits
 from app.decoder.ffmpeg import decode_recording
 from app.decoder.frames import READY, REQUEST, RESPONSE, Kind
@@ -63,6 +63,15 @@ def answering(script: str) -> tuple[str, ...]:
     head = f"import sys, time; sys.stdout.buffer.write({READY!r}); sys.stdout.flush()\n"
     return (sys.executable, "-c", head + script)
 
+
+ECHO = """
+while head := sys.stdin.buffer.read(12):
+    sys.stdin.buffer.read(int.from_bytes(head[8:], "little"))
+    time.sleep(0.1)
+    sys.stdout.buffer.write(bytes(6))
+    sys.stdout.flush()
+"""
+"""Decodes everything to nothing, after a while."""
 
 NEVER = answering("time.sleep(1000)")
 
@@ -359,6 +368,36 @@ async def test_a_full_queue_is_told_at_once() -> None:
             task.cancel()
         await asyncio.wait(tasks)
         assert pool.outcomes == {"decoder-busy": 1, "cancelled": 4}
+
+
+async def test_the_queue_is_bounded_in_bytes() -> None:
+    data = b"OggS" + bytes(996)
+    async with pool_of(limits=DecoderLimits(max_input_bytes=1000), command=NEVER) as pool:
+        tasks = [asyncio.create_task(pool.decode(data, f"{n}")) for n in range(5)]
+        await until(lambda: pool.counts() == {"idle": 0, "decoding": 1, "waiting": 4})
+        with pytest.raises(DecoderBusyError):
+            await pool.decode(b"O", "late")
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+
+
+async def test_small_recordings_come_first_and_have_a_process_of_their_own() -> None:
+    small, large = b"OggS", b"OggS" + bytes(LARGE_BYTES)
+    async with pool_of(processes=2, command=answering(ECHO)) as pool:
+        done: list[str] = []
+
+        async def decode(name: str, data: bytes) -> None:
+            await pool.decode(data, name)
+            done.append(name)
+
+        async with asyncio.TaskGroup() as tasks:
+            for name, data in {"L1": large, "L2": large + b"x", "S1": small, "S2": small}.items():
+                tasks.create_task(decode(name, data))
+            await until(lambda: pool.counts()["waiting"] == 2)
+            assert pool.counts() == {"idle": 0, "decoding": 2, "waiting": 2}
+        assert done.index("S2") < done.index("L2")
+        assert set(done) == {"L1", "L2", "S1", "S2"}
 
 
 async def test_with_a_queue_of_none_a_free_process_is_still_used() -> None:

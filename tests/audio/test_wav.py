@@ -1,6 +1,5 @@
 """Recordings in WAV: our parser and resampler beside FFmpeg's, sample by sample."""
 
-import math
 import threading
 
 import numpy as np
@@ -13,6 +12,7 @@ from app.audio.wav_file import WavFile
 from app.audio.wav_samples import cost_in_samples, to_pcm16
 from app.decoder.ffmpeg import decode_recording
 from app.errors import EmptyAudioError, UndecodableAudioError, UtteranceTooLongError
+from tests.audio.recordings import difference_db, noise
 from tests.audio.wav_corpus import (
     ODD_HEADERS,
     PCM,
@@ -27,7 +27,6 @@ from tests.audio.wav_corpus import (
 )
 
 Shorts = npt.NDArray[np.int16]
-Floats = npt.NDArray[np.float64]
 
 
 def read(data: bytes) -> Shorts:
@@ -102,25 +101,6 @@ def test_mutated_files_give_what_ffmpeg_gives_or_an_error() -> None:
 
 
 # Conversion
-
-
-def noise(rate_hz: int, seconds: float, low_hz: float, high_hz: float) -> Shorts:
-    """Noise of one band, near full scale."""
-    count = round(rate_hz * seconds)
-    spectrum = np.fft.rfft(np.random.default_rng(17).standard_normal(count))
-    hz = np.fft.rfftfreq(count, 1 / rate_hz)
-    spectrum[(hz < low_hz) | (hz > high_hz)] = 0
-    samples = np.fft.irfft(spectrum, count)
-    rounded: Shorts = np.round(samples / np.abs(samples).max() * 30_000).astype("<i2")
-    return rounded
-
-
-def difference_db(one: Shorts, other: Shorts) -> float:
-    """How much of `other` is not `one`, within their middle: filters end differently."""
-    assert len(one) == pytest.approx(len(other), abs=2)
-    inner = slice(800, min(len(one), len(other)) - 800)
-    a, b = one[inner].astype(float), other[inner].astype(float)
-    return float(10 * math.log10(((a - b) ** 2).mean() / (b**2).mean()))
 
 
 @pytest.mark.parametrize(

@@ -73,6 +73,7 @@ def channels_of(count: int) -> bytes:
 
 DATA = chunk(b"data", PCM)
 FLOATS = SHORTS.astype("<f8") / 32_768
+HUGE = np.array([1e300, -1e300, 0.25, np.nan], "<f8")
 SPOILT = np.array([np.nan, np.inf, -np.inf, 2, -2, 1, -1, 0.5, 1e-9], "<f4")
 CODES = bytes(range(256))
 LIST = chunk(b"LIST", b"INFOISFT\x06\0\0\0Lavf5\0")
@@ -112,6 +113,7 @@ ODD_HEADERS: dict[str, bytes] = {
     "float": riff(fmt(3, bits=32), chunk(b"data", FLOATS.astype("<f4").tobytes())),
     "float of 64 bits": riff(fmt(3, bits=64), chunk(b"data", FLOATS.tobytes())),
     "float, out of bounds": riff(fmt(3, bits=32), chunk(b"data", SPOILT.tobytes())),
+    "float of 64 bits, out of bounds": riff(fmt(3, bits=64), chunk(b"data", HUGE.tobytes())),
     "mu-law": riff(fmt(7, bits=8), chunk(b"data", CODES)),
     "mu-law of 16 bits": riff(fmt(7, align=1), chunk(b"data", CODES)),
     "A-law": riff(fmt(6, bits=8), chunk(b"data", CODES)),
