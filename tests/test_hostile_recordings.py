@@ -20,7 +20,7 @@ from tests.audio.attacks import (
 )
 from tests.audio.recordings import recorded
 from tests.gateway import Caller, audio_of, calling, of_type
-from tests.processes import decoders, resident_bytes
+from tests.processes import cpu_s, decoders, is_running, resident_bytes
 from tests.test_serve import address, serving
 
 MiB = 1024 * 1024
@@ -126,3 +126,44 @@ async def metrics(url: str) -> dict[str, float]:
         text = (await client.get(f"{url}/metrics")).text
     lines = (line.rpartition(" ") for line in text.splitlines() if not line.startswith("#"))
     return {name: float(value) for name, _, value in lines}
+
+
+async def test_an_interruption_ends_the_decoding_at_once(tmp_path: Path) -> None:
+    async with serving(tmp_path) as (process, banner):
+        url = address(banner).replace("http", "ws") + "/ws/agent/"
+        async with calling(url) as caller:
+            await caller.socket.send(message(flac_of_tiny_blocks))
+            while not decoders(process.pid):
+                await asyncio.sleep(0.01)
+            (pid,) = decoders(process.pid)
+            while cpu_s(pid) < 0.5:
+                await asyncio.sleep(0.01)
+            await caller.say(recorded("webm"))  # speaks over it
+            events = await caller.until("done")
+            assert of_type(events, "interrupted")
+            assert of_type(events, "transcription")
+            assert not is_running(pid)
+            counts = await metrics(address(banner))
+            assert counts['nabra_decodes_total{outcome="cancelled"}'] == 1
+
+
+async def test_a_caller_is_told_when_the_decoders_are_busy(tmp_path: Path) -> None:
+    async with serving(tmp_path, DECODER_PROCESSES="1", DECODER_QUEUE="0", LANGUAGE="en") as (
+        process,
+        banner,
+    ):
+        url = address(banner).replace("http", "ws") + "/ws/agent/"
+        async with calling(url) as first, calling(url) as second:
+            await first.socket.send(message(flac_of_tiny_blocks))
+            while not decoders(process.pid):
+                await asyncio.sleep(0.01)
+            await second.say(recorded("webm"))
+            (error,) = of_type(await second.until("done"), "error")
+            assert error["code"] == "decoder-busy"
+            assert "busy" in error["message"]
+            await second.say(recorded("wav"))  # needs none
+            assert of_type(await second.until("done"), "transcription")
+            await first.send({"type": "interrupt"})
+            await first.until("interrupted")
+            await second.say(recorded("webm"))
+            assert of_type(await second.until("done"), "transcription")
