@@ -15,6 +15,7 @@ from app.decoder.confinement import (
 )
 from app.decoder.ffmpeg import decode_recording
 from app.decoder.frames import MAX_ERROR_BYTES, READY, REQUEST, RESPONSE, Kind
+from app.decoder.seccomp import filter_system_calls
 from app.errors import EmptyAudioError, UndecodableAudioError, UtteranceTooLongError
 
 WORN_BYTES = 24 * 1024 * 1024
@@ -43,6 +44,7 @@ def main() -> None:
     responses.write(READY)
     responses.flush()
     os.dup2(devnull, 2)  # up to here the operator sees what went wrong; strangers write no log
+    filter_system_calls()
     serve(sys.stdin.buffer, responses, space, cpu_s=cpu_s)
 
 

@@ -160,7 +160,9 @@ async def test_a_decoder_has_no_secret_no_file_and_no_way_out() -> None:
             ):
                 (line,) = (line for line in limits.splitlines() if line.startswith(name))
                 assert int(line.removeprefix(name).split()[0]) <= most, line
-            assert "NoNewPrivs:\t1" in (proc / "status").read_text()
+            status = (proc / "status").read_text()
+            assert "NoNewPrivs:\t1" in status
+            assert "Seccomp:\t2" in status, "a filter of system calls"
 
 
 def test_a_killed_gateway_leaves_no_decoder_behind() -> None:
