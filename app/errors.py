@@ -7,6 +7,7 @@ NabraError
 │   ├── InvalidBase64Error  UnexpectedBinaryError  EmptyTextError  TextTooLongError
 │   ├── EmptyAudioError  UndecodableAudioError  UtteranceTooLongError
 │   └── UnsupportedConfigurationError
+├── DecoderBusyError             all decoders have work, and enough recordings wait
 ├── NoSpeechError                the recording holds no words
 ├── ProviderError                STT or TTS failed
 │   ├── retryable: ConnectError  ConnectionLostError  ProviderTimeoutError  RateLimitedError
@@ -113,6 +114,13 @@ class UnsupportedConfigurationError(BadInputError):
     """`configure` asks for something that this gateway does not support."""
 
     code = "unsupported-configuration"
+
+
+class DecoderBusyError(NabraError):
+    """All decoders have work, and as many recordings wait as may."""
+
+    code = "decoder-busy"
+    retryable = True
 
 
 class NoSpeechError(NabraError):

@@ -14,7 +14,9 @@ from app.api import fault_injection, monitoring, page
 from app.api.client_messages import InputLimits
 from app.api.endpoint import VoiceEndpoint
 from app.api.fault_injection import FaultInjection
-from app.api.monitoring import Metrics
+from app.api.monitoring import DecoderCollector, Metrics
+from app.audio.decoder_pool import DecoderPool
+from app.audio.decoding import Decoder
 from app.endpoints import Endpoints, resolve_endpoints, startup_banner
 from app.hamsa.budget import SlidingWindowBudget
 from app.hamsa.connection import Connection
@@ -64,8 +66,21 @@ def make_transcriber(settings: Settings, pool: ConnectionPool, client: HamsaClie
     return FallbackTranscriber(order, deadline_s=settings.stt_deadline_s)
 
 
+def make_decoder_pool(settings: Settings) -> DecoderPool:
+    """Build the pool of decoder processes; they start when they are needed."""
+    return DecoderPool(
+        options.decoder_limits(settings),
+        processes=settings.decoder_processes,
+        queue=settings.decoder_queue,
+    )
+
+
 async def make_components(
-    settings: Settings, endpoints: Endpoints, pool: ConnectionPool, stack: AsyncExitStack
+    settings: Settings,
+    endpoints: Endpoints,
+    pool: ConnectionPool,
+    decoders: DecoderPool,
+    stack: AsyncExitStack,
 ) -> PipelineComponents:
     """Build the components of the pipeline; `stack` closes them."""
     client = HamsaClient(
@@ -90,6 +105,7 @@ async def make_components(
         make_agent(options.agent_options(settings), agent_client, endpoints.agent_url),
         transport,
         max_utterance_s=settings.max_utterance_s,
+        decoder=Decoder(decoders, max_s=settings.max_utterance_s),
         lookahead=settings.tts_lookahead,
         first_chunk_min_chars=settings.first_chunk_min_chars,
         create_detector=partial(
@@ -127,13 +143,18 @@ def create_app(settings: Settings, address: str = "") -> FastAPI:
             pool = make_pool(settings, endpoints)
             await pool.start()
             stack.push_async_callback(pool.aclose)
-            components = await make_components(settings, endpoints, pool, stack)
+            decoders = make_decoder_pool(settings)
+            stack.push_async_callback(decoders.aclose)
+            components = await make_components(settings, endpoints, pool, decoders, stack)
             app.state.fault_injection = make_fault_injection(settings, endpoints)
             limits = InputLimits(settings.max_utterance_bytes, settings.max_text_chars)
             style = options.speech_style(settings)
             app.state.endpoint = VoiceEndpoint(components, style, limits)
             app.state.metrics = Metrics(
-                pool.counts, components.metrics, lambda: app.state.endpoint.sessions
+                pool.counts,
+                components.metrics,
+                lambda: app.state.endpoint.sessions,
+                DecoderCollector(decoders.counts, decoders.outcomes),
             )
             warming = await stack.enter_async_context(asyncio.TaskGroup())
             task = warming.create_task(components.warm_up(), name="warm-up")

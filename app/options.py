@@ -2,6 +2,7 @@
 
 from app.agents.registry import AgentOptions
 from app.audio import AudioFormat
+from app.audio.decoder_process import DecoderLimits
 from app.hamsa.lease import PoolLimits
 from app.pipeline.playout import SpeechStyle
 from app.settings import Settings
@@ -59,6 +60,15 @@ def pool_limits(settings: Settings) -> PoolLimits:
         drain_timeout_s=settings.hamsa_drain_timeout_s,
         ping_interval_s=settings.hamsa_ping_interval_s,
         ping_timeout_s=settings.hamsa_ping_timeout_s,
+    )
+
+
+def decoder_limits(settings: Settings) -> DecoderLimits:
+    """Return what a decoder process may use for one recording."""
+    return DecoderLimits(
+        timeout_s=settings.decoder_timeout_s,
+        max_input_bytes=settings.max_utterance_bytes,
+        max_s=settings.max_utterance_s,
     )
 
 

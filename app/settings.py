@@ -174,6 +174,12 @@ class Settings(BaseSettings):
     """Largest recording accepted, in bytes after base64 decoding."""
     max_utterance_s: Seconds = 120.0
     """Longest recording accepted."""
+    decoder_processes: Annotated[int, Field(ge=1, le=64)] = 2
+    """Most processes that decode recordings, other than WAV, at once. They start when needed."""
+    decoder_queue: Annotated[int, Field(ge=0, le=10_000)] = 32
+    """Recordings that may wait for one; those beyond are refused as `decoder-busy`."""
+    decoder_timeout_s: Seconds = 5.0
+    """Longest decoding, in time and in CPU time; two minutes of Opus take 0.4 s."""
     max_text_chars: Annotated[int, Field(ge=1, le=1_000_000)] = 4000
     """Longest typed turn accepted, in characters; two minutes of speech have 2,000."""
 

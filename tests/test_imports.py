@@ -29,6 +29,7 @@ ROOMS = (
     "simulator",
     "text",
     "audio",
+    "decoder",
     "telemetry",
     "timeouts",
     "types",
@@ -51,7 +52,8 @@ ALLOWED = {
     "client": {"audio"},
     "simulator": {"audio"},
     "text": {"errors"},
-    "audio": {"errors"},
+    "audio": {"decoder", "errors"},
+    "decoder": {"errors"},
     "telemetry": {"errors"},
     "settings": {"setting_checks", "errors", "types"},
     "setting_checks": set(),
@@ -74,7 +76,7 @@ ONLY_IN = {
     "h2": "net",
     "hyperframe": "net",
     "httpcore": "net",
-    "av": "audio",
+    "av": "decoder",
 }
 """Libraries that one room hides from all others."""
 

@@ -45,6 +45,10 @@ _ERRORS: dict[str, dict[Language, str]] = {
         "ar": "هذا الإعداد غير مدعوم.",
         "en": "This configuration is not supported.",
     },
+    "decoder-busy": {
+        "ar": "الخادم مشغول بتسجيلات أخرى. حاول بعد قليل.",
+        "en": "The server is busy with other recordings. Please try again shortly.",
+    },
     "no-speech": {
         "ar": "لم أسمع كلاماً واضحاً. هل يمكنك الإعادة؟",
         "en": "I could not hear any words. Could you say that again?",

@@ -56,6 +56,31 @@ class GatewayCollector(Collector):
         )
 
 
+class DecoderCollector(Collector):
+    """Reads the state of the processes that decode recordings."""
+
+    def __init__(
+        self, processes: Callable[[], Mapping[str, int]], outcomes: Mapping[str, int]
+    ) -> None:
+        self._processes = processes
+        self._outcomes = outcomes
+
+    def collect(self) -> Iterator[Metric]:
+        """Tell what there is."""
+        processes = GaugeMetricFamily(
+            "nabra_decoders", "Decoder processes by state, and recordings waiting", labels=["state"]
+        )
+        for state, count in self._processes().items():
+            processes.add_metric([state], count)
+        yield processes
+        outcomes = CounterMetricFamily(
+            "nabra_decodes", "Recordings that decoder processes were asked for", labels=["outcome"]
+        )
+        for outcome, count in self._outcomes.items():
+            outcomes.add_metric([outcome], count)
+        yield outcomes
+
+
 class Metrics:
     """The metrics of the gateway and of its process."""
 
@@ -64,9 +89,11 @@ class Metrics:
         sockets: Callable[[], Mapping[str, int]],
         speech: SpeechMetrics,
         sessions: Callable[[], int],
+        *others: Collector,
     ) -> None:
         self._registry = CollectorRegistry()
-        self._registry.register(GatewayCollector(sockets, speech, sessions))
+        for collector in (GatewayCollector(sockets, speech, sessions), *others):
+            self._registry.register(collector)
         ProcessCollector(registry=self._registry)
 
     def response(self) -> Response:

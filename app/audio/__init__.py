@@ -2,7 +2,6 @@
 
 from app.audio.companding import decode_mulaw, encode_mulaw
 from app.audio.converter import Converter
-from app.audio.decoding import decode_utterance
 from app.audio.format import PCM16_16K, AudioFormat, Encoding, SampleAligner, peak_dbfs
 from app.audio.resample import Resampler, resample
 from app.audio.wav import HeaderStripper, wav, wav_header
@@ -16,7 +15,6 @@ __all__ = [
     "Resampler",
     "SampleAligner",
     "decode_mulaw",
-    "decode_utterance",
     "encode_mulaw",
     "peak_dbfs",
     "resample",

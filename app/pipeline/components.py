@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from app.agents.base import Agent
+from app.audio.decoding import Decoder, RecordingDecoder
 from app.stt.base import Transcriber
 from app.telemetry.speech_metrics import SpeechMetrics
 from app.text.sentence_splitter import FIRST_CHARS
@@ -21,6 +22,8 @@ class PipelineComponents:
     """The default transport."""
     max_utterance_s: float
     """Longest utterance that is transcribed."""
+    decoder: RecordingDecoder = field(default_factory=Decoder)
+    """Decodes recordings; by default WAV alone."""
     lookahead: int = 1
     """Sentences that are prefetched while one is played."""
     first_chunk_min_chars: int = FIRST_CHARS

@@ -5,7 +5,7 @@ import asyncio
 import structlog
 
 from app.agents.base import AgentRequest
-from app.audio import PCM16_16K, decode_utterance
+from app.audio import PCM16_16K
 from app.errors import InternalError, NabraError, NoSpeechError
 from app.pipeline import events
 from app.pipeline.agent_response import AgentResponse
@@ -126,8 +126,7 @@ class Turn:
     async def _pcm(self, user_input: EncodedUtterance | StreamedUtterance) -> bytes:
         if isinstance(user_input, StreamedUtterance):
             return user_input.pcm
-        max_s = self._components.max_utterance_s
-        return await asyncio.to_thread(decode_utterance, user_input.data, max_s=max_s)
+        return await self._components.decoder.decode(user_input.data, self._session_id)
 
     async def _respond(self, user_text: str) -> None:
         """Read the agent's response, and play each sentence as soon as it is complete."""

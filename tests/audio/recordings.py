@@ -1,10 +1,50 @@
-"""Recordings as browsers and phones make them."""
+"""Recordings as browsers and phones make them, and sounds to measure by."""
 
+import math
+from array import array
 from io import BytesIO
 
 import av
+import numpy as np
+import numpy.typing as npt
+import pytest
+from av.audio.stream import AudioStream
 
-from tests.audio.signals import sine
+Shorts = npt.NDArray[np.int16]
+
+
+def sine(rate_hz: int, seconds: float, hz: float = 440) -> bytes:
+    step = 2 * math.pi * hz / rate_hz
+    count = round(rate_hz * seconds)
+    return array("h", (round(10_000 * math.sin(step * i)) for i in range(count))).tobytes()
+
+
+def tone_share(pcm: bytes, rate_hz: int, hz: float = 440) -> float:
+    """Measure how much of the energy of PCM16 is a tone of `hz`, from 0 to 1 (Goertzel)."""
+    samples = array("h", pcm)
+    step = 2 * math.pi * hz / rate_hz
+    re = sum(s * math.cos(step * i) for i, s in enumerate(samples))
+    im = sum(s * math.sin(step * i) for i, s in enumerate(samples))
+    return 2 * (re * re + im * im) / (len(samples) * sum(s * s for s in samples))
+
+
+def noise(rate_hz: int, seconds: float, low_hz: float, high_hz: float) -> Shorts:
+    """Noise of one band, near full scale."""
+    count = round(rate_hz * seconds)
+    spectrum = np.fft.rfft(np.random.default_rng(17).standard_normal(count))
+    hz = np.fft.rfftfreq(count, 1 / rate_hz)
+    spectrum[(hz < low_hz) | (hz > high_hz)] = 0
+    samples = np.fft.irfft(spectrum, count)
+    rounded: Shorts = np.round(samples / np.abs(samples).max() * 30_000).astype("<i2")
+    return rounded
+
+
+def difference_db(one: Shorts, other: Shorts) -> float:
+    """How much of `other` is not `one`, within their middle: filters end differently."""
+    assert len(one) == pytest.approx(len(other), abs=2)
+    inner = slice(800, min(len(one), len(other)) - 800)
+    a, b = one[inner].astype(float), other[inner].astype(float)
+    return float(10 * math.log10(((a - b) ** 2).mean() / (b**2).mean()))
 
 
 def record(
@@ -15,7 +55,7 @@ def record(
     layout = options.pop("layout", "mono")
     with av.open(file, "w", format=container, options=options) as output:
         stream = output.add_stream(codec, rate=rate_hz, layout=layout)
-        assert isinstance(stream, av.AudioStream)
+        assert isinstance(stream, AudioStream)
         context = stream.codec_context
         frame = av.AudioFrame(format="s16", layout="mono", samples=round(rate_hz * seconds))
         frame.sample_rate, frame.pts = rate_hz, 0
@@ -23,8 +63,8 @@ def record(
         resampler = av.AudioResampler(
             context.format, layout, rate_hz, frame_size=context.frame_size or None
         )
-        for each in [*resampler.resample(frame), *resampler.resample(None), None]:
-            output.mux(stream.encode(each))
+        for part in [*resampler.resample(frame), *resampler.resample(None), None]:
+            output.mux(stream.encode(part))
     return file.getvalue()
 
 

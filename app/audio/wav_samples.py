@@ -1,0 +1,105 @@
+"""The samples of a WavFile as PCM16, 16 kHz, mono: what speech to text takes."""
+
+import math
+from functools import cache
+
+import numpy as np
+import numpy.typing as npt
+import soxr
+
+from app.audio.companding import decode_mulaw
+from app.audio.wav_file import WavFile
+
+Floats = npt.NDArray[np.float32]
+Shorts = npt.NDArray[np.int16]
+
+RATE_HZ = 16_000
+
+BLOCK_FRAMES = 65_536
+"""Converted at a time: what is between file and result stays small, and in the CPU's cache."""
+
+_HALF_POWER = math.sqrt(0.5)
+_SPEAKER_WEIGHTS = (
+    _HALF_POWER, _HALF_POWER, 1.0, 0.0,  # front left, right, centre; low frequencies
+    0.5, 0.5, _HALF_POWER, _HALF_POWER,  # back left, right; left and right of the centre
+    0.5, 0.5, 0.5,  # back centre; side left, right
+)  # fmt: skip
+"""Share of each speaker in a mono mix, by ITU-R BS.775, and as FFmpeg has it."""
+_USUAL_SPEAKERS = (0, 0x4, 0x3, 0xB, 0x107, 0x37, 0x3F, 0x70F, 0x63F)
+"""Those of so many channels where the file does not say it."""
+
+
+def to_pcm16(wav: WavFile) -> bytes:
+    """Convert a file; one that is PCM16 at 16 kHz already is only copied out of it."""
+    if wav.sample_rate_hz == RATE_HZ and wav.channels == 1 and wav.kind == "pcm":
+        block = wav.read(0, wav.frames)
+        return bytes(block) if wav.bytes_per_sample == 2 else _shorts(block, wav).tobytes()
+    mix = _mix(wav.channels, wav.speakers)
+    resampler = None
+    if wav.sample_rate_hz != RATE_HZ:
+        resampler = soxr.ResampleStream(wav.sample_rate_hz, RATE_HZ, 1, dtype="float32")
+    blocks: list[bytes] = []
+    for first in range(0, wav.frames, BLOCK_FRAMES):
+        mono = _floats(wav.read(first, BLOCK_FRAMES), wav).reshape(-1, wav.channels) @ mix
+        if resampler is not None:
+            mono = resampler.resample_chunk(mono, last=first + BLOCK_FRAMES >= wav.frames)
+        blocks.append(_rounded(mono).tobytes())
+    return b"".join(blocks)
+
+
+def cost_in_samples(wav: WavFile) -> int:
+    """Estimate the work of `to_pcm16` by the samples that go in and come out."""
+    if wav.sample_rate_hz == RATE_HZ and wav.channels == 1 and wav.kind == "pcm":
+        return 0
+    return wav.frames * wav.channels + math.ceil(wav.duration_s * RATE_HZ)
+
+
+def _floats(block: memoryview, wav: WavFile) -> Floats:
+    """Return samples as floats of PCM16's scale; what is no number is silence."""
+    if wav.kind != "float":
+        return _shorts(block, wav).astype(np.float32)
+    with np.errstate(over="ignore", invalid="ignore"):  # a stranger may write any number
+        samples = np.frombuffer(block, f"<f{wav.bytes_per_sample}").astype(np.float32)
+    np.nan_to_num(samples, copy=False, posinf=0.0, neginf=0.0)
+    return np.clip(samples, -1.0, 1.0) * np.float32(32_768)
+
+
+def _shorts(block: memoryview, wav: WavFile) -> Shorts:
+    """Return integer samples as PCM16, wider ones cut to their upper 16 bits."""
+    if wav.kind == "mulaw":
+        return np.frombuffer(decode_mulaw(bytes(block)), "<i2")
+    octets = np.frombuffer(block, np.uint8)
+    if wav.kind == "alaw":
+        return _alaw_table()[octets]
+    if wav.bytes_per_sample == 1:
+        return (octets.astype(np.int16) - 128) << 8
+    if wav.bytes_per_sample == 2:
+        return np.frombuffer(block, "<i2")
+    upper = octets.reshape(-1, wav.bytes_per_sample)[:, -2:]
+    return np.ascontiguousarray(upper).view("<i2").reshape(-1)
+
+
+def _rounded(samples: Floats) -> Shorts:
+    np.rint(samples, out=samples)
+    np.clip(samples, -32_768, 32_767, out=samples)
+    return samples.astype("<i2")
+
+
+def _mix(channels: int, speakers: int) -> Floats:
+    """Return each channel's share in the mono mix; together they are 1, so nothing clips."""
+    if speakers.bit_count() != channels and channels < len(_USUAL_SPEAKERS):
+        speakers = _USUAL_SPEAKERS[channels]
+    known = [weight for bit, weight in enumerate(_SPEAKER_WEIGHTS) if speakers >> bit & 1]
+    if len(known) != channels or not sum(known):
+        known = [1.0] * channels  # speakers that nobody knows are equals
+    return np.array(known, np.float32) / np.float32(sum(known))
+
+
+@cache
+def _alaw_table() -> Shorts:
+    """Return PCM16 for each code of G.711 A-law."""
+    code = np.arange(256, dtype=np.int32) ^ 0x55
+    exponent, mantissa = code >> 4 & 0x07, code & 0x0F
+    linear = (mantissa << 4) + 8
+    linear = np.where(exponent == 0, linear, (linear + 0x100) << np.maximum(exponent - 1, 0))
+    return np.where(code & 0x80, linear, -linear).astype(np.int16)

@@ -1,0 +1,169 @@
+"""Recordings of attackers against a real gateway, and the callers beside them."""
+
+import asyncio
+import base64
+import json
+from collections.abc import Callable, Coroutine
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from websockets.asyncio.client import connect
+
+from tests.audio.attacks import (
+    flac_of_tiny_blocks,
+    mp3_with_inflating_tag,
+    mp4_with_claimed_samples,
+    ogg_of_broken_packets,
+)
+from tests.audio.recordings import recorded
+from tests.gateway import Caller, audio_of, calling, of_type
+from tests.processes import cpu_s, decoders, is_running, resident_bytes
+from tests.test_serve import address, serving
+
+MiB = 1024 * 1024
+
+MOST_BYTES = 2 * 90 * MiB
+"""Two decoders as they start, and what they may grow."""
+
+Attack = Callable[[str], Coroutine[Any, Any, None]]
+
+
+@cache
+def message(make: Callable[[], bytes]) -> str:
+    return json.dumps({"audio_base64": base64.b64encode(make()).decode()})
+
+
+def answered(make: Callable[[], bytes]) -> Attack:
+    """Send a recording, and wait for what is said to it."""
+
+    async def attack(url: str) -> None:
+        async with calling(url) as caller:
+            await caller.socket.send(message(make))
+            events = await caller.until("done")
+            assert of_type(events, "error")[0]["code"] in ("undecodable-audio", "empty-audio")
+
+    return attack
+
+
+def hanging_up(make: Callable[[], bytes], after: str) -> Attack:
+    """Send a recording, and hang up as soon as the gateway is at it."""
+
+    async def attack(url: str) -> None:
+        async with connect(url, compression=None, proxy=None) as socket:
+            await Caller(socket).until("status")
+            await socket.send(message(make))
+            while json.loads(await socket.recv()).get("code") != after:
+                pass
+            socket.transport.abort()
+
+    return attack
+
+
+ATTACKS = {
+    "claimed samples": [answered(mp4_with_claimed_samples)] * 6,
+    "inflating tags": [answered(mp3_with_inflating_tag)] * 3,
+    "broken packets, and gone": [hanging_up(ogg_of_broken_packets, "transcribing")] * 12,
+    "tiny blocks, and gone": [hanging_up(flac_of_tiny_blocks, "transcribing")] * 12,
+}
+
+
+class Watch:
+    """Samples the memory of a gateway's decoders."""
+
+    def __init__(self, pid: int) -> None:
+        self._pid = pid
+        self.most_bytes = 0
+
+    async def run(self) -> None:
+        while True:
+            now_bytes = sum(map(resident_bytes, decoders(self._pid)))
+            self.most_bytes = max(self.most_bytes, now_bytes)
+            await asyncio.sleep(0.02)
+
+
+async def talk(url: str, recording: bytes) -> None:
+    """Have a turn, whole."""
+    async with calling(url) as caller:
+        await caller.send_audio(recording)
+        events = await caller.until("done")
+    assert of_type(events, "transcription"), events
+    assert not of_type(events, "error"), events
+    assert audio_of(events)
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+async def test_others_talk_on_and_memory_stays(name: str, tmp_path: Path) -> None:
+    async with serving(tmp_path) as (process, banner):
+        url = address(banner).replace("http", "ws") + "/ws/agent/"
+        polite = (recorded("wav"), recorded("webm"))
+        for recording in polite:
+            await talk(url, recording)
+        for make in (ogg_of_broken_packets, flac_of_tiny_blocks, mp3_with_inflating_tag):
+            message(make)  # made before anything is measured
+        watch = Watch(process.pid)
+        watching = asyncio.create_task(watch.run())
+        async with asyncio.TaskGroup() as tasks:
+            for attack in ATTACKS[name]:
+                tasks.create_task(attack(url))
+            for recording in polite * 3:
+                tasks.create_task(talk(url, recording))
+        for recording in polite:
+            await talk(url, recording)
+        watching.cancel()
+        assert len(decoders(process.pid)) <= 2
+        assert 0 < watch.most_bytes < MOST_BYTES
+        counts = await metrics(address(banner))
+        assert counts['nabra_decoders{state="decoding"}'] == 0
+        assert counts['nabra_decoders{state="waiting"}'] == 0
+        assert counts['nabra_decodes_total{outcome="decoded"}'] == 5
+
+
+async def metrics(url: str) -> dict[str, float]:
+    async with httpx.AsyncClient(trust_env=False) as client:
+        text = (await client.get(f"{url}/metrics")).text
+    lines = (line.rpartition(" ") for line in text.splitlines() if not line.startswith("#"))
+    return {name: float(value) for name, _, value in lines}
+
+
+async def test_an_interruption_ends_the_decoding_at_once(tmp_path: Path) -> None:
+    async with serving(tmp_path) as (process, banner):
+        url = address(banner).replace("http", "ws") + "/ws/agent/"
+        async with calling(url) as caller:
+            await caller.socket.send(message(flac_of_tiny_blocks))
+            while not decoders(process.pid):
+                await asyncio.sleep(0.01)
+            (pid,) = decoders(process.pid)
+            while cpu_s(pid) < 0.5:
+                await asyncio.sleep(0.01)
+            await caller.send_audio(recorded("webm"))  # speaks over it
+            events = await caller.until("done")
+            assert of_type(events, "interrupted")
+            assert of_type(events, "transcription")
+            assert not is_running(pid)
+            counts = await metrics(address(banner))
+            assert counts['nabra_decodes_total{outcome="cancelled"}'] == 1
+
+
+async def test_a_caller_is_told_when_the_decoders_are_busy(tmp_path: Path) -> None:
+    async with serving(tmp_path, DECODER_PROCESSES="1", DECODER_QUEUE="0", LANGUAGE="en") as (
+        process,
+        banner,
+    ):
+        url = address(banner).replace("http", "ws") + "/ws/agent/"
+        async with calling(url) as first, calling(url) as second:
+            await first.socket.send(message(flac_of_tiny_blocks))
+            while not decoders(process.pid):
+                await asyncio.sleep(0.01)
+            await second.send_audio(recorded("webm"))
+            (error,) = of_type(await second.until("done"), "error")
+            assert error["code"] == "decoder-busy"
+            assert "busy" in error["message"]
+            await second.send_audio(recorded("wav"))  # needs none
+            assert of_type(await second.until("done"), "transcription")
+            await first.send({"type": "interrupt"})
+            await first.until("interrupted")
+            await second.send_audio(recorded("webm"))
+            assert of_type(await second.until("done"), "transcription")
