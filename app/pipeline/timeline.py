@@ -25,8 +25,8 @@ class SentenceMetrics:
     def selected_attempt(self) -> Attempt | None:
         """The last attempt whose audio was delivered; if there is none, the last attempt."""
         delivered = [attempt for attempt in self.attempts if attempt.delivered]
-        candidates = delivered or self.attempts
-        return candidates[-1] if candidates else None
+        attempts = delivered or self.attempts
+        return attempts[-1] if attempts else None
 
     @property
     def faults(self) -> list[str]:
