@@ -14,7 +14,7 @@ from app.api import fault_injection, monitoring, page
 from app.api.client_messages import InputLimits
 from app.api.endpoint import VoiceEndpoint
 from app.api.fault_injection import FaultInjection
-from app.api.monitoring import Metrics
+from app.api.monitoring import GatewayCollector, Metrics
 from app.endpoints import Endpoints, resolve_endpoints, startup_banner
 from app.hamsa.budget import SlidingWindowBudget
 from app.hamsa.connection import Connection
@@ -132,9 +132,10 @@ def create_app(settings: Settings, address: str = "") -> FastAPI:
             limits = InputLimits(settings.max_utterance_bytes, settings.max_text_chars)
             style = options.speech_style(settings)
             app.state.endpoint = VoiceEndpoint(components, style, limits)
-            app.state.metrics = Metrics(
+            collector = GatewayCollector(
                 pool.counts, components.metrics, lambda: app.state.endpoint.sessions
             )
+            app.state.metrics = Metrics(collector)
             warming = await stack.enter_async_context(asyncio.TaskGroup())
             task = warming.create_task(components.warm_up(), name="warm-up")
             stack.callback(task.cancel)

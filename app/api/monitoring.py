@@ -57,14 +57,9 @@ class GatewayCollector(Collector):
 class Metrics:
     """The metrics of the gateway and of its process."""
 
-    def __init__(
-        self,
-        sockets: Callable[[], Mapping[str, int]],
-        speech: SpeechMetrics,
-        sessions: Callable[[], int],
-    ) -> None:
+    def __init__(self, gateway: GatewayCollector) -> None:
         self._registry = CollectorRegistry()
-        self._registry.register(GatewayCollector(sockets, speech, sessions))
+        self._registry.register(gateway)
         ProcessCollector(registry=self._registry)
 
     def response(self) -> Response:

@@ -2,7 +2,7 @@
 
 import httpx
 
-from app.api.monitoring import Metrics
+from app.api.monitoring import GatewayCollector, Metrics
 from app.simulator import Simulator
 from app.telemetry.speech_metrics import SpeechMetrics
 from app.transports.base import TrailingAudio
@@ -50,7 +50,7 @@ async def test_late_audio_is_counted() -> None:
     trailing = TrailingAudio(0, speech)
     trailing.drain()
     trailing.put(b"\x00" * 640)
-    response = Metrics(dict, speech, lambda: 0).response()
+    response = Metrics(GatewayCollector(dict, speech, lambda: 0)).response()
     assert b"nabra_late_audio_bytes_total 640.0" in bytes(response.body)
 
 
