@@ -14,7 +14,7 @@ from app.api import fault_injection, monitoring, page
 from app.api.client_messages import InputLimits
 from app.api.endpoint import VoiceEndpoint
 from app.api.fault_injection import FaultInjection
-from app.api.monitoring import DecoderCollector, Metrics
+from app.api.monitoring import DecoderCollector, GatewayCollector, Metrics
 from app.audio.decoder_pool import DecoderPool
 from app.audio.decoding import Decoder
 from app.endpoints import Endpoints, resolve_endpoints, startup_banner
@@ -151,9 +151,9 @@ def create_app(settings: Settings, address: str = "") -> FastAPI:
             style = options.speech_style(settings)
             app.state.endpoint = VoiceEndpoint(components, style, limits)
             app.state.metrics = Metrics(
-                pool.counts,
-                components.metrics,
-                lambda: app.state.endpoint.sessions,
+                GatewayCollector(
+                    pool.counts, components.metrics, lambda: app.state.endpoint.sessions
+                ),
                 DecoderCollector(decoders.counts, decoders.outcomes),
             )
             warming = await stack.enter_async_context(asyncio.TaskGroup())

@@ -109,18 +109,19 @@ async def _measure(version: str, sessions: int) -> Measured:
         await _ask(weighed, turns=1)
         cpu_s = weighed.cpu_s()
         async with asyncio.TaskGroup() as tasks:
-            asking = [
+            callers = [
                 tasks.create_task(_ask(weighed, turns=TURNS[sessions])) for _ in range(sessions)
             ]
         spent_s = weighed.cpu_s() - cpu_s
         connections = (await stats_of(speech))["http_connections"]
-    asked = [task.result() for task in asking]
+    turns_by_session = [task.result() for task in callers]
     return Measured(
-        [turns[0].first("tts_chunk")[0] for turns in asked],
-        [turn.first("tts_chunk")[0] for turns in asked for turn in turns[1:]],
-        connections["2"] if version == "HTTP/2" else connections["1.1"] - 1,  # one asked for this
+        [turns[0].first("tts_chunk")[0] for turns in turns_by_session],
+        [turn.first("tts_chunk")[0] for turns in turns_by_session for turn in turns[1:]],
+        connections["2"] if version == "HTTP/2" else connections["1.1"] - 1,  # one read this number
         1000 * spent_s,
-        sum(size for turns in asked for turn in turns for _, size in turn.arrivals()) / BYTES_PER_S,
+        sum(size for turns in turns_by_session for turn in turns for _, size in turn.arrivals())
+        / BYTES_PER_S,
     )
 
 

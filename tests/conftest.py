@@ -1,13 +1,26 @@
-"""What is said at the end of a run in which something was missing."""
+"""What all tests share, and what the end of a run says of what was missing."""
 
+import gc
+from collections.abc import Iterator
 from typing import Any
+
+import pytest
 
 from tests.browser import chromium
 from tests.net import nginx
 
 
+@pytest.fixture
+def uncollected() -> Iterator[None]:
+    """Let no garbage collection close what a test has leaked."""
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """Say it where nobody overlooks it; here, because no worker has a terminal."""
+    """Name what was missing where nobody overlooks it; no worker of xdist has a terminal."""
     if chromium.EXECUTABLE is None:
         terminalreporter.write_line(chromium.MISSING, red=True, bold=True)
     if nginx.EXECUTABLE is None:

@@ -162,3 +162,11 @@ def test_a_module_imports_no_library_that_is_foreign_to_its_room(module: str) ->
 def test_only_those_who_build_see_the_settings() -> None:
     seeing = {module for module, names in OURS.items() if "app.settings" in names}
     assert seeing == {"app.main", "app.server", "app.options", "app.endpoints"}
+
+
+def test_the_document_lists_the_same_rooms_in_the_same_order() -> None:
+    document = (APP.parent / "docs" / "architecture.md").read_text(encoding="utf-8")
+    _, _, section = document.partition("\n## The rooms\n")
+    table = section.partition("\n## ")[0].partition("\n| room |")[2].partition("\n\n")[0]
+    rooms = re.findall(r"^\| `(\w+)(?:/|\.py)` \|", table, flags=re.MULTILINE)
+    assert rooms == [*ROOMS, "web"], "`web` has no Python"

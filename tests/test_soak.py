@@ -3,7 +3,6 @@
 import asyncio
 import re
 from collections import Counter
-from pathlib import Path
 from random import Random
 
 import pytest
@@ -11,6 +10,7 @@ import pytest
 from app.simulator import Simulator, SimulatorConfig
 from bench.churn import ChurnCaller, ChurnStats, one_second_of
 from tests.gateway import DATA, calling, running_gateway, settings_for
+from tests.leaks import open_files
 from tests.metrics import scrape
 
 CALLERS = 30
@@ -19,10 +19,6 @@ KEEP_ALIVE_S = 0.1
 ONE_CONNECTION = 2  # its two ends are in this process; the one to the agent may have expired
 
 Gauges = dict[str, float]
-
-
-def open_files() -> int:
-    return len(list(Path("/proc/self/fd").iterdir()))
 
 
 def tasks() -> Counter[str]:

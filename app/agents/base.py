@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class AgentRequest:
-    """What the user said or typed, and in which session."""
+    """The user's text, spoken or typed, and the session it belongs to."""
 
     text: str
     session_id: str

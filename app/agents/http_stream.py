@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import aclosing, suppress
 
 import httpx
 import orjson
@@ -23,7 +22,7 @@ from app.errors import (
     AgentTimeoutError,
     AgentUnreachableError,
 )
-from app.net.client import raw_chunks
+from app.net.client import body_start, raw_chunks
 from app.net.request import RequestTemplate
 from app.net.url import web_url
 from app.timeouts import ReusableTimeout
@@ -149,17 +148,13 @@ async def _read(
 
 async def _raise_refused(response: httpx.Response) -> None:
     """Close the response, and raise `AgentRefusedError` with what its body says."""
-    body = bytearray()
     try:
-        # What came of a body that ends too early, or never, is enough.
-        with suppress(TimeoutError, httpx.TransportError):
-            async with asyncio.timeout(_REFUSAL_BODY_TIMEOUT_S):
-                async with aclosing(raw_chunks(response)) as chunks:
-                    while len(body) < _REFUSAL_BODY_BYTES and (data := await anext(chunks, b"")):
-                        body += data
+        body = await body_start(
+            response, max_bytes=_REFUSAL_BODY_BYTES, timeout_s=_REFUSAL_BODY_TIMEOUT_S
+        )
     finally:
         await response.aclose()
-    reason = _reason(bytes(body[:_REFUSAL_BODY_BYTES]))
+    reason = _reason(body)
     raise AgentRefusedError(f"HTTP {response.status_code}: {reason}", response.status_code)
 
 

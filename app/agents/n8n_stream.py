@@ -30,7 +30,7 @@ class N8nStreamParser:
         self.progress = 0
         """Count of lines that show progress: neither `keepalive` nor empty items."""
         self.error_reason: str | None = None
-        """What the last `error` line said."""
+        """The reason in the last `error` line."""
         self.error_is_latest = False
         """Whether no progress came after the last `error` line."""
         self._node = node

@@ -38,7 +38,7 @@ class OpenAIStreamParser:
         self.finished = False
         """Whether the model gave a finish reason; the announcement of the end should follow."""
         self.error_reason: str | None = None
-        """What the agent said of its failure."""
+        """Why the agent failed, in its own words."""
         self._truncation_reason: str | None = None
         self._text = TextAssembler()
 

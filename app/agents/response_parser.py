@@ -49,7 +49,7 @@ class ResponseParser:
 
     @property
     def n8n_error_reason(self) -> str | None:
-        """Return what n8n's last `error` line said, whether or not the response failed."""
+        """Return the reason in n8n's last `error` line, whether or not the response failed."""
         return self._stream.n8n_error_reason if self._stream else None
 
     @property

@@ -45,7 +45,7 @@ class StreamParser:
 
     @property
     def n8n_error_reason(self) -> str | None:
-        """Return what n8n's last `error` line said, whether or not the response failed."""
+        """Return the reason in n8n's last `error` line, whether or not the response failed."""
         return self._n8n.error_reason
 
     @property

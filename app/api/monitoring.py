@@ -84,15 +84,9 @@ class DecoderCollector(Collector):
 class Metrics:
     """The metrics of the gateway and of its process."""
 
-    def __init__(
-        self,
-        sockets: Callable[[], Mapping[str, int]],
-        speech: SpeechMetrics,
-        sessions: Callable[[], int],
-        *others: Collector,
-    ) -> None:
+    def __init__(self, *collectors: Collector) -> None:
         self._registry = CollectorRegistry()
-        for collector in (GatewayCollector(sockets, speech, sessions), *others):
+        for collector in collectors:
             self._registry.register(collector)
         ProcessCollector(registry=self._registry)
 

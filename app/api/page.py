@@ -55,11 +55,11 @@ class PageFiles(StaticFiles):
     def get_path(self, scope: Scope) -> str:
         """Return the path of the file; `/` is `index.html`."""
         path = super().get_path(scope)  # normalized: without a final slash, "." for nothing
-        asked: str = scope["path"]
-        if not asked.endswith("/"):
+        requested: str = scope["path"]
+        if not requested.endswith("/"):
             return path
         # Keep any other final slash: a file has none, and its links would lead to another folder.
-        return "index.html" if path == "." and not asked.endswith("//") else f"{path}/"
+        return "index.html" if path == "." and not requested.endswith("//") else f"{path}/"
 
     def lookup_path(self, path: str) -> tuple[str, os.stat_result | None]:
         """Find a file by its path; hidden files and files of other types are not found."""

@@ -23,9 +23,6 @@ MAX_FRAME_BYTES = 4 * 1024 * 1024
 """Largest frame accepted from the provider; 64 KB is the largest seen (`docs/hamsa.md`, Audio
 format)."""
 
-MAX_ERROR_BODY_BYTES = 4096
-"""How much of the body of a refused handshake is read for its reason."""
-
 CLOSE_TIMEOUT_S = 2.0
 """Longest wait for the closing handshake: several round trips, and well below the time that the
 gateway has to stop."""
@@ -227,7 +224,7 @@ def _error_for_refusal(refusal: InvalidStatus) -> errors.ProviderError:
         return errors.ConnectError(f"refused to follow a redirect (HTTP {response.status_code})")
     error = wire.error_from_status(
         response.status_code,
-        bytes(response.body or b"")[:MAX_ERROR_BODY_BYTES],
+        bytes(response.body or b"")[: wire.MAX_ERROR_BODY_BYTES],
         wire.retry_after_s(response.headers.get("Retry-After")),
     )
     if isinstance(error, errors.RefusedError):

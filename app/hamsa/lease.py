@@ -59,7 +59,7 @@ class PendingLease(asyncio.Future[PooledConnection]):
 class LeaseQueue:
     """Lets requests wait for a socket of `state`.
 
-    `on_change` is called when there is a new request, or a free socket, so that the pool decides.
+    `on_change` is called after a new request, or a freed socket: the pool then decides again.
     """
 
     def __init__(self, state: PoolState, *, spawn: Spawn, on_change: Callable[[], None]) -> None:
@@ -72,7 +72,7 @@ class LeaseQueue:
     ) -> PooledConnection:
         """Wait for a socket; `ConnectionPool.lease` explains the arguments.
 
-        A prefetch may wait longer than `timeout_s`, since no user waits for it. When it is needed,
+        A prefetch may wait longer than `timeout_s`, since no user waits for it yet. When one does,
         `_promote` shortens its wait.
         """
         is_prefetch = needed_now is not None and not needed_now.is_set()
@@ -83,7 +83,7 @@ class LeaseQueue:
         self._on_change()
         is_promotable = is_prefetch and allow_connect
         longest_s = max(timeout_s, PREFETCH_ACQUIRE_TIMEOUT_S) if is_promotable else timeout_s
-        self._fail_if_hopeless(pending, longest_s)
+        self._fail_if_unservable(pending, longest_s)
         promotion: asyncio.Task[None] | None = None
         try:
             async with asyncio.timeout(longest_s) as limit:
@@ -103,7 +103,7 @@ class LeaseQueue:
             if promotion is not None:
                 promotion.cancel()
 
-    def _fail_if_hopeless(self, pending: PendingLease, timeout_s: float) -> None:
+    def _fail_if_unservable(self, pending: PendingLease, timeout_s: float) -> None:
         """Raise `PoolExhaustedError` at once if waiting is in vain: another transport may serve."""
         now = asyncio.get_running_loop().time()
         if not pending.done() and self._state.cannot_be_served_within(now, timeout_s):
@@ -113,7 +113,7 @@ class LeaseQueue:
             )
 
     def _withdraw(self, pending: PendingLease) -> None:
-        """Give up a request, and free the socket that it may have got at the same moment."""
+        """Withdraw a request, and free the socket that it may just have been given."""
         if pending.done() and not pending.cancelled() and pending.exception() is None:
             self._state.make_idle(pending.result(), asyncio.get_running_loop().time())
             self._on_change()

@@ -61,11 +61,11 @@ class PooledConnection:
     connection: Connection | None = None
     """The socket; None while it is being opened."""
     linger: asyncio.Timeout | None = None
-    """Ends the watch for trailing audio. Moved to now when a request waits for the socket."""
+    """The timeout of the linger; moved to now when a request waits for the socket."""
     idle_since: float = 0.0
     """When the socket became idle, on the clock of `assign`."""
     linger_cancelled: bool = False
-    """Whether the watch was cut short, so that trailing audio may still come."""
+    """Whether the linger was cut short, so that trailing audio may still come."""
 
 
 @dataclass(slots=True)
@@ -104,7 +104,7 @@ class PoolState:
         """Ordered by last use: `make_idle` moves a socket to the end."""
         self.waiters: deque[Waiter] = deque()
         self.warm_target = 0
-        """How many sockets the next decision makes available ahead of need; it sets this to 0."""
+        """How many free sockets the next `assign` provides ahead of need; it resets this to 0."""
         self._max_connections = max_connections
         self._max_age_s = max_age_s
         self._max_pong_age_s = max_pong_age_s

@@ -22,7 +22,7 @@ class DiscardSink:
 class ConnectionRecycler:
     """Makes sockets idle again: at once, after a linger, or after draining. Closes the others.
 
-    `on_change` is called when a socket has become idle or is gone, so that the pool decides again.
+    `on_change` is called when a socket has become idle or is gone: the pool then decides again.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class ConnectionRecycler:
             self._spawn(pooled.connection.close(), "hamsa-close")
 
     def cancel_linger(self, pooled: PooledConnection) -> None:
-        """End the watch for trailing audio: a request waits for this socket."""
+        """End the linger now: a request waits for this socket."""
         pooled.linger_cancelled = True
         if pooled.linger is not None and not pooled.linger.expired():
             pooled.linger.reschedule(asyncio.get_running_loop().time())

@@ -1,6 +1,5 @@
 """The provider's REST side: one client for all sessions, with its key, its errors, its bounds."""
 
-import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from typing import Any
@@ -11,24 +10,21 @@ import structlog
 
 from app import errors
 from app.hamsa import wire
-from app.net.client import client_over, http2_transport, raw_chunks
+from app.net.client import body_start, client_over, http2_transport, raw_chunks
 from app.net.http2 import Http2Transport
 from app.net.request import RequestTemplate
 from app.net.url import web_url
 
 log = structlog.get_logger(__name__)
 
-ERROR_BODY_BYTES = 4096
-"""As much of an error's body as is read for its reason."""
-
 ERROR_BODY_TIMEOUT_S = 1.0
-"""Longest wait for that body: an error body may never end."""
+"""Longest wait for the body of an error, which may never end."""
 
 KEEP_ALIVE_S = 55.0
 """How long an idle HTTP/1.1 connection is kept; most servers close one after 60 s."""
 
 MAX_HTTP1_CONNECTIONS = 500
-"""Each carries one request at a time; a wait for one counts as no connection."""
+"""Each carries one request at a time. A request that gets none in time fails to connect."""
 
 OK = 200
 
@@ -57,9 +53,9 @@ class HamsaResponse:
 class HamsaClient:
     """Sends requests to the REST API.
 
-    Never follows a redirect: the key would travel with it. Speaks HTTP/2 where TLS agrees on it,
-    or, with `http2_prior_knowledge`, on plain text; HTTP/1.1 otherwise, and through a proxy.
-    `transport` takes the place of all that.
+    Never follows a redirect: the key would be sent along. Speaks HTTP/2 where TLS negotiates it,
+    or, with `http2_prior_knowledge`, without TLS; HTTP/1.1 otherwise, and through a proxy.
+    `transport` replaces the one that is built by these rules.
     """
 
     def __init__(
@@ -95,25 +91,25 @@ class HamsaClient:
 
     @asynccontextmanager
     async def post(self, path: str, payload: dict[str, Any]) -> AsyncIterator[HamsaResponse]:
-        """Send one request, and enter when the headers of a good response are there.
+        """Send one request, and enter the context when the headers of a good response have arrived.
 
-        Raises what the status means, `ConnectError` or `ConnectionLostError`. Leaving the context
-        ends the request, finished or not.
+        Raises the error for the status, `ConnectError` or `ConnectionLostError`. Leaving the
+        context ends the request, finished or not.
         """
         response = await self._send(path, orjson.dumps(payload))
         try:
-            entered = HamsaResponse(response)
+            hamsa_response = HamsaResponse(response)
             log.info(
                 "Reusing existing connection"
-                if entered.reused
+                if hamsa_response.reused
                 else "Creating new persistent connection",
                 path=path,
-                http_version=entered.http_version,
+                http_version=hamsa_response.http_version,
                 status=response.status_code,
             )
             if response.status_code != OK:
                 raise await _error_of(response)
-            yield entered
+            yield hamsa_response
         finally:
             await response.aclose()
 
@@ -160,21 +156,8 @@ class HamsaClient:
 async def _error_of(response: httpx.Response) -> errors.ProviderError:
     if 300 <= response.status_code < 400:
         return errors.ConnectError(f"refused to follow a redirect (HTTP {response.status_code})")
-    return wire.error_from_status(
-        response.status_code,
-        await _error_body(response),
-        wire.retry_after_s(response.headers.get("retry-after")),
+    body = await body_start(
+        response, max_bytes=wire.MAX_ERROR_BODY_BYTES, timeout_s=ERROR_BODY_TIMEOUT_S
     )
-
-
-async def _error_body(response: httpx.Response) -> bytes:
-    body = b""
-    try:
-        async with asyncio.timeout(ERROR_BODY_TIMEOUT_S), aclosing(raw_chunks(response)) as chunks:
-            async for chunk in chunks:
-                body += chunk
-                if len(body) >= ERROR_BODY_BYTES:
-                    break
-    except (TimeoutError, httpx.TransportError):
-        return body[:ERROR_BODY_BYTES]  # what came tells as much as it can
-    return body[:ERROR_BODY_BYTES]
+    retry_after_s = wire.retry_after_s(response.headers.get("retry-after"))
+    return wire.error_from_status(response.status_code, body, retry_after_s)

@@ -19,6 +19,9 @@ MAX_TEXT_CHARS = 2000
 STT_EOS_THRESHOLD = 0.3
 """End-of-speech threshold in all of the vendor's examples (`docs/hamsa.md`, Speech to text)."""
 
+MAX_ERROR_BODY_BYTES = 4096
+"""How much of an error's body is read for its reason."""
+
 
 @dataclass(frozen=True, slots=True)
 class Ack:

@@ -1,13 +1,15 @@
 """Clients: `httpx.AsyncClient` over our transports.
 
-They follow no redirect, for a key would travel with it; keep no cookie; ask for no compression;
-and read no environment, for the transports know the proxy. Only connecting is timed, by httpx's
+They follow no redirect, since a key would be sent along; keep no cookie; ask for no compression;
+and read no environment, since the transports know the proxy. Only connecting has a timeout, httpx's
 `connect`: whoever reads a response bounds the wait for it.
 
 `response.extensions["reused"]` tells whether the connection had carried a request before.
 """
 
+import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import aclosing, suppress
 from typing import Any, cast
 
 import httpx
@@ -22,7 +24,7 @@ EventHooks = Mapping[str, list[Callable[..., Awaitable[Any]]]]
 
 
 def http1_transport(url: str, *, keep_alive_s: float, max_connections: int) -> Http1Transport:
-    """Create a transport that speaks HTTP/1.1, by the proxy that the environment names for `url`.
+    """Create a transport that speaks HTTP/1.1, through the environment's proxy for `url`, if any.
 
     Raises `ConfigurationError` for a URL or a proxy that is not valid.
     """
@@ -39,8 +41,8 @@ def http2_transport(
 ) -> Http1Transport | Http2Transport:
     """Create a transport that speaks HTTP/2 to `url` where TLS agrees on it, else HTTP/1.1.
 
-    With `prior_knowledge` it speaks HTTP/2 on plain text too, past any proxy; otherwise a proxy is
-    asked by HTTP/1.1. The limits are those of HTTP/1.1. Raises `ConfigurationError`.
+    With `prior_knowledge` it speaks HTTP/2 without TLS, too, and uses no proxy; otherwise it speaks
+    HTTP/1.1 to a proxy. The limits are those of HTTP/1.1. Raises `ConfigurationError`.
     """
     http1 = http1_transport(url, keep_alive_s=keep_alive_s, max_connections=max_connections)
     parsed = web_url(url)
@@ -84,3 +86,16 @@ def raw_chunks(response: httpx.Response) -> AsyncGenerator[bytes, None]:
     end, and asyncio starts a task to close each.
     """
     return cast(AsyncGenerator[bytes, None], aiter(cast(httpx.AsyncByteStream, response.stream)))
+
+
+async def body_start(response: httpx.Response, *, max_bytes: int, timeout_s: float) -> bytes:
+    """Return the first `max_bytes` of a body, or what of it arrives within `timeout_s` seconds.
+
+    Meant for the body of an error: one that is cut or never ends still holds a reason.
+    """
+    body = bytearray()
+    with suppress(TimeoutError, httpx.TransportError):
+        async with asyncio.timeout(timeout_s), aclosing(raw_chunks(response)) as chunks:
+            while len(body) < max_bytes and (data := await anext(chunks, b"")):
+                body += data
+    return bytes(body[:max_bytes])

@@ -1,4 +1,4 @@
-"""What goes wrong on the way, as httpx names it.
+"""Failures of HTTP requests, as httpx names them.
 
 `failure_of` maps the exceptions of aiohttp, TLS and sockets. The texts name no address: a URL may
 hold a secret, and they end in logs.
@@ -21,7 +21,7 @@ import httpx
 
 
 class NotProcessedError(httpx.RemoteProtocolError):
-    """The server says that it has not looked at the request: it is safe to send it again."""
+    """The server says that it has not processed the request: it is safe to send it again."""
 
 
 def failure_of(error: Exception) -> httpx.TransportError:
@@ -53,7 +53,7 @@ def connect_failure_of(error: OSError) -> httpx.ConnectError:
 
 
 def _reason(error: Exception) -> str:
-    """Say in plain words, without an address, what an operating system or TLS complains of."""
+    """Describe an error of the operating system or of TLS in plain words, without an address."""
     if isinstance(error, aiohttp.ClientConnectorCertificateError | ssl.SSLCertVerificationError):
         return "the certificate is not trusted"
     if isinstance(error, aiohttp.ClientConnectorDNSError | socket.gaierror):

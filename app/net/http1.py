@@ -26,7 +26,7 @@ WRITE_BYTES = 64 * 1024
 
 STALE_WITHIN_S = 1.0
 """A connection that the server has closed shows so within a round trip. A later loss may be that of
-a request which is being worked on, and a second one could book twice."""
+a request that is being processed, and sending it again could do its work twice."""
 
 
 @dataclass(slots=True)
@@ -67,8 +67,8 @@ class Http1Transport(httpx.AsyncBaseTransport):
     """Sends requests over connections that are kept for `keep_alive_s` when idle.
 
     At most `max_connections` are open; the wait for one counts as connecting, and only connecting
-    is timed here. A body that the server compresses though it was asked not to is decompressed.
-    Create it where a loop runs.
+    has a timeout here. A body that the server compresses all the same is decompressed. Create it
+    where a loop runs.
     """
 
     def __init__(
@@ -99,8 +99,8 @@ class Http1Transport(httpx.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request and wait for the response's headers.
 
-        Sends it again when an idle connection turns out to have been closed: after a restart of
-        the server all idle ones may be, and each is met once. Raises `httpx.TransportError`.
+        Sends it again for each idle connection that turns out to have been closed: after a restart
+        of the server all of them may be. Raises `httpx.TransportError`.
         """
         body = await request.aread()
         while True:
@@ -154,8 +154,8 @@ async def _pieces(body: bytes) -> AsyncIterator[bytes]:
 def _response_of(response: aiohttp.ClientResponse, *, reused: bool) -> httpx.Response:
     headers = response.raw_headers
     if "Content-Encoding" in response.headers:  # aiohttp decompresses: these tell of what was sent
-        gone = (b"content-encoding", b"content-length")
-        headers = tuple(field for field in headers if field[0].lower() not in gone)
+        dropped = (b"content-encoding", b"content-length")
+        headers = tuple(field for field in headers if field[0].lower() not in dropped)
     stream = Http1Stream(response)
     return build_response(response.status, headers, stream, http_version=b"HTTP/1.1", reused=reused)
 

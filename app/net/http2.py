@@ -19,8 +19,8 @@ from app.net.response import build_response
 log = structlog.get_logger(__name__)
 
 MAX_SENDS = 5
-"""How often one request is sent in all while servers say that they have not looked at it. A burst
-meets as many connections as a server's limit of requests a connection divides it into."""
+"""How often one request is sent in all while servers say that they have not processed it. Where a
+server limits the requests of a connection, a burst is spread over several, one after another."""
 
 _HTTP1_HEADERS = {b"host", b"connection", b"keep-alive", b"transfer-encoding", b"upgrade"}
 """What HTTP/2 says otherwise, or does not allow."""

@@ -92,7 +92,7 @@ class Http2Connection(asyncio.Protocol):
         """Remove a stream, and reset it unless it has ended.
 
         `waiting_since` is the time from which the server could have sent more; None when it owed
-        nothing. A stream that was owed something makes the connection doubtful.
+        nothing. If it owed something, the connection is checked for signs of life.
         """
         if self._streams.pop(stream_id, None) is None:
             return
@@ -123,7 +123,7 @@ class Http2Connection(asyncio.Protocol):
             await self.closed.wait()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Send the preface: the server may talk first, and is answered only after it."""
+        """Send the preface, which must be the first that the server gets."""
         self._transport = cast(asyncio.Transport, transport)
         if _speaks_http2(transport):
             self._h2.initiate_connection()
@@ -184,13 +184,13 @@ class Http2Connection(asyncio.Protocol):
         ):
             for stream in self._streams.values():
                 stream.wake()
-        elif (taker := self._streams.get(getattr(event, "stream_id", None) or 0)) is not None:
-            taker.on_event(event)
+        elif (target := self._streams.get(getattr(event, "stream_id", None) or 0)) is not None:
+            target.on_event(event)
         elif isinstance(event, h2.events.DataReceived):
             self._h2.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
 
     def _on_goaway(self, last_stream_id: int | None) -> None:
-        """Take no more requests, and give back those that the server will not look at."""
+        """Take no more requests, and fail those that the server did not process."""
         self._draining = True
         if last_stream_id is None:
             return

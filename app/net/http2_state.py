@@ -1,4 +1,4 @@
-"""The `h2` state machine as a client needs it, gentler in three places."""
+"""The `h2` state machine as a client needs it, more tolerant in three places."""
 
 import h2.config
 import h2.connection
@@ -15,7 +15,7 @@ class StateMachine(h2.connection.H2Connection):
     """A client's side of one connection."""
 
     def __init__(self, stream_window_bytes: int) -> None:
-        # headers stay bytes: one that is odd is not worth a connection
+        # headers stay bytes: one that cannot be decoded must not end the connection
         super().__init__(h2.config.H2Configuration(client_side=True, header_encoding=None))
         self.local_settings = h2.settings.Settings(
             client=True,
@@ -42,9 +42,9 @@ class StateMachine(h2.connection.H2Connection):
         exc: h2.exceptions.StreamClosedError,
         frame: DataFrame,
     ) -> Outcome:
-        """Return the window, but do not reset the stream again for each frame under way.
+        """Return the window, but do not reset the stream again for each frame that still comes.
 
-        Servers count resets, and shut out whoever sends too many.
+        Servers count resets, and disconnect clients that send too many.
         """
         frames, events = super()._handle_data_on_closed_stream(events, exc, frame)
         return [frame for frame in frames if not isinstance(frame, RstStreamFrame)], events

@@ -47,7 +47,7 @@ class Http2Stream(httpx.AsyncByteStream):
         self._changed = asyncio.Event()
         self._headers: list[Header] | None = None
         self._data: deque[tuple[bytes, int]] = deque()
-        """Chunks that nobody has read, each with the window that it takes up."""
+        """Unread chunks, each with the bytes of flow-control window that it takes up."""
         self._ended = False
         self._failure: httpx.TransportError | None = None
 
@@ -129,7 +129,7 @@ class Http2Stream(httpx.AsyncByteStream):
         self.wake()
 
     def wake(self) -> None:
-        """Let whoever waits look again."""
+        """Wake the task that waits for a change."""
         self._changed.set()
 
     def _on_reset(self, code: int | None) -> None:

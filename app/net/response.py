@@ -16,7 +16,7 @@ def build_response(
     """Build a response whose body is still to come.
 
     A redirect loses its `Location`: httpx parses it even where it must not follow, and one that is
-    not a URL raises exceptions that nobody expects of a request.
+    not a URL raises exceptions that callers of a request do not expect.
     """
     if 300 <= status < 400:
         headers = [field for field in headers if field[0].lower() != b"location"]

@@ -28,7 +28,7 @@ class AgentResponse:
         self.text = ""
         """The whole response, once it has been read."""
         self.error: AgentError | None = None
-        """Why the response is incomplete; to be reported when all before it has been played."""
+        """Why the response is incomplete; reported after the playout of what did arrive."""
         self._turn = turn
         self._agent = components.agent
         self._splitter = SentenceSplitter(first_chars=components.first_chunk_min_chars)
@@ -37,7 +37,7 @@ class AgentResponse:
         self._sentences: asyncio.Queue[str | None] = asyncio.Queue(MAX_QUEUED_SENTENCES)
 
     async def read(self, request: AgentRequest) -> None:
-        """Request the response and read it to its end; an `AgentError` ends it, too."""
+        """Request the response and read it to its end. An `AgentError` is kept in `error`."""
         pieces: list[str] = []
         tokens = TokenBatcher(lambda text: self._emit(events.Token(self._turn, text)))
         async with asyncio.TaskGroup() as tasks:
@@ -50,11 +50,11 @@ class AgentResponse:
                             self._timeline.metrics.agent_first_token_ms = self._now_ms()
                         pieces.append(piece)
                         tokens.put(piece)
-                        await self._queue(self._splitter.feed(piece))
+                        await self._queue_sentences(self._splitter.feed(piece))
             except AgentError as error:
                 self.error = error
             self._timeline.metrics.agent_done_ms = self._now_ms()
-            await self._queue(self._splitter.flush())
+            await self._queue_sentences(self._splitter.flush())
             tokens.end()
         if pieces:
             self.text = "".join(pieces)
@@ -62,7 +62,7 @@ class AgentResponse:
         await self.end()
 
     async def end(self) -> None:
-        """End the sentences: no more are queued."""
+        """End `sentences` after those that are queued."""
         await self._sentences.put(None)
 
     async def sentences(self) -> AsyncIterator[str]:
@@ -70,7 +70,7 @@ class AgentResponse:
         while (sentence := await self._sentences.get()) is not None:
             yield sentence
 
-    async def _queue(self, sentences: list[str]) -> None:
+    async def _queue_sentences(self, sentences: list[str]) -> None:
         for sentence in sentences:
             if not is_speakable(tts_text(sentence)):
                 continue

@@ -15,7 +15,7 @@ from app.transports.base import SpeechRequest, TrailingAudio, TTSTransport
 from app.types import Language, Voice
 
 JITTER_MARGIN_S = 0.2
-"""Audio that the client keeps while trailing audio is waited for, to cover network jitter."""
+"""Audio that the client must have left after a wait for trailing audio: covers network jitter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class SpeechStyle:
     format: AudioFormat
     language: Language
     transport: str = ""
-    """Name of the transport. Unless clients may choose it, the default transport is used."""
+    """Name of the transport; ignored unless clients may choose one."""
 
 
 class Sentence:
@@ -38,7 +38,7 @@ class Sentence:
         self.trailing: TrailingAudio | None = None
         """Audio that arrives after the end of the stream, where the transport can have any."""
         self.needed_now = asyncio.Event()
-        """Set when all sentences before this one have been played."""
+        """Set when all sentences before this one have been sent to the client."""
         self._converter: Converter | None = None
         self._request = replace(request, needed_now=self.needed_now)
         metrics.attempts = self._request.attempts
@@ -58,9 +58,9 @@ class Sentence:
             self.audio.end()
 
     def take_trailing_audio(self) -> bytes:
-        """Return the audio after the end of the stream, and what the converter still holds.
+        """Return the trailing audio that has arrived, and what the converter still holds.
 
-        Trailing audio that arrives later is dropped: the next sentence starts.
+        What arrives later is dropped: the next sentence starts.
         """
         if self._converter is None:
             return b""
@@ -69,9 +69,9 @@ class Sentence:
 
 
 class Playout:
-    """Plays one turn. Up to `lookahead` sentences are prefetched while one is played.
+    """Sends the speech of one turn. Up to `lookahead` sentences are prefetched while one is sent.
 
-    A sentence that fails is reported to the client, and the next one is played.
+    A sentence that fails is reported to the client, and the next one follows.
     """
 
     def __init__(
@@ -92,8 +92,8 @@ class Playout:
         self._timeline = timeline
         self._emit = emit
         self._prefetch_slots = asyncio.Semaphore(1 + lookahead)
-        self._last_played: Sentence | None = None
-        """The last sentence that had audio; its trailing audio may still be played."""
+        self._last_started: Sentence | None = None
+        """The last sentence that had audio; its trailing audio may still be sent."""
 
     async def play(self, texts: AsyncIterator[str]) -> None:
         """Play all sentences, and the trailing audio of the last one."""
@@ -102,9 +102,9 @@ class Playout:
             tasks.create_task(self._synthesize_all(texts, sentences, tasks), name="synthesis")
             while (sentence := await sentences.get()) is not None:
                 sentence.needed_now.set()
-                await self._play(sentence)
+                await self._play_sentence(sentence)
                 self._prefetch_slots.release()
-            if (last := self._last_played) is not None:
+            if (last := self._last_started) is not None:
                 if last.trailing is not None:
                     await last.trailing.wait_closed()
                 await self._emit_audio(last, last.take_trailing_audio())
@@ -117,15 +117,15 @@ class Playout:
     ) -> None:
         """Start the synthesis of each sentence as soon as a prefetch slot is free.
 
-        A sentence is queued before its task starts: when nothing else is played, it is needed now,
-        and its request must say so.
+        It is queued before its task starts: if no other sentence is being played, `play` then marks
+        it as needed now before its request is made, and it is not taken for a prefetch.
         """
         async for text in texts:
             await self._prefetch_slots.acquire()
             metrics = self._timeline.add_sentence(text)
             if metrics.index == 0:
                 await self._emit(events.Status("speaking", self._turn))
-            sentence = Sentence(metrics, self._request(text))
+            sentence = Sentence(metrics, self._request_for(text))
             sentences.put_nowait(sentence)
             tasks.create_task(
                 sentence.synthesize(self._transport, self._style.format),
@@ -133,7 +133,7 @@ class Playout:
             )
         sentences.put_nowait(None)
 
-    def _request(self, text: str) -> SpeechRequest:
+    def _request_for(self, text: str) -> SpeechRequest:
         return SpeechRequest(
             tts_text(text),
             self._style.voice,
@@ -142,25 +142,25 @@ class Playout:
             metrics=self._metrics,
         )
 
-    async def _play(self, sentence: Sentence) -> None:
+    async def _play_sentence(self, sentence: Sentence) -> None:
         try:
             async for chunk in sentence.audio:
-                if self._last_played is not sentence:
-                    await self._start(sentence)
+                if self._last_started is not sentence:
+                    await self._start_sentence(sentence)
                 await self._emit_audio(sentence, chunk)
         except ProviderError as error:
             await self._emit(events.Failed(error, self._turn))
 
-    async def _start(self, sentence: Sentence) -> None:
-        """Finish the sentence before this one, and announce this one.
+    async def _start_sentence(self, sentence: Sentence) -> None:
+        """Send the trailing audio of the sentence before this one, and announce this one.
 
-        Called at the first audio of a sentence, so that one without audio ends nothing: until then
-        the trailing audio of the one before it may arrive.
+        Called at the first audio of a sentence. A sentence that has none is never announced, and
+        does not end the wait for the trailing audio of the one before it.
         """
-        if (previous := self._last_played) is not None:
+        if (previous := self._last_started) is not None:
             await self._wait_for_trailing(previous)
             await self._emit_audio(previous, previous.take_trailing_audio())
-        self._last_played = sentence
+        self._last_started = sentence
         metrics = self._timeline.metrics
         if metrics.first_audio_ms is None:
             metrics.first_audio_ms = self._timeline.since_start_ms(_now())
@@ -169,7 +169,7 @@ class Playout:
         await self._emit(events.SentenceStarted(self._turn, sentence.metrics.index, text))
 
     async def _wait_for_trailing(self, sentence: Sentence) -> None:
-        """Wait for trailing audio while the client has enough buffered to play meanwhile."""
+        """Wait for trailing audio as long as the client has enough audio left to play."""
         spare_s = self._timeline.buffered_ms(_now()) / 1000 - JITTER_MARGIN_S
         if sentence.trailing is None or spare_s <= 0:
             return

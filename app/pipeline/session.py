@@ -59,7 +59,7 @@ class Session:
         return self._turn is not None and (self._is_running or self._is_playing(self._turn))
 
     async def start_turn(self, user_input: UserInput) -> Turn:
-        """Start a turn, and return it. A turn that still runs is interrupted: this is a barge-in.
+        """Start a turn, and return it. A turn that still runs is interrupted, as by a barge-in.
 
         Raises `ClientGoneError`.
         """
@@ -83,7 +83,8 @@ class Session:
         """Cancel the current turn, and return it; None when there is nothing to interrupt.
 
         `Interrupted` is sent before the turn has released its resources; no event of the turn
-        follows it. A turn that is complete but still played by the client is interrupted, too.
+        follows it. A turn that is complete, but whose audio the client still plays, is interrupted,
+        too.
         Raises `ClientGoneError`.
         """
         turn = self._turn
@@ -129,9 +130,9 @@ class Session:
         )
 
     def stop_turn_detection(self) -> None:
-        """Drop buffered audio that no turn has taken."""
+        """Stop detecting utterances; drop buffered audio that no turn has taken."""
         if self._user_speech is not None:
-            self._user_speech.close()
+            self._user_speech.cancel_speculative()
             self._user_speech = None
 
     async def append_audio(self, data: bytes) -> None:
@@ -150,8 +151,8 @@ class Session:
     def _is_playing(self, turn: Turn) -> bool:
         """Return whether the client still plays the turn's audio.
 
-        Asked only of clients that certainly play what they receive. Others may only read the texts:
-        for them a turn that is complete is over.
+        False unless the client is known to play audio, by its playback reports or its input stream:
+        one that only shows the texts has nothing left to interrupt.
         """
         plays_audio = self._reports_playback or self._user_speech is not None
         return plays_audio and turn.timeline.is_playing(asyncio.get_running_loop().time())

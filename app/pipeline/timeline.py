@@ -25,8 +25,8 @@ class SentenceMetrics:
     def selected_attempt(self) -> Attempt | None:
         """The last attempt whose audio was delivered; if there is none, the last attempt."""
         delivered = [attempt for attempt in self.attempts if attempt.delivered]
-        candidates = delivered or self.attempts
-        return candidates[-1] if candidates else None
+        attempts = delivered or self.attempts
+        return attempts[-1] if attempts else None
 
     @property
     def faults(self) -> list[str]:
@@ -102,8 +102,8 @@ class Timeline:
     def buffered_ms(self, now: float) -> float:
         """Estimate how much audio the client has yet to play.
 
-        A report is some 250 ms old when the next one comes. The client is taken to have played on
-        since: waiting on audio that it no longer has would leave an audible gap.
+        Reports come every 250 ms. The client is assumed to have played on since the last one: a
+        wait for which it has no audio left would be heard as a gap.
         """
         reported_at = self._last_report[1] if self._last_report is not None else now
         return max(0.0, self._sent_ms - self.played_ms(now) - (now - reported_at) * 1000)
@@ -113,7 +113,7 @@ class Timeline:
         return self.buffered_ms(now) > 0
 
     def played_text(self, played_ms: float) -> str:
-        """Return the words that `played_ms` of the turn's audio covers, in proportion to time."""
+        """Return the words of the first `played_ms` of audio, by their share of each sentence."""
         played: list[str] = []
         for sentence in self.metrics.sentences:
             if played_ms <= 0:

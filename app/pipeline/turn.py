@@ -19,7 +19,7 @@ log = structlog.get_logger(__name__)
 
 
 class Turn:
-    """Takes one user input through speech to text, and then agent and playout concurrently."""
+    """Transcribes one user input, then runs agent and playout concurrently."""
 
     def __init__(
         self,
@@ -61,7 +61,7 @@ class Turn:
             isinstance(self._user_input, StreamedUtterance)
             and self._user_input.speculative is not None
         ):
-            self._user_input.speculative.discard()
+            self._user_input.speculative.cancel()
 
     async def run(self) -> None:
         """Run all stages. A failure is sent to the client as `Failed`; `TurnDone` comes last."""
@@ -93,7 +93,8 @@ class Turn:
     async def _read_input(self) -> str:
         """Return the typed text or the transcript.
 
-        The audio is released: it may be megabytes, and the session keeps this turn until the next.
+        The recording is dropped then: it may be megabytes, and the session keeps this turn until
+        the next one starts.
         """
         user_input = self._user_input
         if isinstance(user_input, str):
@@ -145,10 +146,10 @@ class Turn:
             tasks.create_task(playout.play(self._response.sentences()), name="playout")
 
     async def _read_response(self, user_text: str) -> None:
-        """Read the agent's response, unless the turn was interrupted a moment ago.
+        """Read the agent's response, unless the turn has been interrupted.
 
-        Then this task may take its first step before its cancellation arrives, and the session has
-        already relied on `agent_requested` being false.
+        This task can take its first step after the interruption, before its cancellation arrives.
+        The session has already found `agent_requested` false, so the agent must not be called.
         """
         if self._is_muted:
             await self._response.end()

@@ -21,7 +21,7 @@ class EncodedUtterance:
 class SpeculativeTranscript:
     """A transcript requested before the utterance is known to have ended.
 
-    `tasks` owns the request.
+    The request is a task of `tasks`.
     """
 
     def __init__(
@@ -35,12 +35,12 @@ class SpeculativeTranscript:
         """Wait for the transcript; None when it failed."""
         return await self._task
 
-    def discard(self) -> None:
+    def cancel(self) -> None:
         """Cancel the request; a no-op when it has finished."""
         self._task.cancel()
 
     async def _transcribe(self) -> str | None:
-        """Transcribe, and log a failure: the turn requests it again, and reports what it gets."""
+        """Transcribe; a failure is only logged, since the turn then transcribes once more."""
         try:
             return await self._transcriber.transcribe(self._utterance)
         except ProviderError as error:

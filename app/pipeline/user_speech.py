@@ -39,7 +39,7 @@ class TurnControl(Protocol):
 
 
 class UserSpeechHandler:
-    """Processes one input stream in `format`. `tasks` owns the speculative requests.
+    """Processes one input stream in `format`. Speculative requests are tasks of `tasks`.
 
     A user who goes on speaking before the agent has been requested has only paused: both parts
     become one utterance, up to the longest that is allowed.
@@ -72,8 +72,7 @@ class UserSpeechHandler:
     async def append_audio(self, data: bytes, language: Language) -> None:
         """Process audio of the input stream.
 
-        Long audio is processed in slices, and so are many short frames that arrive together: other
-        sessions run in between.
+        After each `SLICE_MS` of audio, in one frame or in many, other tasks may run.
         """
         if self._last_utterance is not None and not self._can_continue(self._last_utterance[0]):
             self._last_utterance = None  # it may be megabytes
@@ -95,10 +94,10 @@ class UserSpeechHandler:
             await self._on_speech_ended(ended)
         return ended is not None
 
-    def close(self) -> None:
+    def cancel_speculative(self) -> None:
         """Cancel the speculative transcript that no turn has taken."""
         if self._speculative is not None:
-            self._speculative.discard()
+            self._speculative.cancel()
             self._speculative = None
 
     def _can_continue(self, turn: Turn) -> bool:
@@ -115,7 +114,7 @@ class UserSpeechHandler:
                         self._components.transcriber, utterance, self._tasks
                     )
             case SpeechResumed():
-                self.close()
+                self.cancel_speculative()
             case SpeechEnded():
                 await self._on_speech_ended(event)
 
@@ -133,15 +132,15 @@ class UserSpeechHandler:
     async def _on_speech_ended(self, ended: SpeechEnded) -> None:
         """Start a turn with the utterance.
 
-        The speculative transcript covers it only if it ended by silence: otherwise there was
-        speech after the pause.
+        The speculative transcript is used only if the utterance ended by silence: otherwise there
+        was speech after the pause.
         """
         pcm = self._merged(ended.pcm)
         is_cut = len(pcm) < len(self._continued) + len(ended.pcm)
         reason: EndReason = "limit" if is_cut else ended.reason
         await self._emit(events.UserSpeechStopped(ended.end_ms, reason))
         if reason != "silence":
-            self.close()
+            self.cancel_speculative()
         speculative, self._speculative = self._speculative, None
         turn = await self._turn_control.start_turn(
             StreamedUtterance(pcm, ended.silence_ms / 1000, speculative)

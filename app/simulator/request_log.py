@@ -1,4 +1,4 @@
-"""RequestLog: what the simulator was asked, and what it sent."""
+"""The requests that the simulator got, and what it sent."""
 
 import time
 from collections import Counter, deque

@@ -90,7 +90,7 @@ class SimulatorState:
         return plan_stream(audio, request.format, self.timing, faults, delays)
 
     def plan_agent_response(self, user_text: str, faults: tuple[FaultName, ...]) -> list[AgentStep]:
-        """Plan the agent's response to what a user said."""
+        """Plan the agent's response to the user's text."""
         text = self.config.answers.get(user_text.strip()) or canned_response(user_text)
         return plan_response(text, self.timing, faults, slow_s=self.config.agent_slow_ms / 1000)
 

@@ -49,7 +49,7 @@ class WebSocketTranscriber(Transcriber):
     async def _send(self, request: str, timeout_s: float) -> str:
         """Send the request over a leased socket and wait for the transcript.
 
-        The wait for a socket does not count: `timeout_s` says how slow the provider may be.
+        The wait for a socket does not count: `timeout_s` bounds the provider's time alone.
         """
         async with self._pool.lease(self._acquire_timeout_s) as lease:
             try:

@@ -36,7 +36,7 @@ class DeliveredAudio:
 class AttemptRunner:
     """Runs one attempt at a request over one route.
 
-    Whoever gets a runner after `await_first_audio` must call its `release`.
+    After `await_first_audio` has returned, `release` must be called.
     """
 
     def __init__(
@@ -57,10 +57,10 @@ class AttemptRunner:
         self._stream: AudioStream | None = None
         self._chunks: AsyncIterator[bytes] | None = None
         self._buffer: AttemptBuffer | None = None
-        self._first = b""
+        self._first_audio = b""
         self._ended = False
         self._is_recorded = False
-        """Whether the breaker has been told the outcome."""
+        """Whether the breaker has recorded the outcome."""
 
     @property
     def stream(self) -> AudioStream:
@@ -76,8 +76,8 @@ class AttemptRunner:
     async def await_first_audio(self) -> None:
         """Start the attempt, and wait for audio that may be played, or for a complete end.
 
-        A continuation can end without any audio that has not been delivered. Raises the
-        `ProviderError` of an attempt that is unusable, and then holds no resources.
+        A continuation may end without new audio, if all of it was delivered before. Raises a
+        `ProviderError` if the attempt fails; it then holds no resources.
         """
         context = self.route.transport.synthesize(self._request)
         self._stream = await context.__aenter__()
@@ -85,36 +85,37 @@ class AttemptRunner:
         try:
             self._chunks = aiter(self._stream)
             self._buffer = self._delivered.buffer_for(self._stream)
-            while not self._first and not self._ended:
-                self._first = await self._next()
+            while not self._first_audio and not self._ended:
+                self._first_audio = await self._next_chunk()
         except BaseException as error:
-            await self._exit(error)
+            await self._leave_context(error)
             raise
 
     async def audio(self) -> AsyncIterator[bytes]:
         """Iterate over the audio that may be played, and count it as delivered.
 
-        Raises the `ProviderError` with which the attempt fails. The format is recorded here and
-        not before: of several attempts that race only the selected one is iterated over.
+        Raises the `ProviderError` with which the attempt fails. The format is set here and not
+        before: of several attempts that race, only the selected one is iterated over.
         """
         assert self._buffer is not None
         self._delivered.format = self.stream.format
         if self.stream.attempt is not None:
             self.stream.attempt.delivered = True
-        chunk, self._first = self._first, b""
+        chunk, self._first_audio = self._first_audio, b""
         while chunk or not self._ended:
             if chunk:
                 self._delivered.position = self._buffer.position
                 self._delivered.last_chunk = chunk
                 yield chunk
-            chunk = b"" if self._ended else await self._next()
+            chunk = b"" if self._ended else await self._next_chunk()
         self.route.breaker.record_success()
         self._is_recorded = True
 
     async def release(self, error: BaseException | None = None) -> None:
         """Release all resources; `error` is what ended the attempt, if anything.
 
-        The transport is told, since a failure costs its connection, and the breaker is told.
+        The breaker records the outcome. The transport gets the error, and after a failure it does
+        not reuse the connection.
         """
         if not self._is_recorded:
             self._is_recorded = True
@@ -122,9 +123,9 @@ class AttemptRunner:
                 self.route.on_failure(error, is_probe=self._is_probe)
             else:
                 self.route.breaker.record_abandoned(is_probe=self._is_probe)
-        await self._exit(error)
+        await self._leave_context(error)
 
-    async def _exit(self, error: BaseException | None) -> None:
+    async def _leave_context(self, error: BaseException | None) -> None:
         context, self._context = self._context, None
         if context is None:
             return
@@ -134,7 +135,7 @@ class AttemptRunner:
             if raised is not error:
                 raise
 
-    async def _next(self) -> bytes:
+    async def _next_chunk(self) -> bytes:
         """Wait for the next audio; empty while it is held back, and at the end.
 
         At the end the sentence is judged by all audio delivered of it, not by this attempt alone:

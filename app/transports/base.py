@@ -74,7 +74,7 @@ class SpeechRequest:
     """The preferred format; the stream may have another one."""
     language: Language = "ar"
     needed_now: asyncio.Event | None = field(default=None, compare=False)
-    """Set when playout has reached this sentence; None if it had from the start. Until then the
+    """Set when playout reaches this sentence; None: it is needed from the start. Until then the
     request is a prefetch, which waits for a free socket rather than open one."""
     attempts: list[Attempt] = field(default_factory=list, compare=False)
     """All attempts in order of their start. Every transport adds its own."""
@@ -85,8 +85,8 @@ class SpeechRequest:
     def attempt(self, transport: str) -> Iterator[Attempt]:
         """Record one more attempt, for the metrics and for one log line.
 
-        The error that leaves the context is the attempt's fault. Attempts that got no connection
-        are not counted.
+        An error that leaves the context is recorded as the attempt's fault. Attempts that got no
+        connection are not counted.
         """
         outcome = "abandoned"
         attempt = Attempt(transport, started_at=_now(), metrics=self.metrics)
@@ -149,7 +149,7 @@ class TrailingAudio:
 
 
 class AudioStream(ABC):
-    """The audio of one sentence as it arrives: without a header, sample-aligned, never empty.
+    """The audio of one sentence in chunks as they arrive: no header, sample-aligned, none empty.
 
     Iterating raises a `ProviderError` when the stream fails.
     """
@@ -166,7 +166,7 @@ class AudioStream(ABC):
 
 
 class TTSTransport(ABC):
-    """A way to make speech of text, or a composition of several."""
+    """Turns text into speech, by one route or by a composition of several."""
 
     name: str
 

@@ -26,7 +26,8 @@ RATE_WINDOW_ATTEMPTS = 20
 """How many of the last attempts the failure rate is computed from."""
 
 MIN_RATE_ATTEMPTS = 10
-"""Fewer attempts count as this many, the missing ones as good: one failure is no rate."""
+"""Fewest attempts that the rate is computed from. Missing ones count as successes, so that the
+first failure is not a rate of 1."""
 
 OUTAGE_RATE = 0.8
 """Failure rate of an outage. With every second stream truncated, 16 of 20 fail once in 170."""
@@ -35,9 +36,9 @@ OUTAGE_RATE = 0.8
 class Breaker:
     """Learns from the outcomes of attempts.
 
-    Record one outcome after each `try_begin` that returned True. An attempt that began before the
-    breaker opened, or although it is open, is no probe: its outcome counts, but does not end a
-    probe that is under way.
+    Call one `record_…` method after each `try_begin` that returned True. An attempt that began
+    before the breaker opened, or although it is open, is no probe: its outcome counts, but does not
+    end the probe.
     """
 
     def __init__(self) -> None:
@@ -61,8 +62,8 @@ class Breaker:
     def is_outage(self) -> bool:
         """Whether so much fails that more attempts are in vain.
 
-        An open breaker alone does not say so: with every second stream truncated, five failures in
-        a row come once in 64 attempts.
+        An open breaker alone is no proof: with every second stream truncated, five failures in a
+        row come once in 64 attempts.
         """
         return not self.is_closed and self.failure_rate >= OUTAGE_RATE
 
@@ -109,7 +110,7 @@ class Breaker:
             self._open_until = now + self._cool_down_s
 
     def record_abandoned(self, *, is_probe: bool = True) -> None:
-        """Count nothing: the attempt was cancelled, or its error says nothing about the route."""
+        """End an attempt without an outcome: cancelled, or failed by no fault of the route."""
         if is_probe:
             self._is_probing = False
 

@@ -21,10 +21,10 @@ Less than the other route needs for its first audio (`docs/hamsa.md`, Timing).
 """
 
 QUICK_ACQUIRE_TIMEOUT_S = 0.02
-"""Longest wait for a socket where only one that is free now is of use.
+"""Longest wait for a socket where only a free one will do.
 
-It leaves time to cancel a linger on a busy loop. As a fallback, a socket that must be opened first
-is slower than another attempt by REST.
+REST is faster than a socket that must be opened first. The wait leaves time to cancel a linger on a
+busy loop.
 """
 
 STT_ACQUIRE_TIMEOUT_S = 2.0

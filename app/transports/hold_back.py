@@ -69,9 +69,9 @@ class ContinuationSplice:
         window = _bytes_of(format, SPLICE_WINDOW_MS)
         self.position = 0
         self._format = format
-        self._break = position
-        self._begin = max(0, position - window)
-        self._end = position + window
+        self._break_at = position
+        self._window_start = max(0, position - window)
+        self._window_end = position + window
         self._tail = tail[-_bytes_of(format, MATCH_MS) :]
         self._buffer = bytearray()
         self._skipped = 0
@@ -82,10 +82,10 @@ class ContinuationSplice:
         if self._is_spliced:
             self.position += len(chunk)
             return chunk
-        skip = min(len(chunk), self._begin - self._skipped)
+        skip = min(len(chunk), self._window_start - self._skipped)
         self._skipped += skip
         self._buffer += chunk[skip:]
-        if self._begin + len(self._buffer) < self._end:
+        if self._window_start + len(self._buffer) < self._window_end:
             return b""
         return self._splice()
 
@@ -93,7 +93,7 @@ class ContinuationSplice:
         """Return the audio after the splice, empty if the stream ended before it."""
         if self._is_spliced:
             return b""
-        if self._skipped < self._begin or not self._buffer:
+        if self._skipped < self._window_start or not self._buffer:
             self.position = self._skipped
             return b""
         return self._splice()
@@ -103,23 +103,23 @@ class ContinuationSplice:
         rest = bytes(self._buffer[at:])
         self._buffer.clear()
         self._is_spliced = True
-        self.position = self._begin + at + len(rest)
+        self.position = self._window_start + at + len(rest)
         return rest
 
     def _splice_position(self) -> int:
         """Return the first byte of the buffer to be played.
 
         If both renderings are the same, a splice at the break is inaudible. Otherwise it is least
-        audible in a pause: in the middle of the quietest frame, and of equally quiet ones in the
-        nearest to the break.
+        audible in a pause: in the middle of the quietest frame. Of equally quiet frames, the one
+        nearest to the break is chosen.
         """
-        broken = min(self._break - self._begin, len(self._buffer))
-        before = self._buffer[: self._break - self._begin]
+        break_at = min(self._break_at - self._window_start, len(self._buffer))
+        before = self._buffer[:break_at]
         if self._tail and before.endswith(self._tail):
-            return broken
+            return break_at
         frame = _bytes_of(self._format, QUIET_MS)
         positions = range(0, max(1, len(self._buffer) - frame), frame)
-        quietest = min(positions, key=lambda at: (self._loudness(at, frame), abs(at - broken)))
+        quietest = min(positions, key=lambda at: (self._loudness(at, frame), abs(at - break_at)))
         return min(quietest + frame // 2 // 2 * 2, len(self._buffer))
 
     def _loudness(self, at: int, size: int) -> int:

@@ -16,8 +16,8 @@ async def race(candidates: Sequence[Candidate], *, hedge_delay_s: float = 0.0) -
     """Return the first attempt with usable audio.
 
     All candidates but the first start `hedge_delay_s` seconds after it, or as soon as it fails.
-    Raises a final `ProviderError` at once, and another one when all candidates have failed. The
-    attempts that lost are released before this returns.
+    Raises a final `ProviderError` at once, a retryable one when all candidates have failed. All
+    attempts but the returned one are released before this returns.
     """
     failed = asyncio.Event()
     tasks: list[asyncio.Task[Outcome]] = []
@@ -42,7 +42,7 @@ async def race(candidates: Sequence[Candidate], *, hedge_delay_s: float = 0.0) -
 
 
 async def _run(candidate: Candidate, delay_s: float, failed: asyncio.Event) -> Outcome:
-    """Run a candidate after its delay, which the first failure of any other ends.
+    """Run a candidate after its delay, or as soon as another one fails.
 
     The error is returned, not raised: it must not cancel the other candidates.
     """

@@ -4,7 +4,7 @@
     round 2          at once, first over the other route; several attempts if much fails
     round 3 and on   after a pause
 
-A sentence that breaks in the middle is continued where it broke, beginning with round 2.
+A sentence that breaks in the middle is continued where it broke, beginning at round 2.
 """
 
 import asyncio
@@ -104,13 +104,13 @@ class ResilientStream(AudioStream):
                 return
 
     async def release(self, error: BaseException | None) -> None:
-        """Release the attempt that is under way; `error` is what ended it, if anything."""
+        """Release the current attempt; `error` is what ended it, if anything."""
         runner, self._runner = self._runner, None
         if runner is not None:
             await runner.release(error)
 
     async def _on_break(self, runner: AttemptRunner, error: errors.ProviderError) -> None:
-        """Release the attempt that broke, and let the search begin with the route after it.
+        """Release the attempt that broke, and make the next route the first to be tried.
 
         Raises the error if there can be no continuation.
         """
@@ -132,24 +132,24 @@ class ResilientStream(AudioStream):
     async def _search(self, *, first_round: int) -> AttemptRunner:
         """Go through the rounds until an attempt has usable audio.
 
-        The deadline holds for each search, not for the sentence: a break near the end of a long
-        sentence must not find the time used up.
+        Each search has its own deadline: a break near the end of a long sentence must not find the
+        time used up.
         """
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._policy.deadline_s
-        number, resume_at = first_round, unblocked_at(self._routes, loop.time())
-        if resume_at >= deadline:
+        number, begin_at = first_round, unblocked_at(self._routes, loop.time())
+        if begin_at >= deadline:
             raise rate_limited_error(self._routes, loop.time())
         while True:
             try:
                 async with asyncio.timeout_at(deadline):
-                    await asyncio.sleep(max(0.0, resume_at - loop.time()))
+                    await asyncio.sleep(max(0.0, begin_at - loop.time()))
                     return await self._round(number)
             except errors.ProviderError as error:
                 number += 1
                 self._next_route += 1
-                resume_at = self._resume_at(number)
-                if not error.retryable or self._attempts_left < 1 or resume_at >= deadline:
+                begin_at = self._begin_at(number)
+                if not error.retryable or self._attempts_left < 1 or begin_at >= deadline:
                     raise
             except TimeoutError:
                 raise errors.ProviderTimeoutError(
@@ -159,7 +159,7 @@ class ResilientStream(AudioStream):
     async def _round(self, number: int) -> AttemptRunner:
         """Run one attempt, or several that race.
 
-        A single route never races: its sockets are too scarce.
+        There is no race on a single route: its sockets are too scarce.
         """
         count, hedge_delay_s = 1, 0.0
         if len(self._routes) > 1:
@@ -178,8 +178,8 @@ class ResilientStream(AudioStream):
         order = [*self._routes[first:], *self._routes[:first]]
         return partial(start_first_available, order, self._request, self._delivered)
 
-    def _resume_at(self, number: int) -> float:
-        """Return when a round may begin: after its pause, and when a route is not rate limited."""
+    def _begin_at(self, number: int) -> float:
+        """Return when a round may begin: after its pause, once a route is not rate limited."""
         now = asyncio.get_running_loop().time()
         pause_s = self._policy.pause_s(number, random.random())  # noqa: S311 - no secret
         return max(now + pause_s, unblocked_at(self._routes, now))

@@ -20,7 +20,7 @@ class Route:
         return f"<Route {self.transport.name} {self.breaker}>"
 
     def on_failure(self, error: errors.ProviderError, *, is_probe: bool) -> None:
-        """Tell the breaker why an attempt failed. Final errors say nothing about the route."""
+        """Record a failed attempt in the breaker. Final errors say nothing about the route."""
         now = asyncio.get_running_loop().time()
         if isinstance(error, errors.RateLimitedError) and error.retry_after_s:
             self.breaker.block(now + error.retry_after_s)

@@ -18,10 +18,10 @@ One may be bad luck. After two, the other transport is probably down.
 """
 
 MAX_ACQUIRE_TIMEOUT_S = 0.5
-"""Longest wait for a socket that failed attempts can lead to.
+"""Longest wait for a socket, however many attempts have failed.
 
-Two attempts by REST take as long (`docs/hamsa.md`, Timing), and are the better chance even if every
-second stream is truncated.
+In the same time REST can make two attempts (`docs/hamsa.md`, Timing), which are more likely to
+succeed even if every second stream is truncated.
 """
 
 
@@ -37,9 +37,9 @@ class WebSocketTransport(TTSTransport):
     `allow_connect`: whether a socket may be opened for a request that gets none.
     `warm_connections`: how many sockets `warm_up` opens, so that prefetches find one.
 
-    The more attempts have failed, the more is a socket worth waiting for. So the wait doubles with
-    each of them up to `MAX_ACQUIRE_TIMEOUT_S`, and after `FAILURES_BEFORE_CONNECT` of them a socket
-    may be opened.
+    A socket is the more worth waiting for, the more attempts at the sentence have failed. Each
+    failure doubles the wait, up to `MAX_ACQUIRE_TIMEOUT_S`, and after `FAILURES_BEFORE_CONNECT` a
+    socket may be opened.
     """
 
     name = "websocket"

@@ -7,8 +7,8 @@ HYSTERESIS = 0.15
 """How far below the threshold the probability falls before speech ends: as in the `VADIterator` of
 Silero."""
 
-CANDIDATE_GAP_MS = 160
-"""Silence after which speech too short for an utterance is discarded. The closure of a stop
+SHORT_SPEECH_GAP_MS = 160
+"""Silence after which speech too short for an utterance is ignored. The closure of a stop
 consonant within a word lasts up to 100 ms."""
 
 
@@ -116,12 +116,12 @@ class Endpointer:
     def _on_silence(self) -> EndpointEvent | None:
         """Count silence against the limit that the state sets.
 
-        Without an utterance, it discards a candidate after a short gap, and lifts the suppression
-        after a full one.
+        Without an utterance, speech that was too short is forgotten after a short gap, and the
+        suppression ends after a full pause.
         """
         silence_ms = self.now_ms - self.end_ms
         if not self.is_speaking:
-            required_ms = self._limits.silence_ms if self._suppressed else CANDIDATE_GAP_MS
+            required_ms = self._limits.silence_ms if self._suppressed else SHORT_SPEECH_GAP_MS
             if silence_ms >= required_ms:
                 self._reset()
             return None

@@ -1,9 +1,6 @@
 """Connections to the agent: none leaks, whenever a turn is cancelled."""
 
 import asyncio
-import gc
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -19,24 +16,12 @@ from tests.agents.conftest import (
     serve,
 )
 from tests.agents.lines import line, run
+from tests.leaks import open_files
 from tests.net.clients import connector_of
 from tests.suspensions import MAX_SUSPENSIONS, Cancellation, Mode, start
 
 WHOLE = [HEAD, chunk(line("begin")), chunk(line("item", "نعم")), chunk(line("end")), END]
 ENDLESS = [HEAD, chunk(run("نعم") + line("error", "boom", "Log"))]
-
-
-@pytest.fixture
-def no_gc() -> Iterator[None]:
-    """Let no garbage collection close what has leaked."""
-    gc.collect()
-    gc.disable()
-    yield
-    gc.enable()
-
-
-def open_files() -> int:
-    return len(list(Path("/proc/self/fd").iterdir()))
 
 
 @pytest.mark.parametrize("mode", ["waiting", "served", "twice"])
@@ -45,7 +30,7 @@ def open_files() -> int:
 async def test_cancelled_at_any_suspension_a_request_gives_its_connection_back(
     make_agent: MakeAgent,
     connect: MakeClient,
-    no_gc: None,
+    uncollected: None,
     response: list[bytes],
     reuses: bool,
     mode: Mode,

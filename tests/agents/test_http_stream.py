@@ -107,17 +107,17 @@ async def test_a_slow_reader_causes_no_timeout(make_agent: MakeAgent) -> None:
 async def test_cancelling_while_waiting_closes_the_connection(
     make_agent: MakeAgent, sent: list[bytes]
 ) -> None:
-    asked, closed = asyncio.Event(), asyncio.Event()
+    requested, closed = asyncio.Event(), asyncio.Event()
 
     async def script(exchange: Exchange) -> None:
         await exchange.send(*sent)
-        asked.set()
+        requested.set()
         await exchange.gone()
         closed.set()
 
     async with serve(script) as webhook:
         asking = asyncio.create_task(ask(make_agent(webhook.url)))
-        await asked.wait()
+        await requested.wait()
         for _ in range(20):  # let what was sent arrive
             await asyncio.sleep(0)
         asking.cancel()

@@ -38,7 +38,7 @@ async def play(case: Case, exchange: Exchange) -> None:
 
 
 async def check(case: Case, make_agent: MakeAgent) -> None:
-    """Compare text and error; the agent may be asked only once."""
+    """Compare text and error; the agent may get only one request."""
     received: list[str] = []
     async with serve(lambda exchange: play(case, exchange)) as webhook:
         agent = make_agent(webhook.url, error_linger_s=0.02)

@@ -3,7 +3,7 @@
 import httpx
 
 from app import __version__
-from app.api.monitoring import Metrics
+from app.api.monitoring import GatewayCollector, Metrics
 from app.simulator import Simulator
 from app.telemetry.speech_metrics import SpeechMetrics
 from app.transports.base import TrailingAudio
@@ -51,7 +51,7 @@ async def test_late_audio_is_counted() -> None:
     trailing = TrailingAudio(0, speech)
     trailing.drain()
     trailing.put(b"\x00" * 640)
-    response = Metrics(dict, speech, lambda: 0).response()
+    response = Metrics(GatewayCollector(dict, speech, lambda: 0)).response()
     assert b"nabra_late_audio_bytes_total 640.0" in bytes(response.body)
 
 
@@ -76,5 +76,5 @@ async def test_a_gateway_that_serves_is_healthy(simulator: Simulator) -> None:
 
 
 async def test_the_version_is_a_metric() -> None:
-    response = Metrics(dict, SpeechMetrics(), lambda: 0).response()
+    response = Metrics(GatewayCollector(dict, SpeechMetrics(), lambda: 0)).response()
     assert f'nabra_build_info{{version="{__version__}"}} 1.0'.encode() in bytes(response.body)

@@ -59,5 +59,5 @@ async def nginx(directory: Path, upstream: str, *, requests: int) -> AsyncIterat
     finally:
         if process.returncode is None:
             process.terminate()
-        _, said = await process.communicate()
-        print(said.decode())
+        _, stderr = await process.communicate()
+        print(stderr.decode())

@@ -51,7 +51,7 @@ Script = Callable[[Exchange], Awaitable[None]]
 
 @dataclass
 class Http1Server:
-    """Where it listens, and what it was asked."""
+    """Where it listens, and the requests that it got."""
 
     url: str
     exchanges: list[Exchange] = field(default_factory=list)

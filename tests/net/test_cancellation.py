@@ -1,8 +1,7 @@
 """Cancelled at any suspension, a request leaves neither a connection nor a stream behind."""
 
 import asyncio
-import gc
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 
 import httpx
@@ -17,15 +16,6 @@ from tests.suspensions import MAX_SUSPENSIONS, Cancellation, Mode, start
 
 VERSIONS = ["HTTP/1.1", "HTTP/2"]
 BODY = bytes(200_000)  # more than a window
-
-
-@pytest.fixture
-def uncollected() -> Iterator[None]:
-    """Let no garbage collection close what was lost."""
-    gc.collect()
-    gc.disable()
-    yield
-    gc.enable()
 
 
 async def slow_http1(exchange: Http1Exchange) -> None:

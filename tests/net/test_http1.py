@@ -114,17 +114,17 @@ async def test_the_body_arrives_while_it_is_made() -> None:
 
 
 async def test_a_connection_that_is_not_to_be_had_in_time() -> None:
-    asked, over = asyncio.Event(), asyncio.Event()
+    requested, over = asyncio.Event(), asyncio.Event()
 
     async def script(exchange: Exchange) -> None:
-        asked.set()
+        requested.set()
         await over.wait()
         await says_ok(exchange)
 
     async with scripted_http1(script) as server:
         async with http1_client(server.url, connect_timeout_s=0.05, connections=1) as client:
             first = asyncio.create_task(ask(client, server.url))
-            await asked.wait()
+            await requested.wait()
             with pytest.raises(httpx.ConnectTimeout):
                 await ask(client, server.url)
             over.set()

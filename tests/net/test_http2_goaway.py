@@ -46,13 +46,13 @@ async def test_after_goaway_the_running_responses_finish_and_the_next_goes_elsew
 
 
 async def test_goaway_and_the_rest_of_the_response_may_come_in_one_piece() -> None:
-    async def at_once(exchange: Exchange) -> None:
+    async def going_away(exchange: Exchange) -> None:
         await exchange.body()
         exchange.socket.h2.send_headers(exchange.id, [(":status", "200")])
         exchange.socket.h2.send_data(exchange.id, b"whole", end_stream=True)
         exchange.socket.write(go_away(exchange.id) + exchange.socket.h2.data_to_send())
 
-    async with scripted_http2(at_once) as server, connected(server) as connection:
+    async with scripted_http2(going_away) as server, connected(server) as connection:
         assert await exchange_on(connection) == b"whole"
         assert not connection.is_usable
 

@@ -6,6 +6,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
+import pytest
+
 from app.audio import PCM16_16K
 from app.errors import ConnectionLostError, ProviderError
 from app.transports.base import AudioStream, SpeechRequest, TrailingAudio, TTSTransport
@@ -35,6 +37,16 @@ def speech_request(text: str = "السلام عليكم ورحمة الله") ->
 
 async def chunks_of(stream: AudioStream) -> list[bytes]:
     return [chunk async for chunk in stream]
+
+
+async def audio_before_error(transport: TTSTransport, kind: type[ProviderError]) -> bytes:
+    """Speak a sentence that must fail with an error of `kind`; return the audio before it."""
+    received = b""
+    with pytest.raises(kind):
+        async with transport.synthesize(speech_request()) as stream:
+            async for chunk in stream:
+                received += chunk
+    return received
 
 
 async def speak(transport: TTSTransport, request: SpeechRequest | None = None) -> bytes:

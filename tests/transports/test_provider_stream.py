@@ -10,7 +10,7 @@ from app.audio import PCM16_16K, AudioFormat, wav_header
 from app.transports.base import SpeechRequest
 from tests.hamsa.pools import EMPTY, ONE_IDLE, until_pool
 from tests.scripted import ACK, Socket, responds, stays_open
-from tests.transports.fakes import VOICE, chunks_of, speak, speech_request
+from tests.transports.fakes import VOICE, audio_before_error, chunks_of, speak, speech_request
 from tests.transports.sockets import SPEECH, websocket_transport
 from tests.waiting import until
 
@@ -88,12 +88,8 @@ async def test_a_silence_after_audio_is_a_timeout_and_closes_the_socket() -> Non
         await socket.send(ACK, SPEECH)
         await stays_open(socket)
 
-    received = b""
     async with websocket_transport(script, stall_timeout_s=0.03) as (transport, pool, _):
-        with pytest.raises(errors.ProviderTimeoutError):
-            async with transport.synthesize(speech_request()) as stream:
-                async for chunk in stream:
-                    received += chunk
+        received = await audio_before_error(transport, errors.ProviderTimeoutError)
         assert received == SPEECH
         await until_pool(pool, EMPTY)
 

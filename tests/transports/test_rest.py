@@ -14,7 +14,7 @@ from app.hamsa.rest import HamsaClient
 from app.transports.base import SpeechRequest
 from app.transports.rest import RestTransport
 from tests.net.scripted_http2 import Exchange, Http2Server, Script, scripted_http2, silent
-from tests.transports.fakes import VOICE, chunks_of, speak, speech_request
+from tests.transports.fakes import VOICE, audio_before_error, chunks_of, speak, speech_request
 from tests.waiting import until
 
 SPEECH = bytes(range(256)) * 20
@@ -183,12 +183,8 @@ async def test_a_silence_after_audio_is_a_timeout_and_the_stream_is_reset() -> N
         exchange.head()
         await exchange.send(SPEECH)
 
-    received = b""
     async with rest_transport(script, stall_timeout_s=0.03) as (transport, _, server):
-        with pytest.raises(errors.ProviderTimeoutError):
-            async with transport.synthesize(speech_request()) as stream:
-                async for chunk in stream:
-                    received += chunk
+        received = await audio_before_error(transport, errors.ProviderTimeoutError)
         await server.exchanges[0].until_reset()
     assert received == SPEECH
 

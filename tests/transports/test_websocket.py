@@ -15,7 +15,7 @@ from app.transports.policy import Policy
 from app.transports.resilient import ResilientTransport
 from tests.hamsa.pools import EMPTY, ONE_IDLE, Open, running_pool, until_pool
 from tests.scripted import ACK, INFO, Socket, error, responds, scripted_provider, stays_open
-from tests.transports.fakes import VOICE, chunks_of, speak, speech_request
+from tests.transports.fakes import VOICE, audio_before_error, chunks_of, speak, speech_request
 from tests.transports.sockets import SPEECH, transport_over, websocket_transport
 
 GREETING_ACK = '{"type":"ack","payload":{"message":"Connected"}}'
@@ -66,12 +66,8 @@ async def test_an_error_frame_ends_the_stream_and_closes_the_socket_unless_it_is
         await socket.send(ACK, *before, error(message))
         await stays_open(socket)
 
-    received = b""
     async with websocket_transport(script) as (transport, pool, _):
-        with pytest.raises(kind):
-            async with transport.synthesize(speech_request()) as stream:
-                async for chunk in stream:
-                    received += chunk
+        received = await audio_before_error(transport, kind)
         assert received == (SPEECH[:640] if before == [SPEECH[:640]] else b"")
         await until_pool(pool, after)
 
