@@ -32,7 +32,7 @@ def serve() -> None:
     It is configured by environment variables and a file `.env`, each explained in `.env.example`.
     Without any it listens on http://127.0.0.1:8000 and talks to an embedded simulator.
     """
-    from app.server import serve as run
+    from app.serving.process import serve as run
 
     # Ctrl-C is how a server at a terminal is meant to end: no failure, and no noise from make.
     with suppress(KeyboardInterrupt):

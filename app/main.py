@@ -1,11 +1,12 @@
 """Builds everything from the settings: the only place that knows all the parts."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 
 from fastapi import FastAPI, Request, Response, WebSocket
+from prometheus_client.registry import Collector
 
 from app import options
 from app.agents.client import make_client
@@ -112,8 +113,12 @@ def make_fault_injection(settings: Settings, endpoints: Endpoints) -> FaultInjec
     )
 
 
-def create_app(settings: Settings, address: str = "") -> FastAPI:
+def create_app(
+    settings: Settings, address: str = "", collectors: Sequence[Collector] = ()
+) -> FastAPI:
     """Build the application; at its start it prints that it is reached at `address`.
+
+    `/metrics` shows what `collectors` tell as well.
 
     Raises `ConfigurationError` for an unknown transport.
     """
@@ -132,7 +137,7 @@ def create_app(settings: Settings, address: str = "") -> FastAPI:
             style = options.speech_style(settings)
             app.state.endpoint = VoiceEndpoint(components, style, limits)
             app.state.metrics = Metrics(
-                pool.counts, components.metrics, lambda: app.state.endpoint.sessions
+                pool.counts, components.metrics, lambda: app.state.endpoint.sessions, collectors
             )
             warming = await stack.enter_async_context(asyncio.TaskGroup())
             task = warming.create_task(components.warm_up(), name="warm-up")

@@ -216,6 +216,17 @@ class Settings(BaseSettings):
     max_text_chars: Annotated[int, Field(ge=1, le=1_000_000)] = 4000
     """Longest typed turn accepted, in characters; two minutes of speech have half of that."""
 
+    max_connections: Annotated[int, Field(ge=1, le=1_000_000)] = 10_000
+    """Most client connections at once; fewer where the system allows fewer open files."""
+    handshake_timeout_s: Seconds = 10.0
+    """Longest time from the opening of a connection to a whole request and an accepted handshake;
+    a phone on a bad network needs some 3 s."""
+    message_timeout_s: Seconds = 60.0
+    """Longest time from the first byte of a message to its last; 10 MB of audio in base64 take as
+    long at 2 Mbit/s."""
+    max_messages_per_s: Annotated[float, Field(ge=1, le=10_000)] = 200.0
+    """Messages of one client beyond this wait; a microphone in frames of 10 ms sends 100."""
+
     vad_threshold: Annotated[float, Field(ge=0.1, le=0.95)] = 0.5
     """Probability from which the model's verdict is speech; Silero's own default."""
     vad_min_speech_ms: Annotated[int, Field(ge=32, le=2000)] = 160

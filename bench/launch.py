@@ -21,7 +21,7 @@ from bench.allocations import count_into
 
 def gateway(loop: str) -> None:
     """Serve as `nabra serve` does, on this event loop."""
-    from app import server  # noqa: PLC0415 - the floor must not carry it
+    from app.serving import process as server  # noqa: PLC0415 - the floor must not carry it
 
     configured = server.server_config
 

@@ -60,11 +60,11 @@ def test_help_is_quick() -> None:
 
 
 def test_serve_starts_the_gateway(runner: CliRunner, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`serve` leaves everything to `app.server`."""
+    """`serve` leaves everything to `app.serving.process`."""
     started: list[bool] = []
-    main = ModuleType("app.server")
+    main = ModuleType("app.serving.process")
     main.serve = lambda: started.append(True)  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "app.server", main)
+    monkeypatch.setitem(sys.modules, "app.serving.process", main)
     assert runner.invoke(commands, ["serve"]).exit_code == 0
     assert started == [True]
 
@@ -75,9 +75,9 @@ def test_ctrl_c_ends_the_gateway_well(runner: CliRunner, monkeypatch: pytest.Mon
     def interrupted() -> None:
         raise KeyboardInterrupt
 
-    main = ModuleType("app.server")
+    main = ModuleType("app.serving.process")
     main.serve = interrupted  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "app.server", main)
+    monkeypatch.setitem(sys.modules, "app.serving.process", main)
     assert runner.invoke(commands, ["serve"]).exit_code == 0
 
 

@@ -10,7 +10,7 @@ APP = Path(__file__).parent.parent / "app"
 
 ROOMS = (
     "cli",
-    "server",
+    "serving",
     "main",
     "endpoints",
     "options",
@@ -141,4 +141,4 @@ def test_a_module_imports_no_library_that_is_foreign_to_its_room(module: str) ->
 
 def test_only_those_who_build_see_the_settings() -> None:
     seeing = {module for module, names in OURS.items() if "app.settings" in names}
-    assert seeing == {"app.main", "app.server", "app.options", "app.endpoints"}
+    assert seeing == {"app.main", "app.serving.process", "app.options", "app.endpoints"}

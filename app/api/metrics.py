@@ -1,7 +1,7 @@
 """`/metrics`: the live state of the pool and what the provider did, for Prometheus."""
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -59,9 +59,11 @@ class Metrics:
         sockets: Callable[[], Mapping[str, int]],
         speech: SpeechMetrics,
         sessions: Callable[[], int],
+        collectors: Sequence[Collector] = (),
     ) -> None:
         self._registry = CollectorRegistry()
-        self._registry.register(ProviderCollector(sockets, speech, sessions))
+        for collector in (ProviderCollector(sockets, speech, sessions), *collectors):
+            self._registry.register(collector)
         ProcessCollector(registry=self._registry)
 
     def response(self) -> Response:

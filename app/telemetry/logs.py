@@ -44,7 +44,7 @@ def configure(level: str, format: Literal["console", "json"]) -> None:
         )
     )
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
-    logging.getLogger("uvicorn.error").addFilter(_is_true)
+    logging.getLogger("uvicorn.error").addFilter(_is_wanted)
 
 
 class _StandardError(io.TextIOBase):
@@ -64,6 +64,15 @@ class _StandardError(io.TextIOBase):
             sys.stderr.flush()
 
 
-def _is_true(record: logging.LogRecord) -> bool:
-    """Drop what uvicorn says of each handshake that was refused with a body, as if it were not."""
-    return record.getMessage() != "ASGI callable returned without completing handshake."
+_LEFT_OUT = (
+    # said of each handshake that was refused with a body, as if it were not
+    "ASGI callable returned without completing handshake.",
+    # counted in `/metrics`, and logged once in a while: a flood must not fill the disk
+    "Invalid HTTP request received.",
+    "Unsupported upgrade request.",
+)
+"""Messages of uvicorn that are untrue, or that strangers can cause as often as they like."""
+
+
+def _is_wanted(record: logging.LogRecord) -> bool:
+    return record.getMessage() not in _LEFT_OUT

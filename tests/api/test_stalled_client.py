@@ -9,7 +9,7 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 
 import tests.gateway
-from app.server import listen
+from app.serving.process import listen
 from app.simulator import Simulator, SimulatorConfig
 from tests.gateway import Caller, running_gateway, settings_for
 

@@ -13,6 +13,14 @@ from app.endpoints import check_endpoints
 from app.errors import ConfigurationError
 from app.main import create_app
 from app.options import speech_options
+from app.serving.admission import (
+    Admission,
+    AdmissionCollector,
+    ConnectionLimits,
+    connections_for,
+    raise_descriptor_limit,
+)
+from app.serving.http_protocol import MAX_HEAD_BYTES, bounded_protocols
 from app.settings import Settings, load
 from app.telemetry import logs
 from app.transports import composition
@@ -27,7 +35,8 @@ GC_THRESHOLD = 10_000
 (`docs/decisions/`)."""
 
 BACKLOG = 2048
-"""Connections that may wait to be accepted: a burst of callers, and uvicorn's own default."""
+"""Connections that may wait to be accepted: a burst of callers, and uvicorn's own default. Less
+where files are few: all that wait are accepted at once."""
 
 
 def serve() -> None:
@@ -44,10 +53,11 @@ def serve() -> None:
     except OSError as error:
         reason = os.strerror(error.errno or 0)  # `error.strerror` says the address once more
         sys.exit(f"nabra cannot listen on {settings.host}:{settings.port}: {reason}")
-    app = create_app(settings, address_of(listener))
+    admission = Admission(connection_limits(settings))
+    app = create_app(settings, address_of(listener), [AdmissionCollector(admission)])
     if settings.hamsa_api_key is None and "hamsa_ws_url" in settings.model_fields_set:
         log.warning("HAMSA_WS_URL has no effect without HAMSA_API_KEY: the simulator speaks")
-    config = server_config(app, settings)
+    config = server_config(app, settings, admission)
     config.load()
     # What was built so far stays: searching it for cycles again and again costs CPU, and pauses
     # that callers hear. Collections are for the cycles of sessions.
@@ -71,16 +81,31 @@ def address_of(listener: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def server_config(app: FastAPI, settings: Settings) -> uvicorn.Config:
+def connection_limits(settings: Settings) -> ConnectionLimits:
+    """Return the bounds on connections; their number is at most what the system's files bear."""
+    descriptors = raise_descriptor_limit()
+    return ConnectionLimits(
+        max_connections=min(settings.max_connections, connections_for(descriptors)),
+        handshake_timeout_s=settings.handshake_timeout_s,
+        message_timeout_s=settings.message_timeout_s,
+        messages_per_s=settings.max_messages_per_s,
+    )
+
+
+def server_config(app: FastAPI, settings: Settings, admission: Admission) -> uvicorn.Config:
     """Configure the server without compression: audio does not compress."""
+    http, websocket = bounded_protocols(admission)
     return uvicorn.Config(
         app,
         loop="uvloop",
-        ws="websockets-sansio",
+        http=http,
+        ws=websocket,
+        backlog=min(BACKLOG, admission.limits.max_connections),
+        h11_max_incomplete_event_size=MAX_HEAD_BYTES,
         ws_per_message_deflate=False,
-        # base64 adds a third; twice that, so that what is somewhat too long gets an `error`, and
+        # base64 adds a third; a half more, so that what is somewhat too long gets an `error`, and
         # only what is absurd costs the connection (1009)
-        ws_max_size=2 * (settings.max_utterance_bytes * 4 // 3 + 65536),
+        ws_max_size=settings.max_utterance_bytes * 2 + 65536,
         lifespan="on",
         log_config=None,
         access_log=False,
