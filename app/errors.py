@@ -115,6 +115,27 @@ class UnsupportedConfigurationError(BadInputError):
     code = "unsupported-configuration"
 
 
+class UsageLimitError(BadInputError):
+    """The client has used what it may use in this time; the session goes on."""
+
+    code = "usage-limit"
+
+
+class AccessDeniedError(NabraError):
+    """A client may not open a session; `status` is that of the HTTP response."""
+
+    code = "access-denied"
+
+    def __init__(
+        self, text: str, *, status: int, code: str, retry_after_s: int | None = None
+    ) -> None:
+        super().__init__(text)
+        self.status = status
+        self.code = code  # type: ignore[misc]  # each has its own
+        self.retry_after_s = retry_after_s
+        """When to come back, in seconds; None where that does not help."""
+
+
 class NoSpeechError(NabraError):
     """Speech to text heard no words."""
 
