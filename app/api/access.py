@@ -143,8 +143,8 @@ class AccessControl:
         host = connection.headers.get("host", "")
         if not self._is_own_host(host):
             raise _foreign(
-                "this gateway listens on loopback and is reached as localhost only; behind a proxy, "
-                "name its address in ALLOWED_ORIGINS"
+                "this gateway listens on loopback and is reached as localhost only; "
+                "name the address of its proxy in ALLOWED_ORIGINS"
             )
         origin = connection.headers.get("origin")
         if origin is None:
@@ -208,7 +208,7 @@ class AccessControl:
             return await self._key_set.verify(token, audience)
         if self._options.anonymous:
             raise AccessDeniedError(
-                "this gateway knows no tokens; connect without one",
+                "this gateway takes no tokens; connect without",
                 status=401,
                 code="token-invalid",
             )
