@@ -10,20 +10,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
-import structlog
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-log = structlog.get_logger(__name__)
+from app.telemetry.log_limiter import LogLimiter
 
 DESCRIPTORS_WANTED = 65_536
 """The soft limit of open files is raised to this, or to the hard limit: a connection is a file."""
 
 DESCRIPTORS_KEPT = 48
 """Files kept free for the provider's sockets, the agent's connections, decoders and the log."""
-
-LOG_INTERVAL_S = 10.0
-"""At most one line in this time for each kind of refusal: a flood must not fill the disk."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,23 +54,6 @@ class BoundConnection(Protocol):
 
     def overflow(self) -> None:
         """Close because too much is buffered."""
-
-
-class LogLimiter:
-    """Lets one line through in a while, with the number of those that were left out."""
-
-    def __init__(self, interval_s: float = LOG_INTERVAL_S) -> None:
-        self._interval_s = interval_s
-        self._next_at: dict[str, float] = {}
-        self._left_out: Counter[str] = Counter()
-
-    def warning(self, now: float, event: str, **fields: object) -> None:
-        """Log a warning, unless the same event was logged a moment ago."""
-        if now < self._next_at.get(event, float("-inf")):
-            self._left_out[event] += 1
-            return
-        self._next_at[event] = now + self._interval_s
-        log.warning(event, **fields, repeated=self._left_out.pop(event, 0))
 
 
 class Admission:

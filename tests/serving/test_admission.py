@@ -1,11 +1,8 @@
 """The decisions about connections, without any."""
 
-from structlog.testing import capture_logs
-
 from app.serving.admission import (
     Admission,
     ConnectionLimits,
-    LogLimiter,
     RateLimit,
     connections_for,
 )
@@ -56,14 +53,6 @@ def test_buffered_bytes_are_given_back() -> None:
     admission.leave(one)
     admission.buffer(other, 10)
     assert other.ended == ["overflow"]
-
-
-def test_a_flood_of_refusals_is_one_line_with_a_number() -> None:
-    limiter = LogLimiter(interval_s=10)
-    with capture_logs() as lines:
-        for now in range(12):
-            limiter.warning(now, "connection refused", reason="too-many-pending")
-    assert [line["repeated"] for line in lines] == [0, 9]
 
 
 def test_a_rate_lets_twice_its_number_through_at_once() -> None:
