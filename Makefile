@@ -13,10 +13,10 @@ COMPILE := $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-ver
 	--fork-strategy fewest --generate-hashes --no-emit-index-url --no-emit-find-links --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test lint types bench report screenshots lock clean
+.PHONY: help install run test coverage lint format types types-web bench report screenshots lock clean
 
 help:  ## show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
 
 install: $(RUN_STAMP)  ## make .venv with the gateway and its simulator
 
@@ -26,12 +26,23 @@ run: $(RUN_STAMP)  ## start the gateway; HOST and PORT say where (make run PORT=
 test: lint types  ## check style and types, then run the tests
 	@$(BIN)/python -m pytest --numprocesses 3 --benchmark-disable
 
+coverage: $(DEV_STAMP)  ## run the tests but those of the browser, and list the lines that none has run
+	@$(BIN)/python -m pytest --numprocesses 3 --benchmark-disable --ignore tests/browser \
+		--cov app --cov-report term-missing:skip-covered
+
+format: $(DEV_STAMP)  ## mend style and format where that can be done without thinking
+	@$(BIN)/ruff check --fix
+	@$(BIN)/ruff format
+
 lint: $(DEV_STAMP)  ## check style and format
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
 
 types: $(DEV_STAMP)  ## check types
 	@$(BIN)/mypy
+
+types-web:  ## check the page's JSDoc types; needs Node, which nothing else does
+	@npx --yes -p typescript@5 tsc -p jsconfig.json
 
 bench: $(DEV_STAMP)  ## measure (15 minutes) and write docs/benchmarks.md (SCENARIOS=all or names)
 	@$(BIN)/python -m bench $(SCENARIOS)

@@ -1,6 +1,6 @@
-"""The command line: `nabra serve`, `nabra simulate`, `nabra talk`."""
+"""The command line: `nabra serve`, `nabra simulate`, `nabra talk`, `nabra --version`."""
 
-# ruff: noqa: PLC0415 - each command imports only what it needs, so that `--help` is quick
+# ruff: noqa: PLC0415 - each command imports only what it needs, so that `--help` is fast
 
 import asyncio
 import json
@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
+from app import __version__
+
 if TYPE_CHECKING:
     from app.simulator.config import SimulatorConfig
 
 commands = typer.Typer(
-    help="Real-time voice-agent gateway for Arabic.",
     no_args_is_help=True,
     rich_markup_mode="markdown",
     add_completion=False,
@@ -25,16 +26,35 @@ commands = typer.Typer(
 )
 
 
+def _print_version(requested: bool) -> None:
+    if requested:
+        typer.echo(f"nabra {__version__}")
+        raise typer.Exit
+
+
+@commands.callback()
+def nabra(
+    *,
+    _version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version and exit."
+        ),
+    ] = False,
+) -> None:
+    """Real-time voice-agent gateway for Arabic."""
+
+
 @commands.command()
 def serve() -> None:
     """Start the gateway.
 
-    It is configured by environment variables and a file `.env`, each explained in `.env.example`.
-    Without any it listens on http://127.0.0.1:8000 and talks to an embedded simulator.
+    Environment variables and a file `.env` configure it; `.env.example` explains each. Without any
+    it listens on http://127.0.0.1:8000 and uses an embedded simulator.
     """
     from app.serving.process import serve as run
 
-    # Ctrl-C is how a server at a terminal is meant to end: no failure, and no noise from make.
+    # Ctrl-C is the regular end of a server at a terminal, so make must not report an error.
     with suppress(KeyboardInterrupt):
         run()
 
@@ -42,18 +62,18 @@ def serve() -> None:
 @commands.command()
 def simulate(
     *,
-    profile: Annotated[str, typer.Option(help="Timing: fast, instant or seed.")] = "fast",
+    profile: Annotated[str, typer.Option(help="Timing: fast, instant or measured.")] = "fast",
     seed: Annotated[int, typer.Option(help="Decides which requests faults strike.")] = 0,
     voice: Annotated[str, typer.Option(help="auto, espeak (Arabic speech) or hum.")] = "auto",
     script: Annotated[
         Path | None,
-        typer.Option(help="What callers say: UTF-8, one line a turn.", show_default=False),
+        typer.Option(help="File of transcripts: UTF-8, one line a turn.", show_default=False),
     ] = None,
     fault: Annotated[
         list[str] | None,
         typer.Option(
             metavar="NAME=PROBABILITY",
-            help="For example truncated=0.35; may be given several times.",
+            help="For example truncated=0.35; may be repeated.",
             show_default=False,
         ),
     ] = None,
@@ -61,20 +81,20 @@ def simulate(
         str | None,
         typer.Option(
             metavar="LIMIT/SECONDS[:MODE]",
-            help="Sockets that may be opened, for example 4/20; the others answer 640 bytes, "
-            "or with 4/20:refused none.",
+            help="Most sockets opened in a time, for example 4/20; the others get 640 bytes of "
+            "audio, or are refused with 4/20:refused.",
             show_default=False,
         ),
     ] = None,
-    ws_port: Annotated[int, typer.Option(help="Port of the socket; 0 takes a free one.")] = 0,
-    http_port: Annotated[int, typer.Option(help="Port of everything else.")] = 0,
+    ws_port: Annotated[int, typer.Option(help="Port of the WebSocket; 0 takes a free one.")] = 0,
+    http_port: Annotated[int, typer.Option(help="Port of all HTTP; 0 takes a free one.")] = 0,
     key: Annotated[
         str | None, typer.Option(help="The only key to accept; default: any.", show_default=False)
     ] = None,
 ) -> None:
-    """Run the stand-in for the speech provider and the agent by itself.
+    """Run only the simulator of speech provider and agent.
 
-    It prints the settings that point a gateway at it, and runs until Ctrl-C.
+    It prints the settings with which a gateway uses it, and runs until Ctrl-C.
     """
     config = _simulator_config(
         fault or (),
@@ -93,15 +113,16 @@ def simulate(
 def _simulator_config(
     faults: Sequence[str], throttle: str | None, script: Path | None, **values: Any
 ) -> "SimulatorConfig":
+    """Build the configuration; what is wrong with an option is an error of usage, exit code 2."""
     from app.simulator.__main__ import parse_fault, parse_throttle
     from app.simulator.config import SimulatorConfig
     from app.simulator.faults import FAULT_NAMES
-    from app.simulator.script import read_lines
+    from app.simulator.transcripts import read_lines
 
     try:
         values["faults"] = dict(map(parse_fault, faults))
         if unknown := values["faults"].keys() - set(FAULT_NAMES):
-            raise ValueError(f"no fault {min(unknown)!r}; there are {', '.join(FAULT_NAMES)}")
+            raise ValueError(f"fault must be one of {', '.join(FAULT_NAMES)}, got {min(unknown)!r}")
         values["throttle"] = parse_throttle(throttle) if throttle else None
         values["script"] = read_lines(script) if script else None
         return SimulatorConfig.validated(values)
@@ -118,14 +139,14 @@ def _run_simulator(config: "SimulatorConfig", key: str) -> None:
     try:
         run(config, announce=lambda line: typer.echo(_instructions(line, key)))
     except* OSError as group:
-        # Kept until the group is left: what is raised inside would become part of it.
+        # Reported below: what is raised in here would become part of the group.
         failures = [str(error) for error in group.exceptions]
     if failures:
         _fail(f"the simulator cannot start: {failures[0]}")
 
 
 def _instructions(announcement: str, key: str) -> str:
-    """Say how a gateway finds the simulator, as lines for a shell or `.env`."""
+    """Return the settings with which a gateway uses the simulator, as lines of a `.env`."""
     found = json.loads(announcement)
     return f"""\
 # The simulator listens (voice {found["voice"]}, profile {found["profile"]}, seed {found["seed"]}).
@@ -143,39 +164,37 @@ def talk(
     *,
     audio: Annotated[
         Path | None,
-        typer.Option(help="Say this recording: WAV, WebM, Ogg, MP3 or M4A.", show_default=False),
+        typer.Option(help="Send this recording: WAV, WebM, Ogg, MP3 or M4A.", show_default=False),
     ] = None,
     text: Annotated[
         list[str] | None,
-        typer.Option(help="Say this text; several are several turns.", show_default=False),
+        typer.Option(help="Send this text; several are several turns.", show_default=False),
     ] = None,
     out: Annotated[
         Path | None,
         typer.Option(
-            help="Save the reply as WAV; replies to further turns get a number (reply-2.wav).",
+            help="Save the audio of the response as WAV; further turns get a number (out-2.wav).",
             show_default=False,
         ),
     ] = None,
-    url: Annotated[
-        str, typer.Option(help="The gateway's address.")
-    ] = "ws://127.0.0.1:8000/ws/agent/",
+    url: Annotated[str, typer.Option(help="URL of the gateway.")] = "ws://127.0.0.1:8000/ws/agent/",
     session: Annotated[
-        str | None, typer.Option(help="Name of the session; default: a new one.")
+        str | None, typer.Option(help="Id of the session; default: a new one.")
     ] = None,
     timeout_s: Annotated[
-        float, typer.Option(min=0.1, help="Give up when the gateway is silent for so long.")
+        float, typer.Option(min=0.1, help="Give up when the gateway sends nothing for so long.")
     ] = 60.0,
 ) -> None:
-    """Hold a conversation and show how long everything took.
+    """Talk to a gateway, and print the latencies of each turn.
 
-    Say a recording (--audio), texts (--text), or neither: then each line that you type is a turn,
-    until Ctrl-D. Ends with 1 when anything went wrong.
+    Sends a recording (--audio), texts (--text), or without both each line that you type, until
+    Ctrl-D. The exit code is 1 if a turn had an error.
     """
     from app.client.client import ClientError
     from app.client.console import converse
 
     try:
-        clean = asyncio.run(
+        succeeded = asyncio.run(
             converse(
                 url,
                 session_id=session,
@@ -187,7 +206,7 @@ def talk(
         )
     except ClientError as error:
         _fail(str(error))
-    if not clean:
+    if not succeeded:
         raise typer.Exit(1)
 
 
@@ -197,7 +216,7 @@ def _read(path: Path) -> bytes:
     except OSError as error:
         _fail(f"cannot read {path}: {error.strerror}")
     if not recording:
-        _fail(f"{path} is empty")
+        _fail(f"{path} is empty: record it again")
     return recording
 
 
@@ -207,7 +226,7 @@ def _fail(message: str) -> NoReturn:
 
 
 def main() -> None:
-    """Run the command that the arguments name."""
+    """Run the command line; Ctrl-C ends it with exit code 130."""
     try:
         commands()
     except KeyboardInterrupt:

@@ -1,23 +1,27 @@
-"""Who hears, answers and speaks: the real ones, the simulator, or one of each."""
+"""The addresses of provider and agent: the real ones, or the simulator's."""
 
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
+from app import __version__
 from app.errors import ConfigurationError
-from app.http1 import proxy_for
+from app.net.proxy import proxy_for
 from app.settings import Settings
-from app.simulator import espeak, script
+from app.simulator import espeak, transcripts
 from app.simulator.child import SimulatorProcess
-from app.simulator.panel import ControlPanel
+from app.simulator.control_client import ControlClient
 
 SIMULATOR_KEY = "simulator"
-"""Any key will do there."""
+"""The simulator accepts any key."""
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoints:
-    """Whom to talk to: the real ones, the simulator, or one of each."""
+    """Where provider and agent are, and the key of the provider.
+
+    Either may be the simulator.
+    """
 
     ws_url: str
     rest_url: str
@@ -25,15 +29,15 @@ class Endpoints:
     http2_prior_knowledge: bool
     agent_url: str
     simulated_voice: str | None = None
-    """What the simulator speaks with; None when it does not speak."""
-    simulator: ControlPanel | None = None
-    """Where the simulator is controlled, if there is one."""
+    """Voice of the simulator; None when the real provider does TTS."""
+    simulator: ControlClient | None = None
+    """Client of the simulator's control API; None if no simulator runs."""
 
 
 async def resolve_endpoints(settings: Settings, stack: AsyncExitStack) -> Endpoints:
-    """Return the configured providers; a simulator on `stack` stands for what is not configured."""
+    """Return the configured endpoints; start a simulator on `stack` for what is not configured."""
     simulated: dict[str, str] = {}
-    panel = None
+    control = None
     if settings.simulates_speech or settings.simulates_agent:
         arguments = [
             f"--profile={settings.simulator_profile}",
@@ -42,7 +46,7 @@ async def resolve_endpoints(settings: Settings, stack: AsyncExitStack) -> Endpoi
         if settings.simulator_script:
             arguments.append(f"--script={settings.simulator_script}")
         simulated = (await stack.enter_async_context(SimulatorProcess(arguments))).urls
-        panel = await stack.enter_async_context(ControlPanel(simulated["control_url"]))
+        control = await stack.enter_async_context(ControlClient(simulated["control_url"]))
     agent_url = settings.agent_webhook_url or simulated["agent_webhook_url"]
     if settings.hamsa_api_key is None:
         return Endpoints(
@@ -52,7 +56,7 @@ async def resolve_endpoints(settings: Settings, stack: AsyncExitStack) -> Endpoi
             http2_prior_knowledge=True,
             agent_url=agent_url,
             simulated_voice=simulated["voice"],
-            simulator=panel,
+            simulator=control,
         )
     return Endpoints(
         ws_url=settings.hamsa_ws_url,
@@ -60,14 +64,14 @@ async def resolve_endpoints(settings: Settings, stack: AsyncExitStack) -> Endpoi
         key=settings.hamsa_api_key.get_secret_value(),
         http2_prior_knowledge=settings.hamsa_rest_http2 == "prior_knowledge",
         agent_url=agent_url,
-        simulator=panel,
+        simulator=control,
     )
 
 
 def check_endpoints(settings: Settings) -> None:
-    """Raise `ConfigurationError` for a proxy that cannot be used, or a simulator that cannot start.
+    """Raise `ConfigurationError` if a proxy cannot be used, or the simulator could not start.
 
-    The simulator is another process, which could tell of it only by a traceback of this one.
+    Checked here, as the simulator is another process: its error would be a traceback in this one.
     """
     if not settings.simulates_speech:
         proxy_for(settings.hamsa_rest_url)
@@ -78,12 +82,15 @@ def check_endpoints(settings: Settings) -> None:
 
 
 def _check_simulator(settings: Settings) -> None:
+    """Check what the simulator would only find out in its own process."""
     if settings.simulator_voice == "espeak" and not espeak.is_installed():
-        raise ConfigurationError("SIMULATOR_VOICE: espeak is not installed; allowed: auto, hum")
+        raise ConfigurationError(
+            "SIMULATOR_VOICE: must be auto or hum, got 'espeak', as espeak-ng is not installed"
+        )
     if settings.simulator_script is None:
         return
     try:
-        script.read_lines(Path(settings.simulator_script))
+        transcripts.read_lines(Path(settings.simulator_script))
     except OSError as error:
         reason = f"cannot read {settings.simulator_script}: {error.strerror}"
         raise ConfigurationError(f"SIMULATOR_SCRIPT: {reason}") from None
@@ -92,15 +99,16 @@ def _check_simulator(settings: Settings) -> None:
 
 
 def startup_banner(settings: Settings, endpoints: Endpoints) -> str:
-    """Say in three lines who listens, answers and speaks."""
+    """Return what the operator is told at the start: version, STT, agent, TTS."""
     real = endpoints.simulated_voice is None
     provider = "Hamsa" if real else "simulator"
-    hears = "" if real else ": transcripts come from a script"
+    transcripts = "" if real else ": transcripts come from a script"
     voice = "" if real else f", voice {endpoints.simulated_voice}"
     agent = "simulator" if settings.simulates_agent else settings.agent_kind
     return "\n".join(
         (
-            f"STT    {provider} by {settings.stt_transport}{hears}",
+            f"Nabra  {__version__}",
+            f"STT    {provider} by {settings.stt_transport}{transcripts}",
             f"Agent  {agent}",
             f"TTS    {provider} by {settings.tts_transport}{voice}, {settings.tts_sample_rate} Hz",
         )

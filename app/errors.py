@@ -1,50 +1,50 @@
-"""The error tree: every failure has a stable code and knows whether a retry can help.
+"""The error tree: every failure has a stable code, and says whether a retry can help.
 
 NabraError
 ├── ConfigurationError           a setting is wrong; the process does not start
-├── BadInputError                the client sent something we cannot use
+├── BadInputError                the client sent something that cannot be used
 │   ├── InvalidJSONError  InvalidMessageError  UnknownMessageError
 │   ├── InvalidBase64Error  UnexpectedBinaryError  EmptyTextError  TextTooLongError
 │   ├── EmptyAudioError  UndecodableAudioError  UtteranceTooLongError
 │   └── UnsupportedConfigurationError
-├── NoSpeechError                nothing was said that could be understood
-├── ProviderError                speech to text or text to speech failed
+├── NoSpeechError                the recording holds no words
+├── ProviderError                STT or TTS failed
 │   ├── retryable: ConnectError  ConnectionLostError  ProviderTimeoutError  RateLimitedError
 │   │              ProviderUnavailableError  IncompleteAudioError  ProtocolError  PoolExhaustedError
 │   └── final:     AuthenticationError  QuotaExceededError  RefusedError
-├── AgentError                   the agent did not answer, or not to the end
+├── AgentError                   the agent sent no response, or an incomplete one
 │   └── AgentUnreachableError  AgentRefusedError  AgentFailedError  AgentEmptyError
 │       AgentCutError  AgentTimeoutError
-└── InternalError                our own fault; the log holds the cause
+└── InternalError                a bug of the gateway; the log has the cause
 """
 
 from typing import ClassVar
 
 
 class NabraError(Exception):
-    """Base of all failures that Nabra names.
+    """Base of all errors of this tree.
 
-    The text is for operators and never holds a credential. What people read is made from `code`,
-    in their language, at the edge (`api/language.py`).
+    The text is for operators and never holds a credential. What users read is made from `code`, in
+    their language, by `app/api/localization.py`.
     """
 
     code: ClassVar[str] = "internal"
     retryable: ClassVar[bool] = False
-    """Whether the same request may succeed on another attempt."""
+    """Whether another attempt at the same request may succeed."""
 
 
 class ConfigurationError(NabraError):
-    """A setting is wrong."""
+    """A setting is wrong. The text has a line `NAME: reason` for each."""
 
     code = "configuration"
 
 
 class InternalError(NabraError):
-    """A fault of our own."""
+    """A bug of the gateway."""
 
 
 class BadInputError(NabraError):
-    """The client sent something unusable; the session goes on."""
+    """The client sent something that cannot be used; the session goes on."""
 
     code = "bad-input"
 
@@ -56,13 +56,13 @@ class InvalidJSONError(BadInputError):
 
 
 class InvalidMessageError(BadInputError):
-    """A text frame is JSON of the wrong shape."""
+    """A text frame is JSON, but no valid message."""
 
     code = "invalid-message"
 
 
 class UnknownMessageError(BadInputError):
-    """A message has a type that we do not know."""
+    """A message has an unknown type."""
 
     code = "unknown-message-type"
 
@@ -74,43 +74,43 @@ class InvalidBase64Error(BadInputError):
 
 
 class UnexpectedBinaryError(BadInputError):
-    """A binary frame arrived that nobody asked for."""
+    """A binary frame arrived in a state that expects none."""
 
     code = "unexpected-binary"
 
 
 class EmptyTextError(BadInputError):
-    """A typed turn holds no text."""
+    """A typed turn has no text."""
 
     code = "empty-text"
 
 
 class TextTooLongError(BadInputError):
-    """A typed turn exceeds the limit of characters."""
+    """A typed turn has more characters than `MAX_TEXT_CHARS`."""
 
     code = "text-too-long"
 
 
 class EmptyAudioError(BadInputError):
-    """An utterance holds no audio."""
+    """An utterance has no audio."""
 
     code = "empty-audio"
 
 
 class UndecodableAudioError(BadInputError):
-    """An utterance is in no format that we can decode."""
+    """An utterance is in a format that cannot be decoded."""
 
     code = "undecodable-audio"
 
 
 class UtteranceTooLongError(BadInputError):
-    """An utterance exceeds the limit of bytes or of seconds."""
+    """An utterance exceeds `MAX_UTTERANCE_BYTES` or `MAX_UTTERANCE_S`."""
 
     code = "utterance-too-long"
 
 
 class UnsupportedConfigurationError(BadInputError):
-    """`configure` asks for something that this gateway cannot do."""
+    """`configure` asks for something that this gateway does not support."""
 
     code = "unsupported-configuration"
 
@@ -137,7 +137,7 @@ class AccessDeniedError(NabraError):
 
 
 class NoSpeechError(NabraError):
-    """Speech to text heard no words."""
+    """STT found no words."""
 
     code = "no-speech"
 
@@ -156,28 +156,31 @@ class ConnectError(ProviderError):
 
 
 class ConnectionLostError(ProviderError):
-    """The connection broke in the middle of a request."""
+    """The connection was lost within a request."""
 
     code = "provider-connection-lost"
     retryable = True
 
 
 class ProviderTimeoutError(ProviderError):
-    """The provider was silent for too long."""
+    """The provider sent nothing for too long."""
 
     code = "provider-timeout"
     retryable = True
 
 
 class ProviderUnavailableError(ProviderError):
-    """The provider says that it cannot serve now (5xx, or an error frame of its own)."""
+    """The provider cannot serve now, by a status 5xx or an error frame."""
 
     code = "provider-unavailable"
     retryable = True
 
 
 class RateLimitedError(ProviderError):
-    """The provider asks us to slow down."""
+    """The provider limits the rate of requests.
+
+    `retry_after_s` is how long it asks to wait; None if it does not say.
+    """
 
     code = "provider-rate-limited"
     retryable = True
@@ -188,46 +191,46 @@ class RateLimitedError(ProviderError):
 
 
 class IncompleteAudioError(ProviderError):
-    """An answer is far shorter than its text needs, whatever its `end` said."""
+    """The audio is far too short for its text, in spite of a regular end (`docs/hamsa.md`)."""
 
     code = "incomplete-audio"
     retryable = True
 
 
 class ProtocolError(ProviderError):
-    """The provider sent what its protocol does not allow."""
+    """The provider violated its protocol."""
 
     code = "provider-protocol"
     retryable = True
 
 
 class PoolExhaustedError(ProviderError):
-    """No socket came free in time, and the budget allows no new one."""
+    """No socket became free in time, and the budget allows no new one."""
 
     code = "provider-pool-exhausted"
     retryable = True
 
 
 class AuthenticationError(ProviderError):
-    """The provider refused the key."""
+    """The provider rejected the key."""
 
     code = "provider-authentication"
 
 
 class QuotaExceededError(ProviderError):
-    """The account is out of funds or over its usage limit."""
+    """The account has no funds, or has reached its usage limit."""
 
     code = "provider-quota"
 
 
 class RefusedError(ProviderError):
-    """The provider refuses this request (voice, text, format); repeating it cannot help."""
+    """The provider rejected this request (voice, text, format); a retry cannot help."""
 
     code = "provider-refused"
 
 
 class AgentError(NabraError):
-    """The agent did not answer, or not to the end."""
+    """The agent sent no response, or an incomplete one."""
 
     code = "agent-error"
 
@@ -239,7 +242,7 @@ class AgentUnreachableError(AgentError):
 
 
 class AgentRefusedError(AgentError):
-    """The agent answered with an HTTP error."""
+    """The agent responded with an HTTP error; `status` is its code."""
 
     code = "agent-refused"
 
@@ -249,24 +252,24 @@ class AgentRefusedError(AgentError):
 
 
 class AgentFailedError(AgentError):
-    """The agent's own run failed."""
+    """The agent reported that it failed, or sent what cannot be a response."""
 
     code = "agent-failed"
 
 
 class AgentEmptyError(AgentError):
-    """The agent answered nothing."""
+    """The response holds no text."""
 
     code = "agent-empty"
 
 
 class AgentCutError(AgentError):
-    """The agent's answer ended before its end."""
+    """The response ended before it was complete."""
 
     code = "agent-cut"
 
 
 class AgentTimeoutError(AgentError):
-    """The agent was silent, or kept writing, for too long."""
+    """The response did not begin, go on or end within its timeouts."""
 
     code = "agent-timeout"

@@ -1,26 +1,27 @@
-"""Builds everything from the settings: the only place that knows all the parts."""
+"""Builds everything from the settings: the only module that knows all rooms."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 
-from fastapi import FastAPI, Request, Response, WebSocket
+from fastapi import FastAPI, WebSocket
 from prometheus_client.registry import Collector
 
-from app import options
+from app import __version__, options
 from app.agents.client import make_client
 from app.agents.registry import make_agent
-from app.api import fault_injection, health, page
-from app.api.endpoint import InputLimits, VoiceEndpoint
+from app.api import fault_injection, monitoring, page
+from app.api.client_messages import InputLimits
+from app.api.endpoint import VoiceEndpoint
 from app.api.fault_injection import FaultInjection
-from app.api.metrics import Metrics
+from app.api.monitoring import Metrics
 from app.endpoints import Endpoints, resolve_endpoints, startup_banner
 from app.hamsa.budget import SlidingWindowBudget
 from app.hamsa.connection import Connection
-from app.hamsa.http import HamsaClient
 from app.hamsa.pool import ConnectionPool
 from app.hamsa.pool_state import PoolState
+from app.hamsa.rest import HamsaClient
 from app.pipeline.components import PipelineComponents
 from app.settings import Settings
 from app.stt.base import Transcriber
@@ -35,7 +36,7 @@ LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 def make_pool(settings: Settings, endpoints: Endpoints) -> ConnectionPool:
-    """Build the pool of sockets; it serves when it is started."""
+    """Build the pool of sockets; the caller starts it."""
 
     async def open_connection() -> Connection:
         return await Connection.open(
@@ -46,7 +47,7 @@ def make_pool(settings: Settings, endpoints: Endpoints) -> ConnectionPool:
         SlidingWindowBudget(settings.hamsa_connect_limit, settings.hamsa_connect_window_s),
         max_connections=settings.hamsa_max_connections,
         max_age_s=settings.hamsa_max_age_s,
-        # two rounds of pings may be under way before a socket counts as dead
+        # two pings may be unanswered before a socket counts as dead
         max_pong_age_s=2 * settings.hamsa_ping_interval_s + settings.hamsa_ping_timeout_s,
         idle_timeout_s=settings.hamsa_idle_timeout_s,
         min_idle=settings.hamsa_min_connections,
@@ -67,7 +68,7 @@ def make_transcriber(settings: Settings, pool: ConnectionPool, client: HamsaClie
 async def make_components(
     settings: Settings, endpoints: Endpoints, pool: ConnectionPool, stack: AsyncExitStack
 ) -> PipelineComponents:
-    """Build the strategies; `stack` closes them."""
+    """Build the components of the pipeline; `stack` closes them."""
     client = HamsaClient(
         endpoints.rest_url,
         endpoints.key,
@@ -87,7 +88,7 @@ async def make_components(
     stack.push_async_callback(agent_client.aclose)
     return PipelineComponents(
         make_transcriber(settings, pool, client),
-        make_agent(options.agent_options(settings), agent_client),
+        make_agent(options.agent_options(settings), agent_client, endpoints.agent_url),
         transport,
         max_utterance_s=settings.max_utterance_s,
         lookahead=settings.tts_lookahead,
@@ -104,7 +105,7 @@ async def make_components(
 
 
 def make_fault_injection(settings: Settings, endpoints: Endpoints) -> FaultInjection:
-    """Build what the page's workbench stands on."""
+    """Build the fault injection of the page's workbench."""
     return FaultInjection(
         endpoints.simulator,
         simulates_speech=settings.simulates_speech,
@@ -116,7 +117,7 @@ def make_fault_injection(settings: Settings, endpoints: Endpoints) -> FaultInjec
 def create_app(
     settings: Settings, address: str = "", collectors: Sequence[Collector] = ()
 ) -> FastAPI:
-    """Build the application; at its start it prints that it is reached at `address`.
+    """Build the application, which prints `address` and the banner when it starts.
 
     `/metrics` shows what `collectors` tell as well.
 
@@ -145,20 +146,11 @@ def create_app(
             print(startup_banner(settings, endpoints), f"Open   {address}", sep="\n", flush=True)
             yield
 
-    app = FastAPI(title="Nabra", lifespan=lifespan, openapi_url=None)
-    for router in (
-        health.router,
-        fault_injection.make_router(),
-        page.make_router(page.read_assets()),
-    ):
+    app = FastAPI(title="Nabra", version=__version__, lifespan=lifespan, openapi_url=None)
+    for router in (monitoring.make_router(), fault_injection.make_router()):
         app.include_router(router)
 
-    @app.get("/metrics")
-    async def metrics(request: Request) -> Response:
-        scraped: Metrics = request.app.state.metrics
-        return scraped.response()
-
-    @app.websocket("/ws/agent/{session_id:path}")  # tried last: an id with a slash is refused
+    @app.websocket("/ws/agent/{session_id:path}")  # matched last, to reject an id with a slash
     @app.websocket("/ws/agent")
     @app.websocket("/ws/agent/")
     @app.websocket("/ws/agent/{session_id}")
@@ -167,4 +159,5 @@ def create_app(
         endpoint: VoiceEndpoint = websocket.app.state.endpoint
         await endpoint.serve(websocket, session_id)
 
+    app.mount("/", page.make_page())  # last: it takes every path that no route has taken
     return app

@@ -1,4 +1,4 @@
-"""Settings in groups: each room gets what is its own, and nothing else."""
+"""Settings in groups: each room gets its own settings, and no others."""
 
 from app.agents.registry import AgentOptions
 from app.audio import AudioFormat
@@ -12,7 +12,7 @@ from app.vad.endpointer import EndpointerLimits
 
 
 def speech_options(settings: Settings) -> SpeechOptions:
-    """Return which transports speak, and how hard they try."""
+    """Return which transports do TTS, and how hard they try."""
     hedge_ms = settings.tts_hedge_after_ms
     return SpeechOptions(
         transport=settings.tts_transport,
@@ -35,14 +35,14 @@ def speech_options(settings: Settings) -> SpeechOptions:
 def warm_connections(settings: Settings) -> int:
     """Return how many sockets one response keeps busy.
 
-    One speaks the sentence that is played, the others those that are prefetched. One opening of the
-    budget is left for when one of them fails.
+    One is for the sentence that is played, the others for those that are prefetched. One connection
+    of the budget is left for when one of them fails.
     """
     return max(1, min(1 + settings.tts_lookahead, settings.hamsa_connect_limit - 1))
 
 
 def speech_style(settings: Settings) -> SpeechStyle:
-    """Return how a session is spoken to until its client configures it."""
+    """Return how sessions sound until their clients configure them."""
     return SpeechStyle(
         voice=Voice(settings.tts_speaker, settings.tts_dialect),
         format=AudioFormat("pcm_s16le", settings.tts_sample_rate),
@@ -52,9 +52,9 @@ def speech_style(settings: Settings) -> SpeechStyle:
 
 
 def pool_limits(settings: Settings) -> PoolLimits:
-    """Return the time limits of the socket pool."""
+    """Return the timeouts of the pool."""
     return PoolLimits(
-        lease_timeout_s=settings.hamsa_pool_timeout_s,
+        acquire_timeout_s=settings.hamsa_pool_timeout_s,
         linger_s=settings.hamsa_linger_s,
         drain_timeout_s=settings.hamsa_drain_timeout_s,
         ping_interval_s=settings.hamsa_ping_interval_s,
@@ -63,7 +63,7 @@ def pool_limits(settings: Settings) -> PoolLimits:
 
 
 def agent_options(settings: Settings) -> AgentOptions:
-    """Return which agent responds, and how long it may take."""
+    """Return which agent answers, and how long it may take."""
     token = settings.agent_token
     return AgentOptions(
         kind=settings.agent_kind,
@@ -80,7 +80,7 @@ def agent_options(settings: Settings) -> AgentOptions:
 
 
 def endpointer_limits(settings: Settings) -> EndpointerLimits:
-    """Return when speech is an utterance, and when that is over."""
+    """Return when speech begins an utterance, and when the utterance is over."""
     return EndpointerLimits(
         threshold=settings.vad_threshold,
         min_speech_ms=settings.vad_min_speech_ms,

@@ -1,91 +1,55 @@
-"""Every knob: read from the environment and `.env`, checked at start, unit in the name.
+"""Every setting: read from the environment and `.env`, checked at start, with its unit in its name.
 
-The docstring under each field says what it does and why its default is what it is;
-`.env.example` and the README repeat them for operators.
+The docstring of each field says what it does and why its default is what it is; `.env.example` and
+the README repeat them for operators. Facts about the provider have their source in `docs/hamsa.md`.
 """
 
+import logging
 from io import StringIO
 from pathlib import Path
 from typing import Annotated, Literal
-from urllib.parse import urlsplit
 
 from dotenv.parser import parse_stream
 from pydantic import (
-    AfterValidator,
-    BeforeValidator,
     Field,
-    SecretStr,
     ValidationError,
     ValidationInfo,
     field_validator,
     model_validator,
 )
+from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
-from yarl import URL
 
 from app.errors import ConfigurationError
+from app.setting_checks import (
+    Credential,
+    HeaderName,
+    HttpOrigin,
+    HttpUrl,
+    SampleRate,
+    Seconds,
+    TransportName,
+    WebSocketUrl,
+    describe_error,
+)
 from app.types import Dialect, Language
 
 SYSTEM_PROMPT = (
     "أنت مساعد صوتي، وكلامك يُسمع ولا يُقرأ. أجب بلغة السائل بجمل قصيرة واضحة كما يتحدث الناس، "
     "بلا Markdown ولا قوائم ولا رموز تعبيرية."
 )
-"""What a model must know to write for the ear."""
+"""Tells a model how to write text that is spoken: short sentences, no Markdown."""
+
+log = logging.getLogger(__name__)
 
 ENV_FILE = Path(".env")
 
 ENCODING = "utf-8-sig"
-"""UTF-8, also with the mark that Windows puts before it."""
-
-Seconds = Annotated[float, Field(gt=0, le=3600)]
-
-
-def _url(*schemes: str, path: bool) -> AfterValidator:
-    """Check a URL: scheme, host, no credential in it, and a path only where one is ours to keep."""
-
-    def check(value: str) -> str:
-        parts = urlsplit(value)
-        if " " in parts.netloc or not value.isprintable():
-            raise ValueError("must be a URL; this one holds a space or an invisible character")
-        try:
-            parts.port  # noqa: B018 - reading it checks it
-        except ValueError:
-            raise ValueError("has a port that is none; allowed: 0 to 65535") from None
-        try:
-            (URL(value).host or "").encode("idna")
-        except ValueError:
-            raise ValueError("must be a URL of a host; this name can be none") from None
-        if parts.scheme not in schemes or not parts.hostname:
-            raise ValueError(
-                f"must be a URL that begins with {' or '.join(f'{s}://' for s in schemes)}"
-            )
-        if "api_key" in parts.query.lower() or "@" in parts.netloc:
-            raise ValueError("must hold no key or password; set the key in its own variable")
-        if not path and (parts.path.strip("/") or parts.query):
-            raise ValueError("takes scheme and host only, for example https://api.example.com")
-        return value if path else value.rstrip("/")
-
-    return AfterValidator(check)
-
-
-def _check_key(key: SecretStr) -> SecretStr:
-    """Refuse what no header may hold: it would fail each request, or be another header."""
-    text = key.get_secret_value()
-    if not (text.isascii() and text.isprintable()):
-        raise ValueError("holds a character that cannot be sent, as curly quotes or a line break")
-    return key
-
-
-Key = Annotated[SecretStr, AfterValidator(_check_key)]
-
-
-def _number(value: object) -> object:
-    """Read a number: the environment holds nothing but text, and a literal is strict."""
-    return int(value) if isinstance(value, str) and value.isdecimal() else value
+"""UTF-8, also with the byte order mark that Windows writes."""
 
 
 class Settings(BaseSettings):
-    """What this process is told. Use `load()`: it raises an error that people can read."""
+    """The settings of this process. Use `load()`, whose errors are fit for operators."""
 
     model_config = SettingsConfigDict(
         env_file=ENV_FILE,
@@ -96,125 +60,122 @@ class Settings(BaseSettings):
     )
 
     host: str = "127.0.0.1"
-    """Address to listen on; an open port is a decision, so loopback. The image sets 0.0.0.0."""
+    """Address to listen on: loopback, as an open port is a decision. The image sets 0.0.0.0."""
     port: Annotated[int, Field(ge=0, le=65535)] = 8000
-    """Port to listen on; 0 takes a free one and says which."""
+    """Port to listen on; 0 takes a free one and prints it."""
     log_format: Literal["console", "json"] = "console"
     """`json` for log collectors."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
-    """Least severity that is logged."""
+    """Lowest severity that is logged."""
     log_transcripts: bool = False
-    """Whether the log may hold what people said; off, because calls are private."""
+    """Whether the log may hold what users and agents say; off, because calls are private."""
 
-    hamsa_api_key: Key | None = None
-    """Key of the speech provider. Without it the embedded simulator speaks and listens."""
-    hamsa_ws_url: Annotated[str, _url("ws", "wss", path=True)] = (
-        "wss://api.tryhamsa.com/v1/realtime/ws"
-    )
-    """The provider's whole socket URL. The key travels as a header, never in the URL."""
-    hamsa_rest_url: Annotated[str, _url("http", "https", path=False)] = "https://api.tryhamsa.com"
-    """Scheme and host of the provider's REST API; the paths are ours."""
+    hamsa_api_key: Credential | None = None
+    """Key of the speech provider. Without it the embedded simulator does STT and TTS."""
+    hamsa_ws_url: WebSocketUrl = "wss://api.tryhamsa.com/v1/realtime/ws"
+    """The provider's whole WebSocket URL. The key is sent as a header, never in the URL."""
+    hamsa_rest_url: HttpOrigin = "https://api.tryhamsa.com"
+    """Scheme and host of the provider's REST API; the gateway adds the paths."""
     hamsa_rest_http2: Literal["auto", "prior_knowledge"] = "auto"
-    """`auto`: HTTP/2 where TLS agrees on it. `prior_knowledge`: on plain text too, for sidecars."""
+    """`auto`: HTTP/2 if TLS negotiates it. `prior_knowledge`: without TLS, too, for sidecars."""
     hamsa_connect_timeout_s: Seconds = 10.0
-    """Longest wait for a socket or connection to open; handshakes of 1.2 s are normal."""
+    """Longest wait for a connection to open; handshakes of 1.2 s are normal."""
     hamsa_connect_limit: Annotated[int, Field(ge=1, le=100)] = 3
-    """Sockets opened in any window; about 4 in 20 s is known to make the provider truncate."""
+    """Most sockets opened in any window; from about 4 in 20 s the provider truncates audio."""
     hamsa_connect_window_s: Seconds = 20.0
     """Length of that window."""
     hamsa_max_connections: Annotated[int, Field(ge=1, le=1000)] = 8
     """Most sockets open at once, for all sessions together."""
     hamsa_pool_timeout_s: Seconds = 20.0
-    """Longest wait for a socket to come free; one window of the budget."""
+    """Longest wait for a free socket; one window of the budget."""
     hamsa_ping_interval_s: Seconds = 20.0
-    """Time between pings on every socket, as the provider's users found to work."""
+    """Time between pings on every socket, which is known to work."""
     hamsa_ping_timeout_s: Seconds = 10.0
     """Longest wait for a pong before a socket counts as dead."""
     hamsa_max_age_s: Seconds = 3300.0
     """Age at which a socket is retired; the provider closes at 60 min."""
     hamsa_linger_s: Annotated[float, Field(ge=0, le=10)] = 0.3
-    """How long a socket is watched for audio that comes after its `end`; nobody waits for it."""
+    """How long a socket is watched for trailing audio after an `end`; no caller waits for it."""
     hamsa_idle_timeout_s: Seconds = 300.0
-    """How long a socket above the minimum may go without use before it is closed."""
+    """How long a socket above the minimum may be idle before it is closed."""
     hamsa_min_connections: Annotated[int, Field(ge=0, le=100)] = 1
-    """Sockets kept however long they are idle."""
+    """Sockets that are kept, however long they are idle."""
     hamsa_drain_timeout_s: Seconds = 15.0
-    """How long an abandoned answer may drain before its socket is closed instead."""
+    """How long an abandoned stream may drain before its socket is closed."""
 
     agent_kind: Literal["webhook", "openai"] = "webhook"
-    """What answers: a webhook, as n8n's, or a model behind OpenAI's chat completions."""
-    agent_webhook_url: Annotated[str, _url("http", "https", path=True)] | None = Field(
-        default=None, validate_default=True
-    )
+    """What answers the user: a webhook (n8n), or a model behind OpenAI's chat completions."""
+    agent_webhook_url: HttpUrl | None = Field(default=None, validate_default=True)
     """The agent's whole URL; for a model, that of its `…/v1/chat/completions`. Without it the
     simulator's agent answers."""
     agent_model: str | None = Field(default=None, validate_default=True)
     """The model's name, as the API knows it."""
     agent_system_prompt: str = SYSTEM_PROMPT
-    """What the model is told before each conversation."""
+    """The system message of each request to the model."""
     agent_history_turns: Annotated[int, Field(ge=0, le=1000)] = 20
-    """Earlier turns that the model is reminded of; more cost more and come later."""
+    """Earlier turns that are sent to the model; more turns cost more and slow it down."""
     agent_history_sessions: Annotated[int, Field(ge=1, le=100_000)] = 1000
-    """Sessions that are remembered; beyond them the one longest unused is forgotten."""
+    """Most sessions that are remembered; the least recently used is forgotten."""
     agent_node: str | None = None
-    """The n8n node to speak; default: the first that says something."""
-    agent_token: Key | None = None
-    """Sent as the value of `AGENT_TOKEN_HEADER`, as it stands (write `Bearer …` if it is one)."""
-    agent_token_header: Annotated[str, Field(pattern=r"^[A-Za-z0-9-]+$")] = "Authorization"  # noqa: S105
+    """The n8n node that answers the user; default: the first that sends text."""
+    agent_token: Credential | None = None
+    """Value of the header `AGENT_TOKEN_HEADER`, sent unchanged (`Bearer …` if it is one)."""
+    agent_token_header: HeaderName = "Authorization"  # noqa: S105
     """Header that carries `AGENT_TOKEN`."""
     agent_connect_timeout_s: Seconds = 5.0
     """Longest wait for a connection to the agent."""
     agent_first_token_timeout_s: Seconds = 30.0
-    """Longest wait for the first word; agents that call tools think for long."""
+    """Longest wait for the first text; agents that call tools take long."""
     agent_between_tokens_timeout_s: Seconds = 15.0
-    """Longest silence inside an answer; keep-alives do not count."""
+    """Longest wait for more text within a response; keep-alives do not count as text."""
     agent_total_timeout_s: Seconds = 120.0
-    """Longest answer; n8n can leave a failed one open for ever."""
+    """Longest wait for a whole response; n8n can leave a failed one open for ever."""
 
     stt_transport: Literal["websocket", "rest"] = "websocket"
-    """Way to speech-to-text. The socket is the one that TTS uses, so it is warm."""
+    """Transport for STT. The sockets are those that TTS uses, so they are warm."""
     stt_timeout_s: Seconds = 15.0
-    """Longest wait for a transcript by one way; 2 s is normal."""
+    """Longest wait for a transcript by one transport; 2 s is normal."""
     stt_deadline_s: Seconds = 20.0
-    """Longest wait for a transcript in all: should one way hang, there is time for the other."""
-    tts_transport: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")] = "websocket"
-    """Way to text-to-speech: `websocket`, `rest`, `auto` (a socket that is free, else REST), or the
-    name of an installed plug-in."""
+    """Longest wait for a transcript in all: if one transport hangs, the other has time left."""
+    tts_transport: TransportName = "websocket"
+    """Transport for TTS: `websocket`, `rest`, `auto` (a free socket, else REST), or the name of an
+    installed plug-in."""
     tts_fallback: Literal["websocket", "rest", "none"] | None = None
-    """The way taken when that one fails; by default the other of the two."""
+    """The transport used when that one fails; by default the other of the two."""
     allow_client_transport: bool = False
-    """Whether a client may choose another way for its session, to compare them."""
+    """Whether a client may choose the transport for its session, to compare them."""
     tts_lookahead: Annotated[int, Field(ge=0, le=5)] = 1
-    """Sentences made ahead of the one that is heard, so that a repair is not heard either."""
+    """Sentences prefetched while one is played, so that retries cause no silence."""
     first_chunk_min_chars: Annotated[int, Field(ge=0, le=200)] = 25
-    """Shortest clause, in characters, that an answer's speech begins with: some two seconds, in
-    which what follows is made. 0: only a whole sentence."""
+    """Shortest clause, in characters, that playout may begin with: about two seconds, in which the
+    next sentence is made. 0: only a whole sentence."""
     tts_hedge_after_ms: Annotated[int, Field(ge=0, le=60_000)] = 0
-    """Silence after which a second attempt goes the other way; 0 never does. It is paid for."""
+    """Silence, in ms, after which a second attempt uses the other transport; 0: never. Both
+    attempts are paid for."""
     tts_speaker: Annotated[str, Field(min_length=1, max_length=128)] = "Majd"
-    """The provider's voice, by name or by the UUID of a cloned one."""
+    """The provider's voice: its name, or the UUID of a cloned one."""
     tts_dialect: Dialect = "ksa"
-    """Dialect spoken."""
-    tts_sample_rate: Annotated[Literal[8000, 16000], BeforeValidator(_number)] = 16000
-    """Samples per second of the speech; the provider makes these two."""
+    """Dialect of the voice."""
+    tts_sample_rate: SampleRate = 16000
+    """Samples per second of the speech; the provider offers these two."""
     tts_attempts: Annotated[int, Field(ge=1, le=20)] = 16
-    """Most attempts at one sentence. A second works in 95 % of cases; when every second answer is
-    truncated, sixteen leave one sentence in 65,000 unspoken."""
+    """Most attempts at one sentence. A second one works in 95 % of cases; if every second attempt
+    is truncated, sixteen attempts leave one sentence in 65,000 unspoken."""
     tts_deadline_s: Seconds = 20.0
-    """Longest search for a good answer, at the beginning of a sentence and after each break."""
+    """Longest search for a working attempt, at the start of a sentence and after each failure."""
     tts_first_audio_timeout_s: Seconds = 3.0
     """Longest wait for the first audio of an attempt; 0.3 to 0.6 s is normal, 1.7 s was seen."""
     tts_stall_timeout_s: Seconds = 2.0
-    """Longest silence inside an answer; the caller still hears what came before."""
+    """Longest wait for more audio of an attempt; the caller still hears what came before."""
     language: Language = "ar"
-    """Language of speech, and of status and error texts, until a client configures another."""
+    """Language of speech, status and error texts, until a client configures another."""
 
     max_utterance_bytes: Annotated[int, Field(ge=1024, le=256 * 1024 * 1024)] = 10 * 1024 * 1024
-    """Largest recording accepted, after base64."""
+    """Largest recording accepted, in bytes after base64 decoding."""
     max_utterance_s: Seconds = 120.0
     """Longest recording accepted."""
     max_text_chars: Annotated[int, Field(ge=1, le=1_000_000)] = 4000
-    """Longest typed turn accepted, in characters; two minutes of speech have half of that."""
+    """Longest typed turn accepted, in characters; two minutes of speech have 2,000."""
 
     max_connections: Annotated[int, Field(ge=1, le=1_000_000)] = 10_000
     """Most client connections at once; fewer where the system allows fewer open files."""
@@ -228,83 +189,92 @@ class Settings(BaseSettings):
     """Messages of one client beyond this wait; a microphone in frames of 10 ms sends 100."""
 
     vad_threshold: Annotated[float, Field(ge=0.1, le=0.95)] = 0.5
-    """Probability from which the model's verdict is speech; Silero's own default."""
+    """Probability from which the VAD model's result counts as speech; Silero's own default."""
     vad_min_speech_ms: Annotated[int, Field(ge=32, le=2000)] = 160
-    """Shortest speech that begins a turn; «لا» has twice that."""
+    """Shortest speech that begins a turn; «لا» lasts twice as long."""
     vad_silence_ms: Annotated[int, Field(ge=100, le=5000)] = 500
-    """Pause that ends a turn; what OpenAI's Realtime API has. Less cuts people short, more keeps
-    them waiting."""
+    """Pause that ends a turn, as in OpenAI's Realtime API. Less cuts users short, more keeps them
+    waiting."""
     vad_pre_roll_ms: Annotated[int, Field(ge=0, le=2000)] = 300
-    """Audio before the first syllable that is kept, as weak consonants are no speech to a model."""
+    """Audio before the detected speech that is kept: the model misses weak first consonants."""
     barge_in_min_speech_ms: Annotated[int, Field(ge=32, le=5000)] = 400
-    """Speech that interrupts an answer; «اه» has half of it."""
+    """Shortest speech that interrupts a response; «اه» lasts half as long."""
     stt_early: bool = False
-    """Whether speech-to-text begins at a pause of 200 ms, to be thrown away if the caller goes on.
-    It saves 300 ms a turn, and is paid for twice where people pause."""
+    """Whether STT begins at a pause of 200 ms, and is dropped if the user goes on. It saves 300 ms
+    a turn, and is paid for twice where users pause."""
 
-    simulator_profile: Literal["fast", "instant", "seed"] = "fast"
-    """Timing of the embedded simulator; `seed` is as slow as the real provider was measured."""
+    simulator_profile: Literal["fast", "instant", "measured"] = "fast"
+    """Timing of the embedded simulator; `measured` is as slow as the real provider was."""
     simulator_voice: Literal["auto", "espeak", "hum"] = "auto"
     """Voice of the embedded simulator; `auto` speaks Arabic where espeak-ng is installed."""
     simulator_script: str | None = None
-    """File with what the simulator pretends to hear, one line a turn."""
+    """File with the transcripts that the simulator returns, one line a turn."""
+
+    @field_validator("simulator_profile", mode="before")
+    @classmethod
+    def _old_profile_name(cls, value: object) -> object:
+        if value != "seed":
+            return value
+        log.warning("SIMULATOR_PROFILE=seed is deprecated; use SIMULATOR_PROFILE=measured")
+        return "measured"
 
     @field_validator("hamsa_min_connections")
     @classmethod
-    def _kept_of_those_allowed(cls, value: int, info: ValidationInfo) -> int:
-        if value > info.data.get("hamsa_max_connections", value):
-            raise ValueError("must not be more than HAMSA_MAX_CONNECTIONS")
+    def _check_min_connections(cls, value: int, info: ValidationInfo) -> int:
+        if value > (most := info.data.get("hamsa_max_connections", value)):
+            raise ValueError(f"must be at most HAMSA_MAX_CONNECTIONS ({most}), got {value}")
         return value
 
     @model_validator(mode="before")
     @classmethod
     def _strip(cls, values: dict[str, object]) -> dict[str, object]:
-        """Drop what files bring along around values; a value of nothing but blanks is unset."""
+        """Remove whitespace around values, such as line ends of files; unset what is empty then."""
         stripped = {k: v.strip() if isinstance(v, str) else v for k, v in values.items()}
         return {name: value for name, value in stripped.items() if value != ""}
 
     @field_validator("agent_webhook_url", "agent_model")
     @classmethod
-    def _needed_for_a_model(cls, value: str | None, info: ValidationInfo) -> str | None:
+    def _check_required_for_model(cls, value: str | None, info: ValidationInfo) -> str | None:
         if value is None and info.data.get("agent_kind") == "openai":
             raise ValueError("must be set when AGENT_KIND is openai")
         return value
 
     @property
     def simulates_speech(self) -> bool:
-        """Whether the simulator stands in for the speech provider."""
+        """Return whether the simulator stands in for the speech provider."""
         return self.hamsa_api_key is None
 
     @property
     def simulates_agent(self) -> bool:
-        """Whether the simulator stands in for the agent."""
+        """Return whether the simulator stands in for the agent."""
         return self.agent_webhook_url is None
 
 
 def load() -> Settings:
-    """Read the settings. Raises `ConfigurationError` with a line for each wrong variable."""
+    """Read the settings. Raises `ConfigurationError` with one line for each wrong setting."""
     _check_file(ENV_FILE)
     try:
         return Settings()
     except ValidationError as error:
-        lines = (
-            f"{'.'.join(str(part) for part in item['loc'][:1]).upper()}: "
-            f"{item['msg'].removeprefix('Value error, ')}"
-            for item in error.errors(include_input=False, include_url=False)
-        )
-        # The cause would carry the rejected input, and that may be a key.
-        raise ConfigurationError("\n".join(lines)) from None
+        lines = [_describe(details) for details in error.errors(include_url=False)]
+    # Raised here, as a cause would carry the rejected values, and one may be a key.
+    raise ConfigurationError("\n".join(lines))
+
+
+def _describe(error: ErrorDetails) -> str:
+    name = str(error["loc"][0])
+    return f"{name.upper()}: {describe_error(error, Settings.model_fields[name])}"
 
 
 def _check_file(path: Path) -> None:
-    """Refuse a file that cannot be read as it was meant: its keys would seem not to be set."""
+    """Refuse a file that cannot be read as intended: its keys would seem not to be set."""
     try:
         text = path.read_text(encoding=ENCODING) if path.is_file() else ""
     except OSError as error:
         raise ConfigurationError(f"{path}: cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
-        raise ConfigurationError(f"{path}: is not UTF-8; save it as UTF-8") from None
+        raise ConfigurationError(f"{path}: must be UTF-8: save it again as UTF-8") from None
     wrong = [each.original.line for each in parse_stream(StringIO(text)) if each.error]
     if wrong:
-        complaint = "is not NAME=value, or a quote is left open"
-        raise ConfigurationError("\n".join(f"{path}: line {line} {complaint}" for line in wrong))
+        reason = "must be NAME=value, with every quote closed"
+        raise ConfigurationError("\n".join(f"{path}: line {line} {reason}" for line in wrong))

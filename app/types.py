@@ -1,4 +1,4 @@
-"""Types that several rooms share: languages, dialects, voices."""
+"""Types that several rooms share: languages, dialects and voices."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -7,16 +7,16 @@ Dialect = Literal[
     "pls", "egy", "syr", "irq", "jor", "leb", "ksa", "uae", "bah", "qat", "kuw", "oma",
     "msa", "ar-sa", "en",
 ]  # fmt: skip
-"""The dialects that the vendor documents (`docs/hamsa.md`). Speakers are not listed: there are over
-a hundred, and more each month."""
+"""The dialects that the provider documents (`docs/hamsa.md`). Speakers are not listed: there are
+over a hundred, and more each month."""
 
 Language = Literal["ar", "en"]
-"""Languages of speech, and of the texts that people read."""
+"""Languages of speech, and of status and error texts."""
 
 
 @dataclass(frozen=True, slots=True)
 class Voice:
-    """Who speaks, and in which dialect."""
+    """A voice: who speaks, in which dialect."""
 
     speaker: str
     """The provider's name of a voice, or the UUID of a cloned one."""

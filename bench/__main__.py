@@ -1,4 +1,4 @@
-"""Run the usual scenarios, those that are named, or all: `python -m bench [name …]`."""
+"""Run benchmark scenarios: the default ones, those that are named, or `all`."""
 
 import asyncio
 import importlib
@@ -10,7 +10,7 @@ import time
 from bench.results import ROOT, Circumstances, Result, Scenario, write
 
 SCENARIOS = (
-    "seeds",
+    "before_after",
     "first_audio",
     "first_clause",
     "recovery",
@@ -18,38 +18,48 @@ SCENARIOS = (
     "cost",
     "memory",
     "scale",
+    "http",
     "hold_back",
-    "storm",
+    "connection_storm",
     "truncation",
-    "rotten",
+    "sustained_faults",
     "barge_in",
-    "listening",
+    "turn_detection",
     "soak",
     "splitter",
     "micro",
 )
 """Each is a module of this package with a function `run` that returns a `Result`."""
 
-USUAL = ("seeds", "first_audio", "recovery", "overhead", "cost", "memory", "scale", "micro")
-"""What runs when nothing is named, in a quarter of an hour: latency, load and cost. The others show
-behaviour under faults, and take as long again."""
+DEFAULT = (
+    "before_after",
+    "first_audio",
+    "recovery",
+    "overhead",
+    "cost",
+    "memory",
+    "scale",
+    "micro",
+)
+"""Scenarios that run when none is named: latency, load and cost, in a quarter of an hour. The
+others measure behaviour under faults, and take as long again."""
 
 LIMIT_S = 300
-"""A guard against a scenario that hangs; the longest takes half of it."""
+"""A guard against a scenario that hangs; the longest one takes half of it."""
 
 
 def main(names: list[str]) -> None:
-    """Run the scenarios of these names; the usual ones, when there are none."""
-    names = list(SCENARIOS) if names == ["all"] else names or list(USUAL)
+    """Run the scenarios of these names, or the default ones if there are none."""
+    names = list(SCENARIOS) if names == ["all"] else names or list(DEFAULT)
     unknown = sorted(set(names) - set(SCENARIOS))
     if unknown:
         sys.exit(
-            f"no scenario is called {', '.join(unknown)}; there are: all, {', '.join(SCENARIOS)}"
+            f"unknown scenario: {', '.join(unknown)}; choose from: all, {', '.join(SCENARIOS)}"
         )
     if len(names) == 1:
         _run(names[0])
         return
-    # Each in a process of its own: what one leaves in memory, the next does not measure.
+    # Each runs in a process of its own, so that memory left by one does not affect the next.
     failed = [name for name in names if not _succeeds(name)]
     if failed:
         sys.exit(f"failed: {', '.join(failed)}")

@@ -1,8 +1,9 @@
-"""Counts what an interpreter allocates, without slowing it much.
+"""Count the allocations of an interpreter without slowing it down much.
 
-CPython keeps no count. Its allocators are function pointers that can be replaced, so a few bytes
-of machine code that count and then jump to the original do it: x86-64 Linux only; elsewhere
-nothing is counted. Objects that come from free lists are not seen, for they are not allocated.
+CPython keeps no count, but its allocators are function pointers that can be replaced. A few bytes
+of machine code count each call and jump to the original. This works on x86-64 Linux; elsewhere
+nothing is counted. Objects that CPython takes from its free lists are not counted, because nothing
+is allocated for them.
 """
 
 import ctypes
@@ -15,12 +16,12 @@ from pathlib import Path
 
 COUNTERS_BYTES = 4096
 MEMORY_AND_OBJECTS = (1, 2)
-"""PYMEM_DOMAIN_MEM and PYMEM_DOMAIN_OBJ; what is too large for them goes on to the raw domain."""
+"""PYMEM_DOMAIN_MEM and PYMEM_DOMAIN_OBJ; both hand large requests on to the raw domain."""
 
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """How many allocations there were, and of how many bytes; None where it is not known."""
+    """Number of allocations and their total size; None where they are not counted."""
 
     calls: int | None
     bytes: int | None
@@ -36,12 +37,12 @@ class _Allocator(ctypes.Structure):
     ]
 
 
-_kept: list[object] = []
-"""What must live as long as the process."""
+_alive: list[object] = []
+"""Mappings that must live as long as the process."""
 
 
 def counts_in(counters: Path | None) -> Counts:
-    """Read what another process counts into a file."""
+    """Read the counts that another process writes into a file."""
     if counters is None or not counters.exists():
         return Counts(None, None)
     return Counts(*struct.unpack_from("<qq", counters.read_bytes()))
@@ -55,7 +56,7 @@ def count_into(counters: Path) -> None:
     with counters.open("r+b") as file:
         shared = mmap.mmap(file.fileno(), COUNTERS_BYTES)
     code = mmap.mmap(-1, 4096, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)
-    _kept.extend((shared, code))
+    _alive.extend((shared, code))
     counter = ctypes.addressof(ctypes.c_char.from_buffer(shared))
     start = ctypes.addressof(ctypes.c_char.from_buffer(code))
     for domain in MEMORY_AND_OBJECTS:
@@ -69,7 +70,7 @@ def count_into(counters: Path) -> None:
 
 
 def _counting(counter: int, original: int, *, sized: bool) -> bytes:
-    """Assemble `counter[0] += 1; counter[1] += size; goto original`; `calloc` has no one size."""
+    """Assemble `counter[0] += 1; counter[1] += size; goto original`; `calloc` counts no size."""
     to_rax = b"\x48\xb8"  # mov rax, imm64
     increment = b"\x48\xff\x00"  # inc qword [rax]; whoever allocates holds the GIL
     add_size = b"\x48\x01\x70\x08"  # add qword [rax+8], rsi

@@ -1,4 +1,4 @@
-"""A caller who interrupts again and again: how many sockets that costs."""
+"""A caller that interrupts again and again: how many sockets the gateway opens for it."""
 
 import asyncio
 import json
@@ -11,20 +11,21 @@ INTERRUPTIONS = 100
 
 
 async def run() -> Result:
-    """100 interruptions in a row, each amid the first audio of an answer."""
+    """Interrupt 100 responses in a row, each at its first audio."""
     transports = ("websocket", "auto", "rest")
     rows = await asyncio.gather(*(_interrupt(transport) for transport in transports))
     table = Table(
         f"{INTERRUPTIONS} interruptions in a row, one session",
-        ("transport", "interrupted", "sockets opened", "HTTP connections", "last answer"),
+        ("transport", "interruptions", "sockets opened", "HTTP connections", "last response"),
         rows,
-        "The caller speaks again as soon as the first audio of an answer is there. An abandoned "
-        "socket drains and serves on.",
+        "The caller asks again as soon as the first audio of a response arrives. The socket of an "
+        "interrupted request drains and is used again. The last response is not interrupted.",
     )
     return Result("barge_in", [table])
 
 
 async def _interrupt(transport: str) -> tuple[Cell, ...]:
+    """Interrupt in one session, so that its sockets are all that the provider counts."""
     config = SimulatorConfig(profile="fast", voice="hum")
     async with (
         Simulator(config) as simulator,

@@ -1,7 +1,7 @@
-"""Callers: a process that holds many sessions, asks, and takes the time of what it hears.
+"""Callers: a process that holds many sessions, asks questions and times the audio it receives.
 
-`python -m bench.callers PLAN` (JSON, see `load.callers`) connects, prints `ready`, begins on the
-first line of its input, and prints what was heard as JSON.
+`python -m bench.callers PLAN` (JSON, see `load.callers`) connects, prints `ready`, starts on the
+first line of its input, and prints its `CallerStats` as JSON at the end.
 """
 
 import asyncio
@@ -10,31 +10,24 @@ import json
 import random
 import sys
 import time
-from dataclasses import dataclass, field
+from dataclasses import asdict
 from typing import Any
 
 import orjson
 import uvloop
 from websockets.asyncio.client import ClientConnection, connect
 
-from bench.load import AUDIO_BYTES, BYTES_PER_S, SPEED
-from bench.provider import stamped_at
+from bench.load import AUDIO_BYTES, BYTES_PER_S, SPEED, CallerStats
+from bench.provider import sent_at
 
 
-@dataclass
-class Tally:
-    """What all callers of this process heard."""
+async def take_turn(socket: ClientConnection, question: str, stats: CallerStats) -> float:
+    """Ask once and receive the response.
 
-    overheads_ms: list[float] = field(default_factory=list)
-    turns: int = 0
-    whole: int = 0
-    audio_bytes: int = 0
-
-
-async def take_turn(socket: ClientConnection, question: str, tally: Tally) -> float:
-    """Ask once, and listen; return when the answer has been played, on the monotonic clock."""
+    Return when a player would reach the end of its audio, on the monotonic clock.
+    """
     await socket.send(orjson.dumps({"type": "text", "text": question}).decode())
-    heard, first_at = 0, 0.0
+    received, first_at = 0, 0.0
     while True:
         message = await socket.recv()
         now = time.monotonic()
@@ -49,17 +42,19 @@ async def take_turn(socket: ClientConnection, question: str, tally: Tally) -> fl
             encoded = event["audio_base64"]
             size = len(encoded) * 3 // 4 - encoded.count("=", -2)
             head = base64.b64decode(encoded[:12])
-        if not heard:
+        if not received:
             first_at = now
-            tally.overheads_ms.append((now - stamped_at(head)) * 1000)
-        heard += size
-    tally.turns += 1
-    tally.whole += heard == AUDIO_BYTES[question]
-    tally.audio_bytes += heard
-    return first_at + heard / BYTES_PER_S
+            stats.overheads_ms.append(round((now - sent_at(head)) * 1000, 3))
+        received += size
+    stats.turns += 1
+    stats.whole += received == AUDIO_BYTES[question]
+    stats.audio_bytes += received
+    return first_at + received / BYTES_PER_S
 
 
-async def call(number: int, plan: dict[str, Any], ready: "Gate", tally: Tally) -> None:
+async def call(
+    number: int, plan: dict[str, Any], barrier: "StartBarrier", stats: CallerStats
+) -> None:
     """Hold one session."""
     async with connect(
         f"{plan['url']}{plan['name']}-{number}/",
@@ -70,55 +65,56 @@ async def call(number: int, plan: dict[str, Any], ready: "Gate", tally: Tally) -
     ) as socket:
         if plan["framing"] == "binary":
             await socket.send('{"type":"configure","output":{"framing":"binary"}}')
-        await ready.passed()
-        answer_s = AUDIO_BYTES[plan["question"]] / BYTES_PER_S
-        spread_s = answer_s if plan["listening"] else answer_s / SPEED
+        await barrier.wait()
+        response_s = AUDIO_BYTES[plan["question"]] / BYTES_PER_S
+        spread_s = response_s if plan["wait_for_playback"] else response_s / SPEED
         await asyncio.sleep(random.Random(number).uniform(0, spread_s))  # noqa: S311 - no secret
         until = time.monotonic() + plan["for_s"]
         for _ in range(plan["turns"]):
             if time.monotonic() >= until:
                 return
-            played_at = await take_turn(socket, plan["question"], tally)
-            if plan["listening"]:
+            played_at = await take_turn(socket, plan["question"], stats)
+            if plan["wait_for_playback"]:
                 await asyncio.sleep(max(0.0, played_at - time.monotonic()))
 
 
-class Gate:
-    """Opens for all when all are there and the word was given."""
+class StartBarrier:
+    """Holds all sessions back until all are connected and `open` is called."""
 
     def __init__(self, expected: int) -> None:
         self._missing = expected
-        self.complete = asyncio.Event()
-        self.opened = asyncio.Event()
+        self._complete = asyncio.Event()
+        self._opened = asyncio.Event()
 
-    async def passed(self) -> None:
-        """Arrive, and wait."""
+    async def wait(self) -> None:
+        """Arrive, and wait until the barrier is opened."""
         self._missing -= 1
         if not self._missing:
-            self.complete.set()
-        await self.opened.wait()
+            self._complete.set()
+        await self._opened.wait()
+
+    async def wait_complete(self) -> None:
+        """Wait until all sessions have arrived."""
+        await self._complete.wait()
+
+    def open(self) -> None:
+        """Let all sessions start."""
+        self._opened.set()
 
 
 async def main(plan: dict[str, Any]) -> None:
     """Carry out the plan."""
-    tally, gate = Tally(), Gate(plan["sessions"])
+    stats, barrier = CallerStats(), StartBarrier(plan["sessions"])
     loop = asyncio.get_running_loop()
     async with asyncio.TaskGroup() as tasks:
         for number in range(plan["sessions"]):
-            tasks.create_task(call(number, plan, gate, tally))
-            await asyncio.sleep(0.002)  # a backlog is not what is measured
-        await gate.complete.wait()
+            tasks.create_task(call(number, plan, barrier, stats))
+            await asyncio.sleep(0.002)  # so that no backlog of connections builds up
+        await barrier.wait_complete()
         print("ready", flush=True)
         await loop.run_in_executor(None, sys.stdin.readline)
-        gate.opened.set()
-    audio_s = tally.audio_bytes / BYTES_PER_S
-    heard = {
-        "overheads_ms": [round(ms, 3) for ms in tally.overheads_ms],
-        "turns": tally.turns,
-        "whole": tally.whole,
-        "audio_s": audio_s,
-    }
-    print(json.dumps(heard), flush=True)
+        barrier.open()
+    print(json.dumps(asdict(stats)), flush=True)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Draws plots as SVG: the same picture from the same numbers, readable on light and on dark."""
+"""Draw plots as SVG: the same numbers give the same file, readable on light and dark pages."""
 
 from pathlib import Path
 from typing import Any
@@ -10,13 +10,13 @@ from matplotlib.figure import Figure
 from bench.results import Plot
 
 INK = "#7d7d7d"
-"""A grey with a contrast of at least 4 to 1 against white as well as against GitHub's dark."""
+"""A grey with a contrast of at least 4 to 1 against white and against GitHub's dark theme."""
 
 COLOURS = ("#9a8c7c", "#c07a2c", "#2f81c7", "#2a9d6f", "#a368c4", "#d0526a")
-"""The first ones are told apart without colour vision by their lightness."""
+"""The first ones differ in lightness, so that they can be told apart without colour vision."""
 
 STYLE: dict[Any, Any] = {
-    "svg.hashsalt": "nabra",  # else ids are drawn at random
+    "svg.hashsalt": "nabra",  # else element ids are random
     "svg.fonttype": "none",  # text stays text
     "font.family": "sans-serif",
     "font.size": 10,
@@ -36,7 +36,7 @@ STYLE: dict[Any, Any] = {
 }
 
 BARS_WIDTH = 0.8
-"""Share of its place that a group of bars takes."""
+"""Share of the space between two ticks that a group of bars takes."""
 
 
 def draw(plot: Plot, path: Path) -> None:
@@ -48,21 +48,22 @@ def draw(plot: Plot, path: Path) -> None:
             _bars(axes, plot)
         else:
             _lines(axes, plot)
-        if plot.floor is not None:
-            axes.axhline(plot.floor, color=INK, linestyle="--", linewidth=1, label="earliest")
+        if level := plot.reference:
+            axes.axhline(level.value, color=INK, linestyle="--", linewidth=1, label=level.name)
         axes.set_title(plot.title, loc="left")
         axes.set_xlabel(plot.x_label)
         axes.set_ylabel(plot.y_label)
         axes.set_ylim(bottom=0)
-        if len(plot.series) > 1 or plot.floor is not None:
+        if len(plot.series) > 1 or plot.reference:
             figure.legend(loc="outside lower center", ncols=3, fontsize=9)
         figure.savefig(path, format="svg", transparent=True, metadata={"Date": None})
-    # matplotlib leaves blanks at line ends, which would be noise in diffs
+    # matplotlib writes trailing spaces, which would be noise in diffs
     lines = path.read_text(encoding="utf-8").splitlines()
     path.write_text("\n".join(line.rstrip() for line in lines) + "\n", encoding="utf-8")
 
 
 def _bars(axes: Axes, plot: Plot) -> None:
+    """Draw the bars of all series side by side around each tick."""
     places = range(len(plot.series[0].x))
     width = BARS_WIDTH / len(plot.series)
     for number, series in enumerate(plot.series):

@@ -1,4 +1,4 @@
-"""First and last audio beside the earliest moments that the providers' own timing allows."""
+"""First and last audio of a spoken turn, beside the theoretical minimum."""
 
 import asyncio
 from collections.abc import Sequence
@@ -6,116 +6,125 @@ from collections.abc import Sequence
 from app.settings import Settings
 from app.simulator.child import SimulatorProcess
 from app.simulator.profiles import PROFILES
-from bench.earliest import Earliest, earliest
 from bench.harness import (
-    StartingLine,
+    StaggeredStart,
     TimedTurn,
     caller,
     gateway,
     percentile,
+    recorded_utterance,
     settings_for,
-    spoken,
     take_turn,
 )
-from bench.listener import Heard
+from bench.playback import Playback
 from bench.results import Cell, Plot, Result, Series, Table
+from bench.theoretical_minimum import TheoreticalMinimum, theoretical_minimum
 
-WARMING = {"type": "text", "text": "مرحبا"}
+WARM_UP = {"type": "text", "text": "مرحبا"}
 TURNS = 4
-TIMING = PROFILES["seed"]
+TIMING = PROFILES["measured"]
 LOOKAHEAD: int = Settings.model_fields["tts_lookahead"].default
 FIRST_CHARS: int = Settings.model_fields["first_chunk_min_chars"].default
 
 
 async def run() -> Result:
-    """Four spoken turns by each transport, with the timing measured at the real providers."""
-    ways = [(way, chars) for way in ("websocket", "rest", "auto") for chars in (FIRST_CHARS, 0)]
-    line = StartingLine(len(ways))
-    async with asyncio.TaskGroup() as tasks:  # nearly all of it is waiting
-        measuring = [tasks.create_task(_measure(line, way, chars)) for way, chars in ways]
+    """Take four spoken turns over each transport, with the timing of the real providers."""
+    variants = [
+        (transport, chars)
+        for transport in ("websocket", "rest", "auto")
+        for chars in (FIRST_CHARS, 0)
+    ]
+    start = StaggeredStart(len(variants))
+    async with asyncio.TaskGroup() as tasks:  # side by side, because nearly all of it is waiting
+        measuring = [tasks.create_task(_measure(start, *variant)) for variant in variants]
     rows = [task.result() for task in measuring]
     table = Table(
-        "Spoken turns of a warm gateway, beside the earliest moments possible",
+        "Spoken turns on a warm gateway",
         (
-            "STT and TTS by",
-            "speech begins with",
+            "STT and TTS transport",
+            "speech starts with",
             "first audio p50 s",
-            "earliest s",
-            "later by p50 ms",
+            "minimum s",
+            "above minimum p50 ms",
             "max ms",
             "last audio p50 s",
-            "earliest s",
-            "later by p50 ms",
+            "minimum s",
+            "above minimum p50 ms",
             "max ms",
             "silence max s",
         ),
         rows,
-        f"Profile `seed`, {TURNS} turns each after one that warms up; simulator, gateway and "
-        f"caller are three processes. Earliest: STT, the agent's words, each sentence's first "
-        f"audio and its pace as the simulator has them, {1 + LOOKAHEAD} sentences in the making at "
-        f"a time, and nothing else.",
+        f"Profile `measured`, {TURNS} turns per row after one warm-up turn. Times are counted from "
+        "the end of the utterance. Simulator, gateway and caller are three processes. Minimum: the "
+        "theoretical minimum. It counts STT, the agent's tokens, and each sentence's first audio "
+        f"and pace, as the simulator is set, with {1 + LOOKAHEAD} sentences synthesized at a time. "
+        "With `auto`, STT uses sockets.",
     )
-    names = [f"{way}\n{begins}" for way, begins, *_ in rows]
-    plot = Plot(
+    return Result("first_audio", [table], [_plot(rows)])
+
+
+def _plot(rows: Sequence[Sequence[Cell]]) -> Plot:
+    names = [f"{transport}\n{starts_with}" for transport, starts_with, *_ in rows]
+    return Plot(
         "first",
         "First audio of a spoken turn",
         "",
         "seconds",
         [
-            Series("earliest", names, [_number(row[3]) for row in rows]),
+            Series("theoretical minimum", names, [_number(row[3]) for row in rows]),
             Series("measured", names, [_number(row[2]) for row in rows]),
         ],
         kind="bars",
     )
-    return Result("first_audio", [table], [plot])
 
 
-async def _measure(line: StartingLine, way: str, first_chars: int) -> Sequence[Cell]:
-    async with SimulatorProcess(["--profile=seed", "--voice=hum"]) as simulator:
+async def _measure(start: StaggeredStart, transport: str, first_chars: int) -> Sequence[Cell]:
+    """Give the row a simulator and a gateway of its own, so that rows do not share a pool."""
+    async with SimulatorProcess(["--profile=measured", "--voice=hum"]) as simulator:
         settings = settings_for(
             simulator,
-            TTS_TRANSPORT=way,
-            STT_TRANSPORT="websocket" if way == "auto" else way,
+            TTS_TRANSPORT=transport,
+            STT_TRANSPORT="websocket" if transport == "auto" else transport,
             FIRST_CHUNK_MIN_CHARS=str(first_chars),
         )
         async with gateway(**settings) as url, caller(url) as socket:
-            await line.wait()
-            await take_turn(socket, WARMING)
-            turns = [await take_turn(socket, spoken()) for _ in range(TURNS)]
-    heard = [Heard.of(turn) for turn in turns]
-    floors = [floor_of(turn, first_chars, TIMING.stt_ms / 1000) for turn in turns]
-    first_ms, last_ms = lateness_ms(heard, floors)
+            await start.wait()
+            await take_turn(socket, WARM_UP)
+            turns = [await take_turn(socket, recorded_utterance()) for _ in range(TURNS)]
+    playbacks = [Playback.of(turn) for turn in turns]
+    minimums = [minimum_of(turn, first_chars, TIMING.stt_ms / 1000) for turn in turns]
+    first_ms, last_ms = above_minimum_ms(playbacks, minimums)
     return (
-        way,
+        transport,
         "first clause" if first_chars else "whole sentence",
-        percentile([each.first_s for each in heard], 0.5),
-        percentile([each.first_s for each in floors], 0.5),
+        percentile([each.first_s for each in playbacks], 0.5),
+        percentile([each.first_s for each in minimums], 0.5),
         round(percentile(first_ms, 0.5)),
         round(max(first_ms)),
-        percentile([each.last_s for each in heard], 0.5),
-        percentile([each.last_s for each in floors], 0.5),
+        percentile([each.last_s for each in playbacks], 0.5),
+        percentile([each.last_s for each in minimums], 0.5),
         round(percentile(last_ms, 0.5)),
         round(max(last_ms)),
-        max(each.silence_s for each in heard),
+        max(each.silence_s for each in playbacks),
     )
 
 
-def floor_of(turn: TimedTurn, first_chars: int, asked_at_s: float) -> Earliest:
-    """Compute how early this very answer could have been heard."""
-    answer = turn.first("agent_response")[1]["text"]
-    return earliest(
-        answer, TIMING, first_chars=first_chars, lookahead=LOOKAHEAD, asked_at_s=asked_at_s
+def minimum_of(turn: TimedTurn, first_chars: int, asked_at_s: float) -> TheoreticalMinimum:
+    """Compute the theoretical minimum for the response of this turn."""
+    response = turn.first("agent_response")[1]["text"]
+    return theoretical_minimum(
+        response, TIMING, first_chars=first_chars, lookahead=LOOKAHEAD, asked_at_s=asked_at_s
     )
 
 
-def lateness_ms(
-    heard: Sequence[Heard], floors: Sequence[Earliest]
+def above_minimum_ms(
+    playbacks: Sequence[Playback], minimums: Sequence[TheoreticalMinimum]
 ) -> tuple[list[float], list[float]]:
-    """Return by how much first and last audio came later than they could have."""
-    pairs = list(zip(heard, floors, strict=True))
+    """Return for each turn how far first and last audio are above the minimum."""
+    pairs = list(zip(playbacks, minimums, strict=True))
     return (
-        [1000 * (turn.first_s - floor.first_s) for turn, floor in pairs],
-        [1000 * (turn.last_s - floor.last_s) for turn, floor in pairs],
+        [1000 * (turn.first_s - minimum.first_s) for turn, minimum in pairs],
+        [1000 * (turn.last_s - minimum.last_s) for turn, minimum in pairs],
     )
 
 

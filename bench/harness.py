@@ -1,4 +1,4 @@
-"""A gateway as a process of its own, and a caller that takes the time."""
+"""A gateway in a process of its own, and a caller that times every event."""
 
 import asyncio
 import base64
@@ -17,7 +17,7 @@ from websockets.asyncio.client import ClientConnection, connect
 
 from app.simulator import Simulator
 from app.simulator.child import SimulatorProcess
-from app.simulator.hum import Hum
+from app.simulator.tone_voice import ToneVoice
 from app.text.tts_text import tts_text
 
 ROOT = Path(__file__).parent.parent
@@ -30,7 +30,7 @@ Event = dict[str, Any]
 
 @asynccontextmanager
 async def gateway(code: str = SERVE, **settings: str) -> AsyncIterator[str]:
-    """Run a process that serves on a free port with these settings; gives its endpoint."""
+    """Run a gateway process on a free port with these settings, and yield its endpoint's URL."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-c",
@@ -54,7 +54,7 @@ async def gateway(code: str = SERVE, **settings: str) -> AsyncIterator[str]:
 
 
 def settings_for(simulator: Simulator | SimulatorProcess, **settings: str) -> dict[str, str]:
-    """Return settings that take a simulator, of this process or another, for the real providers."""
+    """Return settings that point a gateway at a simulator, in this process or another."""
     urls = simulator.urls if isinstance(simulator, SimulatorProcess) else asdict(simulator.urls)
     return {
         "HAMSA_API_KEY": "bench",
@@ -68,7 +68,7 @@ def settings_for(simulator: Simulator | SimulatorProcess, **settings: str) -> di
 
 
 async def scrape(url: str) -> dict[str, float]:
-    """Read the gateway's own numbers; `url` is that of its endpoint."""
+    """Read the gateway's `/metrics`; `url` is that of its endpoint."""
     address = url.replace("ws://", "http://").removesuffix("/ws/agent/") + "/metrics"
     async with httpx.AsyncClient(trust_env=False) as client:
         text = (await client.get(address)).text
@@ -90,24 +90,24 @@ def percentile(values: Sequence[float], share: float) -> float:
     return ordered[min(len(ordered) - 1, math.ceil(share * len(ordered)) - 1)]
 
 
-class Voice(Protocol):
-    """Knows what a sentence sounds like when it is whole: a simulator, or `Hummed`."""
+class ExpectedAudio(Protocol):
+    """Knows the whole audio of a sentence: a simulator, or `ToneAudio`."""
 
     def expected_audio(self, text: str) -> bytes:
         """Return the audio, byte for byte."""
 
 
-class Hummed:
-    """What a simulator of another process hums."""
+class ToneAudio:
+    """The audio of a simulator in another process that uses the tone voice."""
 
     def expected_audio(self, text: str) -> bytes:
         """Return the audio, byte for byte."""
-        return Hum().speak(tts_text(text))
+        return ToneVoice().synthesize(tts_text(text))
 
 
 @dataclass
 class TimedTurn:
-    """The events of one turn, each with its time in seconds since the turn was begun."""
+    """The events of one turn, each with its time in seconds since the turn was started."""
 
     events: list[tuple[float, Event]] = field(default_factory=list)
 
@@ -123,31 +123,31 @@ class TimedTurn:
         return [event for _, event in self.events if event["type"] == kind]
 
     def audio(self) -> dict[str, bytes]:
-        """Return what was heard of each sentence."""
-        heard: dict[str, bytes] = {}
+        """Return the received audio of each sentence, by its text."""
+        received: dict[str, bytes] = {}
         text = ""
         for _, event in self.events:
             if event["type"] == "sentence":
                 text = event["text"]
-                heard[text] = heard.get(text, b"")
+                received[text] = received.get(text, b"")
             elif event["type"] == "tts_chunk":
-                heard[text] += base64.b64decode(event["audio_base64"])
-        return heard
+                received[text] += base64.b64decode(event["audio_base64"])
+        return received
 
     def arrivals(self) -> Iterator[tuple[float, int]]:
-        """Yield when audio came, and how many bytes."""
+        """Yield when each audio chunk arrived, and its size in bytes."""
         for at, event in self.events:
             if event["type"] == "tts_chunk":
                 yield at, len(base64.b64decode(event["audio_base64"]))
 
-    def verdicts(self, voice: Voice) -> list[str]:
-        """Judge each sentence of the answer: `whole`, `silent`, or `fragment` for anything else."""
-        heard = self.audio()
+    def verdicts(self, expected: ExpectedAudio) -> list[str]:
+        """Judge each sentence: `whole`, `silent` (no audio), or `fragment` for anything else."""
+        received = self.audio()
         verdicts = []
         for row in self.first("done")[1]["metrics"]["sentences"]:
             text = self._sentence(row["index"])
-            audio = heard.get(text, b"") if text else b""
-            exact = text is not None and audio == voice.expected_audio(text)
+            audio = received.get(text, b"") if text else b""
+            exact = text is not None and audio == expected.expected_audio(text)
             verdicts.append("whole" if exact else "fragment" if audio else "silent")
         return verdicts
 
@@ -155,31 +155,31 @@ class TimedTurn:
         return next((e["text"] for e in self.all("sentence") if e["index"] == index), None)
 
 
-class StartingLine:
-    """Lets rows that are measured at the same time begin when all processes of all have started.
+class StaggeredStart:
+    """Starts runs that are measured side by side, once the processes of all runs are up.
 
-    They begin `apart_s` seconds apart, so that they do not go in step.
+    They start `interval_s` seconds apart, so that they do not work in lockstep.
     """
 
-    def __init__(self, rows: int, *, apart_s: float = 0.15) -> None:
-        self._barrier = asyncio.Barrier(rows)
-        self._apart_s = apart_s
+    def __init__(self, runs: int, *, interval_s: float = 0.15) -> None:
+        self._barrier = asyncio.Barrier(runs)
+        self._interval_s = interval_s
 
     async def wait(self) -> None:
-        """Wait for the others, and for one's turn."""
+        """Wait until all runs have arrived, and then for this run's start."""
         place = await self._barrier.wait()
-        await asyncio.sleep(place * self._apart_s)
+        await asyncio.sleep(place * self._interval_s)
 
 
 @asynccontextmanager
 async def caller(url: str) -> AsyncIterator[ClientConnection]:
-    """Connect as a client does."""
+    """Connect to the gateway as a client does."""
     async with connect(url, compression=None, max_size=None, proxy=None) as socket:
         yield socket
 
 
 async def take_turn(socket: ClientConnection, message: Event) -> TimedTurn:
-    """Send a message, and take events until the turn is done."""
+    """Send a message, and collect events until the turn is done."""
     loop = asyncio.get_running_loop()
     turn = TimedTurn()
     started_at = loop.time()
@@ -191,6 +191,6 @@ async def take_turn(socket: ClientConnection, message: Event) -> TimedTurn:
     return turn
 
 
-def spoken() -> Event:
-    """Return an utterance as a client sends it."""
+def recorded_utterance() -> Event:
+    """Return a recorded utterance as a client sends it."""
     return {"audio_base64": base64.b64encode(RECORDING.read_bytes()).decode()}

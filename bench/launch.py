@@ -1,7 +1,7 @@
-"""Starts what is measured, as a process of its own: `python -m bench.launch gateway|floor LOOP`.
+"""Start a relay in a process of its own: `python -m bench.launch gateway|baseline LOOP`.
 
-With `BENCH_COUNTERS` it counts allocations into that file; with `BENCH_PROFILE` it is profiled, and
-writes what cProfile saw there when it is stopped.
+With `BENCH_COUNTERS` it counts its allocations into that file. With `BENCH_PROFILE` it runs under
+cProfile, and writes the profile to that file when it is stopped.
 """
 
 import asyncio
@@ -19,9 +19,9 @@ import uvloop
 from bench.allocations import count_into
 
 
-def gateway(loop: str) -> None:
+def run_gateway(loop: str) -> None:
     """Serve as `nabra serve` does, on this event loop."""
-    from app.serving import process as server  # noqa: PLC0415 - the floor must not carry it
+    from app.serving import process as server  # noqa: PLC0415 - the baseline must not load the gateway
 
     configured = server.server_config
 
@@ -34,22 +34,22 @@ def gateway(loop: str) -> None:
     server.serve()
 
 
-def floor(loop: str) -> None:
-    """Run the floor on this event loop."""
-    from bench import floor  # noqa: PLC0415 - nor the gateway the floor
+def run_baseline(loop: str) -> None:
+    """Serve the baseline on this event loop."""
+    from bench import baseline  # noqa: PLC0415 - the gateway must not load the baseline
 
-    logging.disable()  # it tells of every caller who hangs up
+    logging.disable()  # else every caller that disconnects is logged
     if loop == "uvloop":
-        uvloop.run(floor.main())
+        uvloop.run(baseline.main())
     else:
-        asyncio.run(floor.main())
+        asyncio.run(baseline.main())
 
 
 def main(kind: str, loop: str) -> None:
-    """Run it, watched as the environment says."""
+    """Run the relay, counted or profiled as the environment says."""
     if counters := os.environ.get("BENCH_COUNTERS"):
         count_into(Path(counters))
-    run: Callable[[str], None] = {"gateway": gateway, "floor": floor}[kind]
+    run: Callable[[str], None] = {"gateway": run_gateway, "baseline": run_baseline}[kind]
     if target := os.environ.get("BENCH_PROFILE"):
         signal.signal(signal.SIGTERM, lambda *_: sys.exit())
         profile = cProfile.Profile()

@@ -1,7 +1,7 @@
-"""Load: a relay, a provider and callers, each a process of its own, so that each can be weighed.
+"""Load: a relay, a provider and callers, each in a process of its own, so each is measured alone.
 
-A caller asks again and again and hears an answer of two sentences, ten seconds of speech, which
-the provider makes three times as fast as it plays, in five chunks a second of audio.
+A caller asks again and again. Each response has two sentences, ten seconds of speech. The provider
+sends five chunks per second of audio, three times as fast as the audio plays.
 """
 
 import asyncio
@@ -10,22 +10,22 @@ import os
 import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from bench.allocations import Counts, counts_in
 
 ROOT = Path(__file__).parent.parent
 
 FIRST_AUDIO_S = 0.1
-"""When the audio of a sentence begins, after its request."""
+"""From a TTS request to its first audio."""
 
 SPEED = 3.0
-"""How many times faster than it plays it is made, by the real provider as by this one."""
+"""How many times as fast as it plays the audio is sent, as measured at the real provider."""
 
 FIRST_TOKEN_S, TOKEN_S = 0.05, 0.01
-"""When an answer begins, and the time between two words."""
+"""From the question to the agent's first token, and between two tokens."""
 
 BYTES_PER_CHAR = 3_200
 BYTES_PER_S = 32_000
@@ -34,47 +34,47 @@ SENTENCES = (
     "رصيد إجازاتك السنوية واحد وعشرون يوما حتى نهاية العام.",
     "يمكنك تقديم الطلب من صفحة الموظف في النظام متى شئت.",
 )
-ANSWERS = {"two": " ".join(SENTENCES), "short": "لا."}
-"""Answers by question."""
+RESPONSES = {"two": " ".join(SENTENCES), "short": "لا."}
+"""The agent's responses, by question."""
 
 AUDIO_BYTES = {
     question: sum(
         len(sentence) * BYTES_PER_CHAR // 250 * 250
-        for sentence in (SENTENCES if question == "two" else (answer,))
+        for sentence in (SENTENCES if question == "two" else (response,))
     )
-    for question, answer in ANSWERS.items()
+    for question, response in RESPONSES.items()
 }
-"""What is heard of each when nothing is lost."""
+"""Audio of each response when nothing is lost."""
 
 Framing = Literal["base64", "binary"]
-Way = Literal["websocket", "rest"]
+Transport = Literal["websocket", "rest"]
 Loop = Literal["uvloop", "asyncio"]
 
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
 
-Kind = Literal["gateway", "floor"]
+Kind = Literal["gateway", "baseline"]
 
 
 @dataclass(frozen=True, slots=True)
 class Relay:
-    """A gateway, or the floor."""
+    """A running gateway, or the baseline."""
 
     pid: int
     url: str
     counters: Path | None
 
     def cpu_s(self) -> float:
-        """Return the CPU time that the process has used, its threads and its kernel's included."""
+        """Return the CPU time of the process so far, with all threads and the kernel's part."""
         fields = self._read("stat").rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / TICKS_PER_S
 
     def resident_kb(self) -> float:
-        """Return how much memory it holds."""
+        """Return the resident memory of the process."""
         return int(self._read("statm").split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1024
 
     def allocations(self) -> Counts:
-        """Return what its interpreter has allocated since it started."""
+        """Return the allocations of its interpreter since it started."""
         return counts_in(self.counters)
 
     def _read(self, name: str) -> str:
@@ -83,7 +83,7 @@ class Relay:
 
 @asynccontextmanager
 async def provider(speed: float = SPEED) -> AsyncIterator[dict[str, str]]:
-    """Start a provider; gives the settings that lead there. Speed 0 is all at once."""
+    """Start a provider and yield the settings that point to it. Speed 0 sends audio at once."""
     async with _process("bench.provider", str(speed)) as process:
         assert process.stdout is not None
         addresses: dict[str, str] = json.loads(await process.stdout.readline())
@@ -95,23 +95,23 @@ async def relay(
     kind: Kind,
     addresses: dict[str, str],
     *,
-    way: Way = "websocket",
+    transport: Transport = "websocket",
     loop: Loop = "uvloop",
     counters: Path | None = None,
     **settings: str,
 ) -> AsyncIterator[Relay]:
-    """Start a relay. With `counters` (a file) it counts its allocations."""
+    """Start a relay. It counts its allocations into the file `counters`, if given."""
     environment = {
         **addresses,
         "HAMSA_API_KEY": "bench",
         "HAMSA_REST_HTTP2": "prior_knowledge",
-        "HAMSA_CONNECT_LIMIT": "100",  # this provider bears it, and all shall speak at once
+        "HAMSA_CONNECT_LIMIT": "100",  # this provider does not throttle; all sessions start at once
         "HAMSA_CONNECT_WINDOW_S": "0.1",
         "HAMSA_MAX_CONNECTIONS": "1000",
-        "TTS_TRANSPORT": way,
+        "TTS_TRANSPORT": transport,
         "TTS_FALLBACK": "none",
         "LOG_LEVEL": "error",
-        "FLOOR_AGENT": "aiohttp",
+        "BASELINE_AGENT": "aiohttp",
         "PORT": "0",
         "BENCH_COUNTERS": str(counters or ""),
         **settings,
@@ -127,34 +127,39 @@ async def relay(
         yield Relay(process.pid, url, counters)
 
 
-@dataclass(frozen=True, slots=True)
-class Heard:
-    """What callers heard."""
+@dataclass(slots=True)
+class CallerStats:
+    """What all callers of one process received."""
 
-    overheads_ms: list[float]
-    """Of each turn: first audio left the provider to it reached the caller."""
-    turns: int
-    whole: int
-    """Turns of which every byte was heard."""
-    audio_s: float
+    overheads_ms: list[float] = field(default_factory=list)
+    """For each turn: from first audio leaving the provider to first audio at the caller."""
+    turns: int = 0
+    whole: int = 0
+    """Turns of which every byte was received."""
+    audio_bytes: int = 0
+
+    @property
+    def audio_s(self) -> float:
+        """How long the received audio plays."""
+        return self.audio_bytes / BYTES_PER_S
 
 
 class Callers:
-    """A process of callers who are connected and wait to begin."""
+    """A process of callers that are connected and wait for `start`."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self._process = process
 
-    async def begin(self) -> None:
-        """Let them ask."""
+    async def start(self) -> None:
+        """Let the callers ask their questions."""
         assert self._process.stdin is not None
         self._process.stdin.write(b"go\n")
         await self._process.stdin.drain()
 
-    async def heard(self) -> Heard:
-        """Wait until they have heard all answers."""
+    async def stats(self) -> CallerStats:
+        """Wait until all callers have finished, and return what they received."""
         assert self._process.stdout is not None
-        return Heard(**json.loads(await self._process.stdout.readline()))
+        return CallerStats(**json.loads(await self._process.stdout.readline()))
 
 
 @asynccontextmanager
@@ -166,13 +171,14 @@ async def callers(
     turns: int = 1000,
     for_s: float = 60.0,
     question: str = "two",
-    listening: bool = False,
+    wait_for_playback: bool = False,
     name: str = "caller",
 ) -> AsyncIterator[Callers]:
-    """Connect callers who ask at most `turns` times each, the last time before `for_s` are over.
+    """Connect callers that ask at most `turns` times each, and not after `for_s` seconds.
 
-    If they are `listening` they hear an answer to its end before they ask again: in such a session
-    the agent always speaks. They begin spread over the length of an answer.
+    With `wait_for_playback` a caller asks again when the audio has been played to its end: such a
+    session is always speaking. Otherwise it asks again when the audio has been received. The
+    callers start spread over the length of a response.
     """
     plan = {
         "url": url,
@@ -181,7 +187,7 @@ async def callers(
         "turns": turns,
         "for_s": for_s,
         "question": question,
-        "listening": listening,
+        "wait_for_playback": wait_for_playback,
         "name": name,
     }
     async with _process("bench.callers", json.dumps(plan)) as process:
@@ -192,7 +198,7 @@ async def callers(
 
 
 def slope(x: Sequence[float], y: Sequence[float]) -> float:
-    """Return the slope of the straight line that fits best."""
+    """Return the slope of the line that fits best (least squares)."""
     mean_x, mean_y = sum(x) / len(x), sum(y) / len(y)
     over = sum((a - mean_x) * (b - mean_y) for a, b in zip(x, y, strict=True))
     return over / sum((a - mean_x) ** 2 for a in x)
@@ -202,6 +208,7 @@ def slope(x: Sequence[float], y: Sequence[float]) -> float:
 async def _process(
     *arguments: str, settings: dict[str, str] | None = None
 ) -> AsyncIterator[asyncio.subprocess.Process]:
+    """Run a module in a process; the limit bounds a line of its output, the callers' stats."""
     async with AsyncExitStack() as stack:
         process = await asyncio.create_subprocess_exec(
             sys.executable,
@@ -213,11 +220,11 @@ async def _process(
             stdout=asyncio.subprocess.PIPE,
             limit=16 * 1024 * 1024,
         )
-        stack.push_async_callback(_end, process)
+        stack.push_async_callback(_stop, process)
         yield process
 
 
-async def _end(process: asyncio.subprocess.Process) -> Any:
+async def _stop(process: asyncio.subprocess.Process) -> None:
     if process.returncode is None:
         process.terminate()
     try:

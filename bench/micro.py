@@ -1,4 +1,4 @@
-"""What chunks, tokens and sentences cost in pure code: `test_micro.py`, by pytest-benchmark."""
+"""CPU time of pure code per chunk, token and sentence (`bench/test_micro.py`)."""
 
 import json
 import subprocess
@@ -12,7 +12,7 @@ TESTS = Path(__file__).with_name("test_micro.py")
 
 
 def run() -> Result:
-    """Run the benchmarks; one that exceeds its bound is told as such."""
+    """Run the benchmarks with pytest; results beyond their bound are recorded too."""
     with tempfile.TemporaryDirectory() as directory:
         target = Path(directory) / "micro.json"
         command = [sys.executable, "-m", "pytest", str(TESTS), "--benchmark-quiet"]
@@ -27,7 +27,7 @@ def run() -> Result:
             raise RuntimeError(f"the benchmarks did not run:\n{ended.stdout}{ended.stderr}")
         measured = json.loads(target.read_text(encoding="utf-8"))["benchmarks"]
     rows = [
-        (info["what"], entry["stats"]["median"] * 1e6, info["loops"], info["bound"])
+        (info["operation"], entry["stats"]["median"] * 1e6, info["loops"], info["bound"])
         for entry in measured
         for info in [entry["extra_info"]]
     ]
@@ -35,11 +35,12 @@ def run() -> Result:
         "micro",
         [
             Table(
-                "Pure code on the way of a chunk, a token, a sentence",
-                ("what", "median µs", "loops", "bound"),
+                "Pure code on the path of a chunk, a token, a sentence",
+                ("operation", "median µs", "reference loops", "bound"),
                 rows,
-                "A loop is a plain one of 1,000 rounds, timed in the same run; the bound is three "
-                "times what was measured when it was set.",
+                "Reference loop: a plain Python loop of 1,000 rounds, timed in the same run. "
+                "Bound: three times the number of loops measured when it was set; beyond it the "
+                "benchmark fails.",
             )
         ],
     )

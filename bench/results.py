@@ -1,4 +1,4 @@
-"""Result: what a scenario measured, where and by which command; printed, and kept as JSON."""
+"""Result: what a scenario measured, where and with which command; printed and stored as JSON."""
 
 import json
 import os
@@ -18,12 +18,12 @@ ROOT = Path(__file__).parent.parent
 DIRECTORY = Path(__file__).parent / "results"
 
 Cell = str | int | float | None
-"""What a field of a table holds; None, what was not measured, is printed as a dash."""
+"""A cell of a table; None means not measured and is printed as a dash."""
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Hold one table. The note says what a reader must know to make sense of it."""
+    """One table. The note says what a reader must know to understand it."""
 
     title: str
     columns: Sequence[str]
@@ -33,7 +33,7 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """Hold one line, or the bars of one colour."""
+    """One line of a plot, or its bars of one colour."""
 
     name: str
     x: Sequence[float] | Sequence[str]
@@ -41,8 +41,16 @@ class Series:
 
 
 @dataclass(frozen=True, slots=True)
+class Reference:
+    """A level to compare the series with, drawn as a dashed line."""
+
+    name: str
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
 class Plot:
-    """Hold what a picture is drawn from. `name` is unique within the result: it names a file."""
+    """The data of one picture. `name` is unique within the result, because it names a file."""
 
     name: str
     title: str
@@ -50,13 +58,12 @@ class Plot:
     y_label: str
     series: Sequence[Series]
     kind: Literal["lines", "bars"] = "lines"
-    floor: float | None = None
-    """A level that cannot be passed, drawn as a broken line."""
+    reference: Reference | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """Hold what one scenario measured; its name is that of its module."""
+    """What one scenario measured. `name` is the name of its module."""
 
     name: str
     tables: Sequence[Table]
@@ -70,7 +77,7 @@ class Result:
                 *table.columns, title=table.title, title_justify="left", caption=table.note
             )
             for row in table.rows:
-                printed.add_row(*(shown(cell) for cell in row))
+                printed.add_row(*(format_cell(cell) for cell in row))
             console.print(printed)
 
 
@@ -79,7 +86,7 @@ Scenario = Callable[[], Result | Awaitable[Result]]
 
 @dataclass(frozen=True, slots=True)
 class Circumstances:
-    """Say when, where and by which command something was measured."""
+    """When, where and with which command a scenario was measured."""
 
     command: str
     date: str
@@ -88,13 +95,13 @@ class Circumstances:
     cpu: str
     cpus: int
     load: float
-    """Load average of the minute before: what else the machine did."""
+    """Load average over the minute before the run: what else the machine did."""
     commit: str | None
     """None outside a git checkout."""
 
     @classmethod
     def of(cls, scenario: str) -> Self:
-        """Take them down; best before the scenario begins, for it makes load of its own."""
+        """Record them. Call it before the scenario starts, which makes load of its own."""
         return cls(
             command=f"python -m bench {scenario}",
             date=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
@@ -107,7 +114,7 @@ class Circumstances:
 
 
 def write(result: Result, circumstances: Circumstances) -> None:
-    """Keep a result, in the place of the scenario's last one."""
+    """Store a result; it replaces the scenario's last one."""
     DIRECTORY.mkdir(exist_ok=True)
     content = {"circumstances": asdict(circumstances), **asdict(result)}
     text = json.dumps(_rounded(content), ensure_ascii=False, indent=1)
@@ -115,26 +122,29 @@ def write(result: Result, circumstances: Circumstances) -> None:
 
 
 def read(name: str) -> tuple[Result, Circumstances] | None:
-    """Return what was kept of a scenario; None when it was never run."""
+    """Return the stored result of a scenario; None when it was never run."""
     path = DIRECTORY / f"{name}.json"
     if not path.exists():
         return None
     content = json.loads(path.read_text(encoding="utf-8"))
-    plots = [
-        Plot(**{**plot, "series": [Series(**series) for series in plot["series"]]})
-        for plot in content["plots"]
-    ]
+    plots = [_plot(plot) for plot in content["plots"]]
     tables = [Table(**table) for table in content["tables"]]
     return Result(content["name"], tables, plots), Circumstances(**content["circumstances"])
 
 
+def _plot(content: dict[str, Any]) -> Plot:
+    series = [Series(**series) for series in content["series"]]
+    reference = content["reference"] and Reference(**content["reference"])
+    return Plot(**{**content, "series": series, "reference": reference})
+
+
 def summary_of(name: str) -> str:
-    """Return what a scenario is about: the first sentence of its module, without its full stop."""
+    """Return the first line of a scenario's module docstring, without its full stop."""
     return (import_module(f"bench.{name}").__doc__ or name).splitlines()[0].rstrip(".")
 
 
-def shown(cell: Cell) -> str:
-    """Write a field of a table as people read it."""
+def format_cell(cell: Cell) -> str:
+    """Format a cell for readers."""
     if cell is None:
         return "–"
     if not isinstance(cell, float):
@@ -143,7 +153,7 @@ def shown(cell: Cell) -> str:
 
 
 def _rounded(value: Any) -> Any:
-    """Round to a tenth of a thousandth: more digits would be noise in every diff."""
+    """Round floats to four decimals: more digits would be noise in every diff."""
     match value:
         case float():
             return round(value, 4)
@@ -156,7 +166,7 @@ def _rounded(value: Any) -> Any:
 
 
 def _cpu_model() -> str:
-    """Name the processor; Linux tells it, elsewhere the architecture must do."""
+    """Return the processor's model where Linux tells it, else its architecture."""
     info = Path("/proc/cpuinfo")
     for line in info.read_text(encoding="utf-8").splitlines() if info.exists() else ():
         if line.startswith("model name"):
@@ -165,7 +175,7 @@ def _cpu_model() -> str:
 
 
 def _commit() -> str | None:
-    """Name the commit, with a `+` when the code differs from it."""
+    """Return the short hash of the commit, with a `+` when the code differs from it."""
     try:
         name = _git("rev-parse", "--short=10", "HEAD").strip()
         changed = _git("status", "--porcelain", "--", "app", "bench/*.py").strip()

@@ -1,7 +1,7 @@
-"""What is done for every chunk, token and sentence, as a multiple of a plain loop in the same run.
+"""Operations on every chunk, token and sentence, as a multiple of a plain loop in the same run.
 
-A machine that is twice as slow is so for both; code that is twice as slow shows. The bounds are
-three times what was measured when they were set: they catch what grows, not what jitters.
+A slower machine slows down both, so only slower code changes the multiple. The bounds are three
+times the values measured when they were set: they catch growth, not jitter.
 """
 
 import json
@@ -30,53 +30,53 @@ END = json.dumps({"type": "end", "payload": {"message": "End of TTS stream"}})
 
 
 def reference() -> int:
-    """Do something that costs what Python costs."""
+    """Run a plain loop of 1,000 rounds."""
     total = 0
     for number in range(1000):
         total += number & 7
     return total
 
 
-def split() -> None:
-    """Split an answer of two sentences that comes in pieces of four characters."""
+def split_sentences() -> None:
+    """Split a response of two sentences that arrives in pieces of four characters."""
     splitter = SentenceSplitter()
     for at in range(0, len(TEXT), 4):
         splitter.feed(TEXT[at : at + 4])
     splitter.flush()
 
 
-def relayed() -> None:
-    """Take ten chunks of the provider through all that is pure on their way to the client."""
+def relay_chunks() -> None:
+    """Decode, strip, align, hold back and convert ten chunks of the provider."""
     header, aligner = HeaderStripper(), SampleAligner(2)
-    gate, converter = HoldBackBuffer(PCM16_16K), Converter(PCM16_16K, PCM16_16K)
+    hold_back, converter = HoldBackBuffer(PCM16_16K), Converter(PCM16_16K, PCM16_16K)
     for _ in range(10):
         frame = wire.decode(CHUNK)
         assert isinstance(frame, wire.Audio)
-        converter.feed(gate.feed(aligner.feed(header.feed(frame.data))))
+        converter.feed(hold_back.feed(aligner.feed(header.feed(frame.data))))
 
 
-def encoded() -> bytes:
-    """Write a chunk as a client message in base64."""
+def serialize_chunk() -> bytes:
+    """Serialize a chunk as a client event in base64."""
     return orjson.dumps(serialize(events.AudioChunk(1, CHUNK), "ar"))
 
 
-def control() -> None:
-    """Read the provider's control messages."""
+def decode_control() -> None:
+    """Decode a control message of the provider."""
     assert isinstance(wire.decode(END), wire.End)
 
 
-def telephone() -> None:
-    """Turn a second of speech into what telephones take."""
+def convert_to_telephone() -> None:
+    """Convert a second of speech to mu-law at 8 kHz."""
     Converter(PCM16_16K, AudioFormat("mulaw", 8000)).feed(CHUNK * 5)
 
 
-def judged() -> None:
-    """Prepare a sentence, and find out how long it must last."""
+def compute_min_duration() -> None:
+    """Derive a sentence's TTS text and its shortest plausible duration."""
     min_expected_duration_ms(tts_text(SENTENCES[0]))
 
 
 def seconds_of(work: Callable[[], object]) -> float:
-    """Return the shortest of many runs: what it costs when nothing else happens."""
+    """Return the shortest of 200 runs, which other load on the machine disturbs least."""
     shortest = float("inf")
     for _ in range(200):
         started_at = time.perf_counter()
@@ -86,25 +86,25 @@ def seconds_of(work: Callable[[], object]) -> float:
 
 
 BOUNDS: dict[Callable[[], object], float] = {
-    split: 5.6,
-    relayed: 1.2,
-    encoded: 0.9,
-    control: 0.1,
-    telephone: 75.0,
-    judged: 3.3,
+    split_sentences: 5.6,
+    relay_chunks: 1.2,
+    serialize_chunk: 0.9,
+    decode_control: 0.1,
+    convert_to_telephone: 75.0,
+    compute_min_duration: 3.3,
 }
-"""Most that each may cost, in reference loops of 1,000 rounds."""
+"""Upper bound of each, in reference loops."""
 
 
 @pytest.mark.parametrize("work", BOUNDS, ids=lambda work: work.__name__)
 def test_costs_no_more_than(work: Callable[[], object], benchmark: BenchmarkFixture) -> None:
-    """Measure by pytest-benchmark, and compare with the loop around it."""
+    """Measure an operation with pytest-benchmark, and compare it with the reference loop."""
     before = seconds_of(reference)
     benchmark(work)
     loop_s = min(before, seconds_of(reference))
     assert benchmark.stats is not None
     ratio = benchmark.stats.stats.min / loop_s
     benchmark.extra_info.update(
-        loops=ratio, bound=BOUNDS[work], what=(work.__doc__ or "").strip().rstrip(".")
+        loops=ratio, bound=BOUNDS[work], operation=(work.__doc__ or "").strip().rstrip(".")
     )
     assert ratio < BOUNDS[work]

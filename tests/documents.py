@@ -1,4 +1,4 @@
-"""Programs out of the documents, to be run as they stand there."""
+"""Programs in the documents, to be run unchanged."""
 
 import re
 from pathlib import Path
@@ -7,7 +7,7 @@ DOCS = Path(__file__).parent.parent / "docs"
 
 
 def block(document: str, language: str) -> str:
-    """Return the one block of code of this language."""
+    """Return the only block of code in this language."""
     text = (DOCS / document).read_text("utf-8")
     [code] = re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
     return str(code)

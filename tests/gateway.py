@@ -1,4 +1,4 @@
-"""A whole gateway on a free port, and a client that speaks the wire and nothing else."""
+"""A whole gateway on a free port, a client of its protocol, and a reader of its metrics."""
 
 import asyncio
 import base64
@@ -16,7 +16,7 @@ from app.main import create_app
 from app.serving.admission import Admission, AdmissionCollector
 from app.serving.process import connection_limits, listen, server_config
 from app.settings import Settings
-from app.simulator import Simulator
+from app.simulator import Simulator, SimulatorConfig
 
 DATA = Path(__file__).parent / "data"
 ARABIC_WAV = (DATA / "arabic.wav").read_bytes()
@@ -24,8 +24,14 @@ ARABIC_WAV = (DATA / "arabic.wav").read_bytes()
 Event = dict[str, Any]
 
 
+def instant_simulator(**config: Any) -> Simulator:
+    """Make a simulator without delays, whose voice is a tone."""
+    values = {"profile": "instant", "voice": "hum", **config}
+    return Simulator(SimulatorConfig.model_validate(values))
+
+
 def settings_for(simulator: Simulator, **changes: Any) -> Settings:
-    """Settings that take this simulator for the real providers."""
+    """Return settings that take this simulator for the real providers."""
     values: dict[str, Any] = {
         "hamsa_api_key": "test-key",
         "hamsa_ws_url": simulator.urls.hamsa_ws_url,
@@ -40,7 +46,7 @@ def settings_for(simulator: Simulator, **changes: Any) -> Settings:
 
 @asynccontextmanager
 async def running_gateway(settings: Settings, *, port: int = 0) -> AsyncIterator[str]:
-    """Serve on a port of this process, by default a free one; gives the endpoint's address."""
+    """Serve on a port of this process, by default a free one; yield the endpoint's URL."""
     listener = listen("127.0.0.1", port)
     admission = Admission(connection_limits(settings))
     app = create_app(settings, collectors=[AdmissionCollector(admission)])
@@ -56,31 +62,54 @@ async def running_gateway(settings: Settings, *, port: int = 0) -> AsyncIterator
 
 @dataclass
 class Caller:
-    """A client of the wire."""
+    """A client that sends and receives wire messages."""
 
     socket: ClientConnection
 
     async def send(self, message: object) -> None:
         await self.socket.send(json.dumps(message))
 
-    async def say(self, audio: bytes = ARABIC_WAV) -> None:
+    async def send_audio(self, audio: bytes = ARABIC_WAV) -> None:
+        """Send one whole utterance."""
         await self.send({"audio_base64": base64.b64encode(audio).decode()})
+
+    async def stream(self, audio: bytes, frame_bytes: int) -> None:
+        """Send audio in binary frames."""
+        for at in range(0, len(audio), frame_bytes):
+            await self.socket.send(audio[at : at + frame_bytes])
+
+    async def configure(self, **wanted: Any) -> Event:
+        """Ask for a configuration; return the reply, `configured` or `error`."""
+        await self.send({"type": "configure", **wanted})
+        return (await self.until("configured", "error"))[-1]
 
     async def next(self) -> Event:
         event: Event = json.loads(await self.socket.recv())
         return event
 
     async def until(self, *types: str) -> list[Event]:
-        """Take events up to the first of these types."""
+        """Receive events up to the first of these types."""
         events = [await self.next()]
         while events[-1]["type"] not in types:
             events.append(await self.next())
         return events
 
+    async def turn_frames(self) -> tuple[list[Event], bytes]:
+        """Receive a turn with binary framing: its events, and its audio."""
+        events: list[Event] = []
+        audio = b""
+        while not events or events[-1]["type"] != "done":
+            frame = await self.socket.recv()
+            if isinstance(frame, bytes):
+                audio += frame
+            else:
+                events.append(json.loads(frame))
+        return events, audio
+
 
 @asynccontextmanager
 async def calling(url: str) -> AsyncIterator[Caller]:
-    """Connect, and take the greeting."""
+    """Connect, and receive the first events."""
     async with connect(url, compression=None, max_size=None, proxy=None) as socket:
         caller = Caller(socket)
         await caller.until("status")
@@ -95,3 +124,10 @@ def audio_of(events: list[Event]) -> bytes:
 
 def of_type(events: list[Event], kind: str) -> list[Event]:
     return [event for event in events if event["type"] == kind]
+
+
+def expected_audio(simulator: Simulator, events: list[Event]) -> bytes:
+    """Return the audio of the provider for the sentences of these events."""
+    return b"".join(
+        simulator.expected_audio(event["text"]) for event in of_type(events, "sentence")
+    )

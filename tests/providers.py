@@ -5,8 +5,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from app.hamsa.http import HamsaClient
 from app.hamsa.pool import ConnectionPool
+from app.hamsa.rest import HamsaClient
 from app.options import speech_options
 from app.simulator import Simulator
 from app.transports.composition import compose
@@ -18,7 +18,7 @@ from tests.hamsa.pools import running_pool
 
 @dataclass
 class Providers:
-    """The composed transport, and what it stands on."""
+    """A composed transport, its pool and its HTTP client."""
 
     transport: ResilientTransport
     pool: ConnectionPool
@@ -27,7 +27,7 @@ class Providers:
 
 @asynccontextmanager
 async def composed(simulator: Simulator, **changes: Any) -> AsyncIterator[Providers]:
-    """Compose as the settings say; nothing is warm."""
+    """Compose transports as the gateway does; no connection is open yet."""
     client = HamsaClient(
         simulator.urls.hamsa_rest_url,
         "test-key",

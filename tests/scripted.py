@@ -1,6 +1,5 @@
 """A provider on a real socket that does what the test's script says, and nothing else."""
 
-import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
@@ -8,6 +7,8 @@ from dataclasses import dataclass, field
 
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
+
+from tests.waiting import until
 
 ACK = json.dumps(
     {"type": "ack", "payload": {"message": "Real time text to speach connection establesh"}}
@@ -31,14 +32,15 @@ class Socket:
 
     async def request(self) -> dict[str, object]:
         """Wait for the next request."""
-        return json.loads(await self.connection.recv())  # type: ignore[no-any-return]
+        request: dict[str, object] = json.loads(await self.connection.recv())
+        return request
 
     async def send(self, *frames: str | bytes) -> None:
         for frame in frames:
             await self.connection.send(frame)
 
-    async def answer(self, *audio: bytes) -> dict[str, object]:
-        """Take one request and answer it regularly."""
+    async def respond(self, *audio: bytes) -> dict[str, object]:
+        """Wait for a request and send a regular stream."""
         request = await self.request()
         await self.send(ACK, *audio, END)
         return request
@@ -53,19 +55,16 @@ Script = Callable[[Socket], Awaitable[None]]
 
 @dataclass
 class ScriptedProvider:
-    """Where it listens, and whom it has accepted."""
+    """A listening provider and the sockets that it has accepted."""
 
     url: str
     sockets: list[Socket] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
     paths: list[str] = field(default_factory=list)
-    changed: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def until_open(self, count: int) -> None:
-        """Wait until exactly so many sockets are open."""
-        while self.open_count != count:
-            self.changed.clear()
-            await self.changed.wait()
+        """Wait until exactly this many sockets are open."""
+        await until(lambda: self.open_count == count, state=self.sockets)
 
     @property
     def open_count(self) -> int:
@@ -82,12 +81,10 @@ async def scripted_provider(script: Script) -> AsyncIterator[ScriptedProvider]:
         provider.sockets.append(socket)
         provider.headers.append(dict(connection.request.headers.raw_items()))
         provider.paths.append(connection.request.path)
-        provider.changed.set()
         with suppress(ConnectionClosed):  # the client may leave amid a script
             await script(socket)
         await connection.close()
         await connection.wait_closed()
-        provider.changed.set()
 
     async with serve(handle, "127.0.0.1", 0, compression=None, close_timeout=1) as server:
         port = server.sockets[0].getsockname()[1]
@@ -95,6 +92,17 @@ async def scripted_provider(script: Script) -> AsyncIterator[ScriptedProvider]:
         yield provider
 
 
-async def forever(socket: Socket) -> None:
+def responds(*audio: bytes) -> Script:
+    """Greet, and send this audio for every request."""
+
+    async def script(socket: Socket) -> None:
+        await socket.send(INFO)
+        while True:
+            await socket.respond(*audio)
+
+    return script
+
+
+async def stays_open(socket: Socket) -> None:
     """Keep a socket open until the client closes it."""
     await socket.connection.wait_closed()

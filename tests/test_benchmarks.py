@@ -4,9 +4,9 @@ import pytest
 
 from app.simulator.profiles import Timing
 from bench import report
-from bench.earliest import earliest
-from bench.listener import silence_s
+from bench.playback import silence_s
 from bench.results import ROOT
+from bench.theoretical_minimum import theoretical_minimum
 
 TIMING = Timing(
     handshake_ms=0,
@@ -41,7 +41,7 @@ def test_a_player_is_silent_while_it_has_nothing_to_play(
 
 def test_the_first_audio_waits_for_its_words_and_for_the_provider() -> None:
     answer = "مرحبا " + SENTENCE + SENTENCE
-    two = earliest(answer, TIMING, first_chars=0, lookahead=1, asked_at_s=2.0)
+    two = theoretical_minimum(answer, TIMING, first_chars=0, lookahead=1, asked_at_s=2.0)
     assert two.first_s == pytest.approx(2.0 + 1.1 + 0.5)
     assert (two.sentences, two.audio_s) == (2, 12.5)
 
@@ -50,7 +50,7 @@ def test_the_first_audio_waits_for_its_words_and_for_the_provider() -> None:
 def test_the_last_audio_waits_for_those_that_may_not_be_made_at_the_same_time(
     lookahead: int, requests_in_a_row: int
 ) -> None:
-    played = earliest(SENTENCE * 4, TIMING, first_chars=0, lookahead=lookahead)
+    played = theoretical_minimum(SENTENCE * 4, TIMING, first_chars=0, lookahead=lookahead)
     request_s = 0.5 + 6 / TIMING.realtime_factor
     # the agent's words, one in 100 ms, and the last piece of audio are less than this
     assert played.last_s - 1.0 == pytest.approx(requests_in_a_row * request_s, abs=0.7)

@@ -1,16 +1,14 @@
-"""Cancelled at every single suspension, a sentence leaves nothing behind.
+"""Cancelled at any suspension, a sentence, a turn or an utterance leaves nothing behind.
 
-The work and all tasks that come of it are stepped through one counter, so that the n-th run can be
-cancelled at exactly its n-th suspension, whichever task that is in, until a run needs no more.
+Each case is run again and again, cancelled at suspension 1, 2, 3, … until a run has no more.
 """
 
 import asyncio
-import contextvars
 import ssl
-from collections.abc import Awaitable, Callable, Coroutine, Generator
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any, Literal
+from typing import Any
 
 import pytest
 
@@ -25,120 +23,49 @@ from app.stt.rest import RestTranscriber
 from app.stt.websocket import WebSocketTranscriber
 from tests.pipeline.fakes import STYLE, FakeAgent, FakeTranscriber, Recorder
 from tests.providers import Providers, composed
-from tests.transports.fakes import request
+from tests.suspensions import MAX_SUSPENSIONS, Cancellation, Mode, counting_task_factory, start
+from tests.transports.fakes import speak, speech_request
+from tests.waiting import until
 
 TEXT = "أهلاً وسهلاً بك في خدمة العملاء."
 TWO_SENTENCES = f"{TEXT} شحنتك في الطريق إليك الآن."
 THREE_SENTENCES = f"{TWO_SENTENCES} هل تحتاج إلى أي مساعدة؟"
-MOST_SUSPENSIONS = 1000  # bounds a work that would never end
-
-Mode = Literal["waiting", "served", "twice"]
-"""Cancelled while it waits; just as what it waits for is there; and once more as it cleans up."""
-
-counting: contextvars.ContextVar["Cancellation | None"] = contextvars.ContextVar(
-    "counting", default=None
-)
-
-
-@dataclass
-class Cancellation:
-    """Cancels `work` at the n-th suspension of any task that comes of it."""
-
-    at: int
-    mode: Mode
-    work: asyncio.Task[Any] | None = None
-    suspensions: int = 0
-    took: bool = False
-    tasks: list[asyncio.Task[Any]] = field(default_factory=list)
-
-    def suspended(self, on: Any) -> None:
-        self.suspensions += 1
-        last = self.at + 1 if self.mode == "twice" else self.at
-        if not self.at <= self.suspensions <= last:
-            return
-        if self.mode == "served" and asyncio.isfuture(on):
-            on.add_done_callback(lambda _: self.cancel())
-        else:
-            self.cancel()
-
-    def cancel(self) -> None:
-        assert self.work is not None
-        self.took = self.work.cancel() or self.took
-
-
-@dataclass
-class Counted:
-    """Awaits a coroutine, and tells each of its suspensions."""
-
-    coroutine: Coroutine[Any, Any, Any]
-    cancellation: Cancellation
-
-    def __await__(self) -> Generator[Any, Any, Any]:
-        step: Callable[[Any], Any] = self.coroutine.send
-        value: Any = None
-        while True:
-            try:
-                waits_for = step(value)
-            except StopIteration as end:
-                return end.value
-            self.cancellation.suspended(waits_for)
-            try:
-                step, value = self.coroutine.send, (yield waits_for)
-            except BaseException as error:  # noqa: BLE001 - it is thrown on
-                step, value = self.coroutine.throw, error
-
-
-async def awaited(work: Awaitable[Any]) -> Any:
-    return await work
-
-
-def counting_factory(
-    loop: asyncio.AbstractEventLoop, work: Any, **options: Any
-) -> asyncio.Task[Any]:
-    cancellation = counting.get()
-    if cancellation is None:
-        return asyncio.Task(work, loop=loop, **options)
-    task = asyncio.Task(awaited(Counted(work, cancellation)), loop=loop, **options)
-    task.add_done_callback(lambda _: work.close())  # it never ran, if cancelled before its start
-    cancellation.tasks.append(task)
-    return task
-
+RELEASE_TIMEOUT_S = 10.0  # longer than the longest drain
 
 Work = Callable[[Providers], Coroutine[Any, Any, None]]
 Prepare = Callable[[Providers], Awaitable[None]]
 
 
-async def speak(providers: Providers) -> None:
-    async with providers.transport.synthesize(request(TEXT)) as stream:
-        assert [chunk async for chunk in stream]
+async def one_sentence(providers: Providers) -> None:
+    assert await speak(providers.transport, speech_request(TEXT))
 
 
-async def converse(providers: Providers) -> None:
-    """A turn of three sentences, two of them in the making at a time."""
+async def one_turn(providers: Providers) -> None:
+    """A turn of three sentences, one of them a prefetch at a time."""
     recorder = Recorder()
-    stages = PipelineComponents(
+    components = PipelineComponents(
         FakeTranscriber(), FakeAgent([THREE_SENTENCES]), providers.transport, 1
     )
-    async with Session("s", stages, STYLE, recorder.emit) as session:
-        await session.begin("مرحبا")
+    async with Session("s", components, STYLE, recorder.emit) as session:
+        await session.start_turn("مرحبا")
         await recorder.until(events.TurnDone)
     assert not recorder.of(events.Failed)
 
 
 async def barge_in(providers: Providers) -> None:
-    """A turn that the caller interrupts as it begins to speak, and the one after it."""
+    """A turn that the user interrupts at its first audio, and the next one."""
     recorder = Recorder()
-    stages = PipelineComponents(
+    components = PipelineComponents(
         FakeTranscriber(), FakeAgent([TWO_SENTENCES]), providers.transport, 1
     )
-    async with Session("s", stages, STYLE, recorder.emit) as session:
-        await session.begin("الأول")
+    async with Session("s", components, STYLE, recorder.emit) as session:
+        await session.start_turn("الأول")
         await recorder.until(events.AudioChunk)
-        await session.begin("الثاني")
+        await session.start_turn("الثاني")
         await recorder.until(events.TurnDone)
 
 
-async def transcribe(providers: Providers) -> None:
+async def one_utterance(providers: Providers) -> None:
     by_socket = WebSocketTranscriber(providers.pool, timeout_s=5)
     by_rest = RestTranscriber(providers.client, timeout_s=5)
     utterance = Utterance(bytes(3200), PCM16_16K)
@@ -152,23 +79,22 @@ async def cold(providers: Providers) -> None:
 async def warm(providers: Providers) -> None:
     providers.pool.warm_up()
     await providers.client.warm_up()
-    while "idle=1" not in repr(providers.pool):
-        await asyncio.sleep(0)
+    await until(lambda: providers.pool.counts()["idle"] == 1, state=providers.pool)
 
 
-async def much_fails(providers: Providers) -> None:
-    """A rate at which the second round is a race."""
+async def high_failure_rate(providers: Providers) -> None:
+    """The second round is a race."""
     for route in providers.transport.routes:
         for _ in range(8):
-            route.breaker.failed(0)
-            route.breaker.succeeded()
+            route.breaker.record_failure(0)
+            route.breaker.record_success()
 
 
-async def suspended(providers: Providers) -> None:
-    """All breakers have been open for long enough: the next attempt by each way is its probe."""
+async def half_open(providers: Providers) -> None:
+    """The next attempt over each route is the probe of its breaker."""
     for route in providers.transport.routes:
         for _ in range(5):
-            route.breaker.failed(-1000)
+            route.breaker.record_failure(-1000)
 
 
 @dataclass
@@ -185,61 +111,71 @@ def once(**filters: Any) -> dict[str, Any]:
 
 
 CASES = {
-    "socket": Case(speak, "websocket/none"),
-    "socket, warm": Case(speak, "websocket/none", prepare=warm),
-    "rest": Case(speak, "rest/none"),
-    "rest, warm": Case(speak, "rest/none", prepare=warm),
-    "auto, a socket is free": Case(speak, "auto", prepare=warm),
-    "auto, none is free": Case(speak, "auto"),
-    "retry": Case(speak, "websocket/none", {"truncated": once()}),
-    "late audio": Case(speak, "websocket/none", {"late_frames": once()}),
-    "failover to rest": Case(speak, faults={"truncated": {"channel": "websocket"}}),
-    "failover to the socket": Case(speak, "rest/websocket", {"truncated": {"channel": "rest"}}),
-    "refused socket": Case(speak, faults={"rate_limited": once(operation="connect")}),
-    "error with a body": Case(speak, "rest/websocket", {"unavailable": once()}),
-    "race": Case(speak, faults={"truncated": once(channel="websocket")}, prepare=much_fails),
+    "socket": Case(one_sentence, "websocket/none"),
+    "socket, warm": Case(one_sentence, "websocket/none", prepare=warm),
+    "rest": Case(one_sentence, "rest/none"),
+    "rest, warm": Case(one_sentence, "rest/none", prepare=warm),
+    "auto, with a free socket": Case(one_sentence, "auto", prepare=warm),
+    "auto, without one": Case(one_sentence, "auto"),
+    "retry": Case(one_sentence, "websocket/none", {"truncated": once()}),
+    "trailing audio": Case(one_sentence, "websocket/none", {"late_frames": once()}),
+    "failover to rest": Case(one_sentence, faults={"truncated": {"channel": "websocket"}}),
+    "failover to websocket": Case(
+        one_sentence, "rest/websocket", {"truncated": {"channel": "rest"}}
+    ),
+    "refused socket": Case(one_sentence, faults={"rate_limited": once(operation="connect")}),
+    "error with a body": Case(one_sentence, "rest/websocket", {"unavailable": once()}),
+    "race": Case(
+        one_sentence, faults={"truncated": once(channel="websocket")}, prepare=high_failure_rate
+    ),
     "race that goes on": Case(
-        speak, faults={"truncated": {"probability": 1, "times": 3}}, prepare=much_fails
+        one_sentence,
+        faults={"truncated": {"probability": 1, "times": 3}},
+        prepare=high_failure_rate,
     ),
-    "continuation over rest": Case(speak, faults={"drop": once(channel="websocket")}),
-    "continuation over the socket": Case(speak, "rest/websocket", {"drop": once(channel="rest")}),
-    "continuation by a race": Case(speak, faults={"drop": once()}, prepare=much_fails),
+    "continuation over rest": Case(one_sentence, faults={"drop": once(channel="websocket")}),
+    "continuation over websocket": Case(
+        one_sentence, "rest/websocket", {"drop": once(channel="rest")}
+    ),
+    "continuation by a race": Case(
+        one_sentence, faults={"drop": once()}, prepare=high_failure_rate
+    ),
     "hedge": Case(
-        speak, faults={"stall_first": once(channel="websocket")}, changes={"tts_hedge_after_ms": 1}
+        one_sentence,
+        faults={"stall_first": once(channel="websocket")},
+        changes={"tts_hedge_after_ms": 1},
     ),
-    "probe": Case(speak, faults={"truncated": once()}, prepare=suspended),
-    "transcript": Case(transcribe),
-    "transcript by the other way": Case(
-        transcribe, faults={"unavailable": once(channel="websocket", operation="stt")}
+    "probe": Case(one_sentence, faults={"truncated": once()}, prepare=half_open),
+    "transcript": Case(one_utterance),
+    "transcript by the fallback": Case(
+        one_utterance, faults={"unavailable": once(channel="websocket", operation="stt")}
     ),
-    "lookahead": Case(converse, faults={"drop": once()}),
+    "prefetch": Case(one_turn, faults={"drop": once()}),
     "barge-in, auto": Case(barge_in, "auto", {"truncated": once()}, warm),
 }
 
 
-def keeps_a_socket(task: asyncio.Task[Any]) -> bool:
+def belongs_to_the_pool(task: asyncio.Task[Any]) -> bool:
     return task.get_name() in {"hamsa-open", "hamsa-linger", "hamsa-drain", "hamsa-close"}
 
 
-def free_of(pool: object, *states: str) -> bool:
-    return all(f"{state}=0" in repr(pool) for state in states)
-
-
-async def wait_closed(simulator: Simulator, providers: Providers) -> None:
-    """Wait until all is given back; the test's own timeout is the guard."""
+async def until_released(simulator: Simulator, providers: Providers) -> None:
+    """Wait until every socket is free or closed, at both ends, and every HTTP/2 stream closed."""
     pool, client = providers.pool, providers.client
-    while not free_of(pool, "opening", "leased", "draining", "waiting"):
-        await asyncio.sleep(0)
-    counts = pool.counts()
-    while simulator.stats.sockets_open > counts["idle"] + counts["lingering"]:
-        await asyncio.sleep(0)
+
+    def at_rest() -> bool:
         counts = pool.counts()
+        busy = [counts[state] for state in ("opening", "leased", "draining", "waiting")]
+        open_sockets = counts["idle"] + counts["lingering"]
+        return not any(busy) and simulator.stats.sockets_open <= open_sockets
+
+    await until(at_rest, state=pool, timeout_s=RELEASE_TIMEOUT_S)
     streams = repr(client).count("streams=")
     assert repr(client).count("streams=0") == streams, "no HTTP/2 stream stays open"
 
 
 async def run(simulator: Simulator, case: Case, at: int, mode: Mode) -> Cancellation:
-    """Run the work once, cancelled at that suspension; check that nothing of it is left."""
+    """Run the work once, cancelled at that suspension; assert that it leaves nothing."""
     simulator.clear_faults()
     simulator.configure({"faults": case.faults})
     transport, _, fallback = case.routes.partition("/")
@@ -247,19 +183,14 @@ async def run(simulator: Simulator, case: Case, at: int, mode: Mode) -> Cancella
     cancellation = Cancellation(at, mode)
     async with composed(simulator, **settings, **case.changes) as providers:
         await case.prepare(providers)
-        context = contextvars.copy_context()
-        context.run(counting.set, cancellation)
-        loop = asyncio.get_running_loop()
-        cancellation.work = loop.create_task(
-            awaited(Counted(case.work(providers), cancellation)), context=context
-        )
-        await asyncio.wait([cancellation.work])
-        assert cancellation.work.cancelled() == cancellation.took, cancellation.work
-        if not cancellation.took:
-            await cancellation.work
-        await wait_closed(simulator, providers)
-        while any(not task.done() for task in cancellation.tasks if not keeps_a_socket(task)):
-            await asyncio.sleep(0)
+        work = start(case.work(providers), cancellation)
+        await asyncio.wait([work])
+        assert work.cancelled() == cancellation.was_cancelled, work
+        if not cancellation.was_cancelled:
+            await work
+        await until_released(simulator, providers)
+        own_tasks = [task for task in cancellation.tasks if not belongs_to_the_pool(task)]
+        await until(lambda: all(task.done() for task in own_tasks), state=own_tasks)
         for route in providers.transport.routes:
             assert route.breaker.try_begin(1e9), "no probe is under way"
     assert all(task.done() for task in cancellation.tasks)
@@ -267,29 +198,29 @@ async def run(simulator: Simulator, case: Case, at: int, mode: Mode) -> Cancella
 
 
 @pytest.fixture
-def light(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Take what costs most of a run's time: trusted certificates, loaded for each HTTP client."""
+def shared_tls_context(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Load trusted certificates once: for each HTTP client they cost most of a run's time."""
     monkeypatch.setattr(ssl, "create_default_context", cache(ssl.create_default_context))
 
 
 @pytest.mark.parametrize("mode", ["waiting", "served", "twice"])
 @pytest.mark.parametrize("name", CASES)
 async def test_cancelled_at_any_suspension_it_leaves_nothing(
-    name: str, mode: Mode, light: None
+    name: str, mode: Mode, shared_tls_context: None
 ) -> None:
     config = SimulatorConfig(
         profile="instant", voice="hum", retry_after_s=0, stall_ms=10, late_ms=1
     )
-    asyncio.get_running_loop().set_task_factory(counting_factory)
+    asyncio.get_running_loop().set_task_factory(counting_task_factory)
     before = asyncio.all_tasks()
     cancelled = 0
     async with Simulator(config) as simulator:
-        for at in range(1, MOST_SUSPENSIONS):
+        for at in range(1, MAX_SUSPENSIONS):
             cancellation = await run(simulator, CASES[name], at, mode)
-            cancelled += cancellation.took
+            cancelled += cancellation.was_cancelled
             if cancellation.suspensions < at:
                 break
         else:
-            pytest.fail("it never ends")
+            pytest.fail("the work never ends")
     assert cancelled >= 3
     assert asyncio.all_tasks() == before

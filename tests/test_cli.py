@@ -12,12 +12,13 @@ import pytest
 from pydantic import SecretStr
 from typer.testing import CliRunner
 
+from app import __version__
 from app.cli import commands
 from app.settings import Settings
 from app.simulator import FaultSpec, SimulatorConfig, Throttle, server
 
 PROGRAM = "import sys; from app.cli import main; sys.argv[0] = 'nabra'; main()"
-HEAVY = {"uvicorn", "fastapi", "websockets", "aiohttp", "av", "structlog", "hypercorn"}
+HEAVY = {"uvicorn", "fastapi", "websockets", "httpx", "aiohttp", "av", "structlog", "hypercorn"}
 
 
 @pytest.fixture
@@ -28,29 +29,36 @@ def runner(monkeypatch: pytest.MonkeyPatch) -> CliRunner:
 
 
 @pytest.fixture
-def nobody() -> Iterator[str]:
-    """An address where nothing listens, and nothing can begin to."""
+def unused_url() -> Iterator[str]:
+    """A URL whose port nothing listens on, and nothing else can take."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         yield f"ws://127.0.0.1:{taken.getsockname()[1]}/ws/agent/"
 
 
 def test_help_lists_the_commands(runner: CliRunner) -> None:
-    """`nabra --help` names everything it can do."""
+    """`nabra --help` names every command."""
     result = runner.invoke(commands, ["--help"])
     assert result.exit_code == 0
     assert all(command in result.output for command in ("serve", "simulate", "talk"))
 
 
+def test_version(runner: CliRunner) -> None:
+    """`nabra --version` prints name and version, and does nothing else."""
+    result = runner.invoke(commands, ["--version"])
+    assert result.exit_code == 0
+    assert result.output == f"nabra {__version__}\n"
+
+
 @pytest.mark.parametrize("command", ["serve", "simulate", "talk"])
 def test_command_help(runner: CliRunner, command: str) -> None:
-    """Every command explains itself."""
+    """Every command has a help."""
     result = runner.invoke(commands, [command, "--help"])
     assert result.exit_code == 0
     assert f"{command} [OPTIONS]" in result.output
 
 
-def test_help_is_quick() -> None:
+def test_help_is_fast() -> None:
     """Help loads no server, no client and no codec."""
     program = f"import sys, app.cli; print(*({HEAVY!r} & set(sys.modules)))"
     result = subprocess.run(
@@ -60,7 +68,7 @@ def test_help_is_quick() -> None:
 
 
 def test_serve_starts_the_gateway(runner: CliRunner, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`serve` leaves everything to `app.serving.process`."""
+    """`serve` only calls `app.serving.process`."""
     started: list[bool] = []
     main = ModuleType("app.serving.process")
     main.serve = lambda: started.append(True)  # type: ignore[attr-defined]
@@ -69,8 +77,10 @@ def test_serve_starts_the_gateway(runner: CliRunner, monkeypatch: pytest.MonkeyP
     assert started == [True]
 
 
-def test_ctrl_c_ends_the_gateway_well(runner: CliRunner, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A server that was stopped at the terminal did not fail."""
+def test_ctrl_c_ends_the_gateway_with_exit_code_0(
+    runner: CliRunner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server that is stopped at the terminal has not failed."""
 
     def interrupted() -> None:
         raise KeyboardInterrupt
@@ -81,8 +91,8 @@ def test_ctrl_c_ends_the_gateway_well(runner: CliRunner, monkeypatch: pytest.Mon
     assert runner.invoke(commands, ["serve"]).exit_code == 0
 
 
-def test_simulate_says_how_to_use_it(tmp_path: Path) -> None:
-    """The settings that it prints are a `.env`, with the addresses where it listens."""
+def test_simulate_prints_the_settings_for_a_gateway(tmp_path: Path) -> None:
+    """What it prints is a `.env` with the URLs where it listens."""
     command = [sys.executable, "-c", PROGRAM, "simulate", "--voice", "hum", "--key", "k1"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout
@@ -97,7 +107,7 @@ def test_simulate_says_how_to_use_it(tmp_path: Path) -> None:
     assert {"hamsa_ws_url", "hamsa_rest_url", "agent_webhook_url"} <= settings.model_fields_set
 
 
-def test_simulate_hands_all_options_over(
+def test_simulate_passes_all_options_on(
     runner: CliRunner, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """Every option reaches the simulator's configuration."""
@@ -121,8 +131,8 @@ def test_simulate_hands_all_options_over(
     ]  # fmt: skip
 
 
-def test_simulate_on_a_port_that_is_taken(runner: CliRunner) -> None:
-    """A port in use is one line and 1."""
+def test_simulate_on_a_port_in_use(runner: CliRunner) -> None:
+    """A port in use is one line on stderr and exit code 1."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         result = runner.invoke(commands, ["simulate", "--voice", "hum", "--http-port", port])
@@ -132,7 +142,7 @@ def test_simulate_on_a_port_that_is_taken(runner: CliRunner) -> None:
 
 
 def test_simulate_with_an_absent_script(runner: CliRunner, tmp_path: Path) -> None:
-    """A script that cannot be read is named."""
+    """The file that cannot be read is named."""
     absent = tmp_path / "absent.txt"
     result = runner.invoke(commands, ["simulate", "--script", str(absent)])
     assert result.exit_code == 1
@@ -156,41 +166,41 @@ def test_simulate_with_an_absent_script(runner: CliRunner, tmp_path: Path) -> No
     ],
 )
 def test_wrong_usage(runner: CliRunner, arguments: list[str]) -> None:
-    """A wrong option ends with 2."""
+    """A wrong option ends with exit code 2."""
     assert runner.invoke(commands, arguments).exit_code == 2
 
 
-def test_connection_refused(runner: CliRunner, nobody: str) -> None:
-    """A gateway that is not there is one line on stderr, and 1."""
-    result = runner.invoke(commands, ["talk", "--text", "مرحبا", "--url", nobody])
+def test_connection_refused(runner: CliRunner, unused_url: str) -> None:
+    """A gateway that does not run is one line on stderr and exit code 1."""
+    result = runner.invoke(commands, ["talk", "--text", "مرحبا", "--url", unused_url])
     assert result.exit_code == 1
     assert result.stdout == "You: مرحبا\n" or result.stdout == ""
     assert result.stderr == (
-        f"nabra: cannot reach {nobody}: nothing listens there (is `nabra serve` running?)\n"
+        f"nabra: cannot connect to {unused_url}: connection refused (is `nabra serve` running?)\n"
     )
 
 
 @pytest.mark.parametrize(
-    ("name", "complaint"),
+    ("name", "reason"),
     [("absent.wav", "No such file"), ("empty.wav", "is empty"), (".", "Is a directory")],
 )
 def test_unusable_recording(
-    runner: CliRunner, tmp_path: Path, nobody: str, name: str, complaint: str
+    runner: CliRunner, tmp_path: Path, unused_url: str, name: str, reason: str
 ) -> None:
     """A recording that cannot be read is one line, before anything is connected."""
     (tmp_path / "empty.wav").touch()
-    result = runner.invoke(commands, ["talk", "--audio", str(tmp_path / name), "--url", nobody])
+    result = runner.invoke(commands, ["talk", "--audio", str(tmp_path / name), "--url", unused_url])
     assert result.exit_code == 1
-    assert complaint in result.stderr
+    assert reason in result.stderr
     assert result.stderr.count("\n") == 1
 
 
-def test_end_of_input_ends_the_conversation(nobody: str) -> None:
-    """Typed turns are read only once there is a gateway; the exit code is the program's."""
+def test_talk_without_a_gateway_reads_no_input(unused_url: str) -> None:
+    """Lines are read only when connected; the exit code is that of the program."""
     result = subprocess.run(
-        [sys.executable, "-c", PROGRAM, "talk", "--url", nobody],
+        [sys.executable, "-c", PROGRAM, "talk", "--url", unused_url],
         check=False, stdin=subprocess.DEVNULL, capture_output=True, text=True,
     )  # fmt: skip
     assert result.returncode == 1
-    assert result.stderr.startswith("nabra: cannot reach ")
+    assert result.stderr.startswith("nabra: cannot connect to ")
     assert "Traceback" not in result.stderr

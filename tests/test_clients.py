@@ -1,4 +1,4 @@
-"""The Python client of docs/clients.md, run as it stands there."""
+"""The Python client of docs/clients.md, run unchanged."""
 
 import asyncio
 import sys
@@ -12,7 +12,7 @@ from app.simulator import Simulator, SimulatorConfig
 from tests.documents import block
 from tests.gateway import DATA, running_gateway, settings_for
 
-LINES_AT_MOST = 40
+MAX_LINES = 40
 
 
 @pytest.fixture
@@ -22,42 +22,42 @@ async def simulator() -> AsyncIterator[Simulator]:
 
 
 async def run(tmp_path: Path, *arguments: str) -> tuple[str, bytes]:
-    """Run the program; gives what it printed, and the sound that it kept."""
-    program, answer = tmp_path / "client.py", tmp_path / "answer.wav"
+    """Run the program; return what it printed, and the audio that it saved."""
+    program, saved = tmp_path / "client.py", tmp_path / "response.wav"
     program.write_text(block("clients.md", "python"), "utf-8")
-    url, question, *more = arguments
+    url, user_input, *more = arguments
     process = await asyncio.create_subprocess_exec(
-        sys.executable, str(program), url, question, str(answer), *more,
+        sys.executable, str(program), url, user_input, str(saved), *more,
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
-    printed, complaint = await process.communicate()
-    assert (process.returncode, complaint) == (0, b"")
-    with wave.open(str(answer)) as heard:
-        assert heard.getparams()[:3] == (1, 2, 16000)
-        return printed.decode(), heard.readframes(heard.getnframes())
+    printed, errors = await process.communicate()
+    assert (process.returncode, errors) == (0, b"")
+    with wave.open(str(saved)) as audio:
+        assert audio.getparams()[:3] == (1, 2, 16000)
+        return printed.decode(), audio.readframes(audio.getnframes())
 
 
-@pytest.mark.parametrize("question", [str(DATA / "arabic.wav"), "أين شحنتي؟"])
-async def test_it_asks_and_keeps_the_answer(
-    tmp_path: Path, simulator: Simulator, question: str
+@pytest.mark.parametrize("user_input", [str(DATA / "arabic.wav"), "أين شحنتي؟"])
+async def test_it_sends_a_turn_and_saves_the_response(
+    tmp_path: Path, simulator: Simulator, user_input: str
 ) -> None:
-    """By a recording, which is heard, or by a text; the sound is that of all sentences."""
+    """The turn is a recording or a text; the audio is that of all sentences."""
     async with running_gateway(settings_for(simulator)) as url:
-        printed, sound = await run(tmp_path, url, question)
-    [answer] = [record.text for record in simulator.requests if record.kind == "agent"]
-    assert answer
-    spoken = [record.text for record in simulator.requests if record.kind == "tts"]
-    assert sound == b"".join(map(simulator.expected_audio, spoken))
-    assert len(printed.splitlines()) == (2 if question.endswith(".wav") else 1)
+        printed, audio = await run(tmp_path, url, user_input)
+    [agent_text] = [record.text for record in simulator.requests if record.kind == "agent"]
+    assert agent_text
+    sentences = [record.text for record in simulator.requests if record.kind == "tts"]
+    assert audio == b"".join(map(simulator.expected_audio, sentences))
+    assert len(printed.splitlines()) == (2 if user_input.endswith(".wav") else 1)
 
 
-async def test_it_interrupts_when_it_has_heard_enough(tmp_path: Path, simulator: Simulator) -> None:
+async def test_it_interrupts_after_the_given_time(tmp_path: Path, simulator: Simulator) -> None:
     simulator.configure({"timing": {"realtime_factor": 20}})
     async with running_gateway(settings_for(simulator)) as url:
-        _, sound = await run(tmp_path, url, "أين شحنتي؟", "0.5")
-    assert 16000 < len(sound) < 32000 * 8
+        _, audio = await run(tmp_path, url, "أين شحنتي؟", "0.5")
+    assert 16000 < len(audio) < 32000 * 8
 
 
 @pytest.mark.parametrize("language", ["python", "js"])
 def test_the_examples_are_short(language: str) -> None:
-    assert len(block("clients.md", language).splitlines()) <= LINES_AT_MOST
+    assert len(block("clients.md", language).splitlines()) <= MAX_LINES

@@ -1,8 +1,9 @@
-"""Promises that the files of this repository make to each other."""
+"""What must agree between the files of this repository."""
 
 import re
 import shutil
 import subprocess
+import sys
 import tomllib
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -70,7 +71,7 @@ def _name(requirement: str) -> str:
 
 
 def test_no_file_names_a_registry() -> None:
-    """Where packages come from is the machine's business."""
+    """Each machine decides where its packages come from."""
     offenders = [
         f"{path.relative_to(ROOT)}: {host}"
         for path in repository_files()
@@ -82,7 +83,7 @@ def test_no_file_names_a_registry() -> None:
 
 @pytest.mark.parametrize("document", [".env.example", "README.md"])
 def test_every_setting_is_documented(document: str) -> None:
-    """A setting that nobody can find does not exist, and one that is gone misleads."""
+    """The document lists every setting, and no other."""
     known = {name.upper() for name in Settings.model_fields}
     if document == "README.md":
         rows = re.findall(r"^\|([^|]*)\|", text(document), re.MULTILINE)
@@ -93,7 +94,7 @@ def test_every_setting_is_documented(document: str) -> None:
 
 
 def test_example_shows_the_defaults(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`.env.example` with every line in force changes nothing."""
+    """`.env.example` with no line commented changes nothing."""
     for name in Settings.model_fields:
         monkeypatch.delenv(name.upper(), raising=False)
     example = re.sub(r"^#([A-Z0-9_]+=)", r"\1", text(".env.example"), flags=re.MULTILINE)
@@ -104,7 +105,7 @@ def test_example_shows_the_defaults(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 @pytest.mark.parametrize("name", LOCKS)
 def test_lock_is_pinned_by_hash_alone(name: str) -> None:
-    """No line of a lock says where to fetch from, and every pin has a hash."""
+    """No line of a lock says where to download from, and every pin has a hash."""
     lines = text(name).splitlines()
     assert not [line for line in lines if "://" in line or " @ " in line or line.startswith("-")]
     pins = [number for number, line in enumerate(lines) if line and not line.startswith((" ", "#"))]
@@ -124,7 +125,7 @@ def test_locks_agree() -> None:
     assert runtime.items() <= simulator.items() <= dev.items()
 
 
-def test_default_image_has_no_gpl_part() -> None:
+def test_default_image_has_no_gpl_package() -> None:
     """The extra that is GPL stays out of the lock that the default image is made from."""
     assert "espeakng-loader" not in locked("requirements.lock")
     stages = re.findall(r"^FROM (\S+) AS (\S+)", text("Dockerfile"), re.MULTILINE)
@@ -135,7 +136,7 @@ def test_default_image_has_no_gpl_part() -> None:
 
 
 def test_image_copies_what_is_there() -> None:
-    """Every COPY from the build context names a file that exists and is let through."""
+    """Every COPY from the build context names a file that exists and that .dockerignore lets in."""
     copies = re.findall(r"^COPY (?!--from)(.+) \S+$", text("Dockerfile"), re.MULTILINE)
     sources = {source for copy in copies for source in copy.split()}
     let_through = set(re.findall(r"^!(.+)$", text(".dockerignore"), re.MULTILINE))
@@ -158,7 +159,7 @@ def test_readme_names_existing_commands() -> None:
 
 
 async def test_readme_transport_speaks() -> None:
-    """The transport that the README shows works as it stands there."""
+    """The transport that the README shows works unchanged."""
 
     async def ask_my_provider(sentence: str, _voice: Voice) -> AsyncIterator[bytes]:
         for char in sentence:
@@ -190,13 +191,19 @@ def test_every_error_is_documented() -> None:
 
 
 def test_every_client_message_is_documented() -> None:
-    """What the gateway understands is what the document lists."""
+    """The document lists every message that the gateway accepts, and no other."""
     table = text("docs/protocol.md").partition("## From the client")[2].partition("\n## ")[0]
     understood = {get_args(kind.model_fields["type"].annotation)[0] for kind in MESSAGES}
     assert set(re.findall(r'"type": "([a-z_]+)"', table)) == understood
 
 
 def test_changelog_has_unreleased_changes() -> None:
-    """What is about to be released is told to users."""
+    """The next release has its list of changes."""
     unreleased = text("CHANGELOG.md").partition("## [Unreleased]")[2].partition("\n## ")[0]
     assert "\n- " in unreleased
+
+
+def test_the_command_line_of_httpx_is_not_imported() -> None:
+    """It would take a seventh of the start's time."""
+    program = "import app.main, sys; assert sys.modules['httpx._main'] is None"
+    subprocess.run([sys.executable, "-c", program], check=True, cwd=ROOT)

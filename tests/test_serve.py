@@ -1,4 +1,4 @@
-"""`nabra serve` as a process: what it says, and how it ends."""
+"""`nabra serve` as a process: what it prints, and how it ends."""
 
 import asyncio
 import os
@@ -12,14 +12,16 @@ from pathlib import Path
 import httpx
 import pytest
 
+from app import __version__
 from tests.gateway import audio_of, calling
+from tests.waiting import until
 
 ROOT = Path(__file__).parent.parent
 SERVE = (sys.executable, "-c", "from app.cli import main; main()", "serve")
 
 
 def environment(**changes: str) -> dict[str, str]:
-    """The environment of a user who has set nothing but this."""
+    """The environment of an operator who has set nothing but this."""
     kept = {name: value for name, value in os.environ.items() if name in ("PATH", "HOME")}
     return {
         **kept,
@@ -35,7 +37,7 @@ def environment(**changes: str) -> dict[str, str]:
 async def serving(
     cwd: Path, **changes: str
 ) -> AsyncIterator[tuple[asyncio.subprocess.Process, str]]:
-    """Start it, and take its banner up to the line that says where it listens."""
+    """Start it, and read its banner up to the line that says where it listens."""
     process = await asyncio.create_subprocess_exec(
         *SERVE,
         cwd=cwd,
@@ -61,31 +63,35 @@ def address(banner: str) -> str:
     return banner.split("Open")[1].split(maxsplit=1)[0]
 
 
-async def test_without_any_setting_it_serves_with_the_simulator_and_says_so(tmp_path: Path) -> None:
+async def test_without_any_setting_it_uses_the_simulator_and_says_so(tmp_path: Path) -> None:
     async with serving(tmp_path) as (_, banner):
         lines = banner.splitlines()
-        assert [line.split()[0] for line in lines] == ["STT", "Agent", "TTS", "Open"]
-        assert all("simulator" in line for line in lines[:3])
+        assert lines[0].split() == ["Nabra", __version__]
+        assert [line.split()[0] for line in lines[1:]] == ["STT", "Agent", "TTS", "Open"]
+        assert all("simulator" in line for line in lines[1:4])
         async with httpx.AsyncClient(trust_env=False) as client:
             page = await client.get(f"{address(banner)}/")
             assert page.status_code == 200 and "Nabra" in page.text
             assert (await client.get(f"{address(banner)}/healthz")).status_code == 200
         url = address(banner).replace("http", "ws") + "/ws/agent/"
         async with calling(url) as caller:
-            await caller.say()
+            await caller.send_audio()
             assert audio_of(await caller.until("done"))
 
 
-async def test_one_provider_configured_leaves_the_other_to_the_simulator(tmp_path: Path) -> None:
-    async with serving(tmp_path, HAMSA_API_KEY="k", HAMSA_WS_URL="ws://127.0.0.1:9/") as (_, said):
-        stt, agent, tts, _ = said.splitlines()
+async def test_what_is_not_configured_is_the_simulator(tmp_path: Path) -> None:
+    async with serving(tmp_path, HAMSA_API_KEY="k", HAMSA_WS_URL="ws://127.0.0.1:9/") as (
+        _,
+        banner,
+    ):
+        _, stt, agent, tts, _ = banner.splitlines()
         assert "Hamsa" in stt and "Hamsa" in tts and "simulator" in agent
-    async with serving(tmp_path, AGENT_WEBHOOK_URL="http://127.0.0.1:9/") as (_, said):
-        stt, agent, tts, _ = said.splitlines()
+    async with serving(tmp_path, AGENT_WEBHOOK_URL="http://127.0.0.1:9/") as (_, banner):
+        _, stt, agent, tts, _ = banner.splitlines()
         assert "simulator" in stt and "simulator" in tts and "webhook" in agent
 
 
-async def failing(cwd: Path, **changes: str) -> tuple[int, str]:
+async def failing_start(cwd: Path, **changes: str) -> tuple[int, str]:
     process = await asyncio.create_subprocess_exec(
         *SERVE,
         cwd=cwd,
@@ -98,66 +104,73 @@ async def failing(cwd: Path, **changes: str) -> tuple[int, str]:
     return process.returncode, output.decode()
 
 
-async def test_a_port_in_use_gives_one_clear_line(tmp_path: Path) -> None:
+async def test_an_address_that_cannot_be_used_is_reported_in_one_line(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        code, output = await failing(tmp_path, PORT=str(port))
+        code, output = await failing_start(tmp_path, PORT=str(port))
     assert code == 1
-    assert output.strip() == f"nabra cannot listen on 127.0.0.1:{port}: Address already in use"
+    address = f"127.0.0.1:{port}"
+    assert output == f"nabra cannot listen on {address} (HOST, PORT): Address already in use\n"
+    code, output = await failing_start(tmp_path, HOST="host.invalid", PORT="8000")
+    assert code == 1
+    assert output.startswith("nabra cannot listen on host.invalid:8000 (HOST, PORT): ")
+    assert "Unknown error" not in output
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "allowed"),
+    ("name", "value", "reason"),
     [
         ("TTS_TRANSPORT", "carrier-pigeon", "websocket, rest, auto"),
         ("STT_TRANSPORT", "telepathy", "'websocket' or 'rest'"),
         ("TTS_SAMPLE_RATE", "44100", "8000 or 16000"),
-        ("PORT", "99999", "65535"),
+        ("PORT", "99999", "from 0 to 65535, got 99999"),
         ("SIMULATOR_SCRIPT", "absent.txt", "cannot read absent.txt: No such file or directory"),
         ("SIMULATOR_SCRIPT", "/dev/null", "null holds no line"),
     ],
 )
-async def test_a_wrong_setting_stops_the_start_and_says_what_is_allowed(
-    tmp_path: Path, name: str, value: str, allowed: str
+async def test_a_wrong_setting_stops_the_start_and_is_reported(
+    tmp_path: Path, name: str, value: str, reason: str
 ) -> None:
-    code, output = await failing(tmp_path, **{name: value})
+    code, output = await failing_start(tmp_path, **{name: value})
     assert code == 1
     assert f"{name}:" in output
-    assert allowed in output
+    assert reason in output
     assert len(output.splitlines()) == 2, "what failed, and why"
 
 
 @pytest.mark.parametrize(
-    ("script", "told"),
+    ("script", "reason"),
     [(None, "No such file"), (b"", "holds no line"), ("نعم".encode("utf-16"), "UTF-8")],
 )
-async def test_a_script_that_cannot_be_read_is_told(
-    tmp_path: Path, script: bytes | None, told: str
+async def test_a_script_that_cannot_be_read_is_reported(
+    tmp_path: Path, script: bytes | None, reason: str
 ) -> None:
     path = tmp_path / "script.txt"
     if script is not None:
         path.write_bytes(script)
-    code, output = await failing(tmp_path, SIMULATOR_SCRIPT=str(path))
+    code, output = await failing_start(tmp_path, SIMULATOR_SCRIPT=str(path))
     assert code == 1
     assert "SIMULATOR_SCRIPT:" in output
-    assert told in output
+    assert reason in output
     assert "Traceback" not in output
 
 
-async def test_a_proxy_that_speaks_no_http_is_told_to_those_who_need_one(tmp_path: Path) -> None:
+async def test_a_proxy_that_does_not_speak_http_is_reported_if_one_is_needed(
+    tmp_path: Path,
+) -> None:
     socks = {"ALL_PROXY": "socks5://127.0.0.1:9"}
     for needing in ("HAMSA_API_KEY", "AGENT_WEBHOOK_URL"):
-        code, output = await failing(tmp_path, **socks, **{needing: "http://n8n.test/"})
+        code, output = await failing_start(tmp_path, **socks, **{needing: "http://n8n.test/"})
         assert code == 1
-        assert "proxy by HTTP" in output
+        assert "HTTP proxy" in output
         assert "Traceback" not in output
 
 
-async def test_behind_a_proxy_the_simulator_is_reached_without_it(tmp_path: Path) -> None:
+async def test_the_simulator_is_connected_to_directly_in_spite_of_a_proxy(tmp_path: Path) -> None:
     nowhere = dict.fromkeys(("HTTP_PROXY", "http_proxy", "ALL_PROXY"), "http://127.0.0.1:9")
     async with serving(tmp_path, **nowhere) as (_, banner):
         async with calling(address(banner).replace("http", "ws") + "/ws/agent/") as caller:
-            await caller.say()
+            await caller.send_audio()
             assert audio_of(await caller.until("done"))
 
 
@@ -166,8 +179,8 @@ def children_of(pid: int) -> list[int]:
     return [int(child) for child in text.split()]
 
 
-def runs(pid: int) -> bool:
-    """Tell whether a process runs; a zombie that nobody reaps does not."""
+def is_running(pid: int) -> bool:
+    """Return whether a process runs; a zombie does not."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8")
     except FileNotFoundError:
@@ -184,11 +197,10 @@ async def test_the_simulator_ends_with_its_parent_however_that_ends(
         (child,) = children_of(process.pid)
         process.send_signal(end)
         await process.wait()
-        while runs(child):
-            await asyncio.sleep(0.01)
+        await until(lambda: not is_running(child), state=child, timeout_s=10)
 
 
-async def test_a_stop_says_nothing_frightening(tmp_path: Path) -> None:
+async def test_a_stop_prints_no_traceback(tmp_path: Path) -> None:
     async with serving(tmp_path) as (process, _):
         process.send_signal(signal.SIGINT)
         _, errors = await process.communicate()

@@ -1,4 +1,4 @@
-"""Waits that follow each other, each bounded, by a clock that jumps."""
+"""The reusable timeout, in virtual time."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -24,66 +24,66 @@ def timers() -> list[asyncio.TimerHandle]:
     return [timer for timer in loop._scheduled if not timer.cancelled()]
 
 
-def test_what_comes_in_time_is_returned_and_one_timer_serves_all() -> None:
+def test_a_result_in_time_is_returned_and_one_timer_serves_all_waits() -> None:
     async def work() -> None:
-        watchdog = ReusableTimeout()
+        timeout = ReusableTimeout()
         for n in range(10):
-            assert await watchdog.bound(asyncio.sleep(0.9, n), 1.0) == n
+            assert await timeout.wait_for(asyncio.sleep(0.9, n), 1.0) == n
             assert len(timers()) <= 1
-        watchdog.close()
+        timeout.close()
         assert not timers()
 
     in_virtual_time(work())
 
 
-def test_what_comes_late_is_cancelled_at_its_deadline_and_the_next_wait_is_bounded_anew() -> None:
+def test_a_wait_is_cancelled_at_its_deadline_and_the_next_has_its_own() -> None:
     async def work() -> None:
-        watchdog = ReusableTimeout()
-        await watchdog.bound(asyncio.sleep(0.4), 1.0)
+        timeout = ReusableTimeout()
+        await timeout.wait_for(asyncio.sleep(0.4), 1.0)
         for _ in range(2):
             began_s = now_s()
             with pytest.raises(TimeoutError):
-                await watchdog.bound(asyncio.sleep(5), 1.0)
+                await timeout.wait_for(asyncio.sleep(5), 1.0)
             assert now_s() - began_s == pytest.approx(1.0)
-        assert await watchdog.bound(asyncio.sleep(0.9, "there"), 1.0) == "there"
-        watchdog.close()
+        assert await timeout.wait_for(asyncio.sleep(0.9, "done"), 1.0) == "done"
+        timeout.close()
 
     in_virtual_time(work())
 
 
-def test_a_shorter_bound_than_before_holds() -> None:
+def test_a_timeout_shorter_than_the_one_before_holds() -> None:
     async def work() -> None:
-        watchdog = ReusableTimeout()
-        await watchdog.bound(asyncio.sleep(0), 10.0)
+        timeout = ReusableTimeout()
+        await timeout.wait_for(asyncio.sleep(0), 10.0)
         with pytest.raises(TimeoutError):
-            await watchdog.bound(asyncio.sleep(5), 1.0)
+            await timeout.wait_for(asyncio.sleep(5), 1.0)
         assert now_s() == pytest.approx(1.0)
-        watchdog.close()
+        timeout.close()
 
     in_virtual_time(work())
 
 
 def test_time_between_two_waits_does_not_count() -> None:
     async def work() -> None:
-        watchdog = ReusableTimeout()
-        await watchdog.bound(asyncio.sleep(0.5), 1.0)
+        timeout = ReusableTimeout()
+        await timeout.wait_for(asyncio.sleep(0.5), 1.0)
         await asyncio.sleep(7)
-        await watchdog.bound(asyncio.sleep(0.9), 1.0)
-        watchdog.close()
+        await timeout.wait_for(asyncio.sleep(0.9), 1.0)
+        timeout.close()
 
     in_virtual_time(work())
 
 
-@pytest.mark.parametrize("late", [False, True], ids=["in time", "with the timer"])
-def test_who_is_cancelled_from_outside_is_cancelled(late: bool) -> None:
+@pytest.mark.parametrize("late", [False, True], ids=["before the timeout", "with the timeout"])
+def test_a_cancellation_from_outside_is_passed_on(late: bool) -> None:
     async def work() -> None:
-        watchdog = ReusableTimeout()
+        timeout = ReusableTimeout()
 
         async def waits() -> None:
             try:
-                await watchdog.bound(asyncio.sleep(5), 1.0)
+                await timeout.wait_for(asyncio.sleep(5), 1.0)
             finally:
-                watchdog.close()
+                timeout.close()
 
         task = asyncio.create_task(waits())
         await asyncio.sleep(1.0 if late else 0.5)
@@ -94,33 +94,33 @@ def test_who_is_cancelled_from_outside_is_cancelled(late: bool) -> None:
     in_virtual_time(work())
 
 
-def test_no_cancellation_is_left_over() -> None:
-    async def stubborn() -> str:
+def test_no_cancellation_is_left_pending() -> None:
+    async def ignores_cancellation() -> str:
         with suppress(asyncio.CancelledError):
             await asyncio.sleep(5)
-        return "there all the same"
+        return "done all the same"
 
     async def work() -> None:
-        watchdog = ReusableTimeout()
+        timeout = ReusableTimeout()
         with pytest.raises(TimeoutError):
-            await watchdog.bound(asyncio.sleep(5), 1.0)
-        assert await watchdog.bound(stubborn(), 1.0) == "there all the same"
+            await timeout.wait_for(asyncio.sleep(5), 1.0)
+        assert await timeout.wait_for(ignores_cancellation(), 1.0) == "done all the same"
         task = asyncio.current_task()
         assert task is not None
         assert task.cancelling() == 0
-        watchdog.close()
+        timeout.close()
 
     in_virtual_time(work())
 
 
-def test_what_fails_fails_as_it_does() -> None:
+def test_an_error_is_passed_on() -> None:
     async def fails() -> None:
         raise KeyError("x")
 
     async def work() -> None:
-        watchdog = ReusableTimeout()
+        timeout = ReusableTimeout()
         with pytest.raises(KeyError):
-            await watchdog.bound(fails(), 1.0)
-        watchdog.close()
+            await timeout.wait_for(fails(), 1.0)
+        timeout.close()
 
     in_virtual_time(work())

@@ -1,4 +1,4 @@
-"""A loop whose clock jumps to the next timer: a conversation of a minute takes no time."""
+"""A loop whose clock jumps to the next timer: a minute of waiting takes no time."""
 
 import asyncio
 import selectors
@@ -21,7 +21,7 @@ class JumpingSelector(selectors.DefaultSelector):
 
 
 class JumpingLoop(asyncio.SelectorEventLoop):
-    """Has nothing to wait for but its own timers."""
+    """A loop that only ever waits for its own timers."""
 
     def __init__(self) -> None:
         self._jumping = JumpingSelector()
@@ -32,6 +32,6 @@ class JumpingLoop(asyncio.SelectorEventLoop):
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:
-    """Run to the end."""
+    """Run a coroutine in virtual time; return its result."""
     with asyncio.Runner(loop_factory=JumpingLoop) as runner:
         return runner.run(work)

@@ -1,1 +1,1 @@
-"""The agent that answers: the strategy and its implementations."""
+"""Agents, which answer the user: the strategy and its implementations."""

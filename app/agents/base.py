@@ -1,4 +1,4 @@
-"""The agent strategy: text goes in, the answer comes out while it is being written."""
+"""The agent strategy: the user's text goes in, the agent's response streams out."""
 
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator
@@ -8,28 +8,28 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class AgentRequest:
-    """What the user said, and in which conversation."""
+    """What the user said or typed, and in which session."""
 
     text: str
     session_id: str
     interrupted: bool = False
-    """Whether the user spoke over the answer to the request before this one."""
+    """Whether the user interrupted the previous response."""
     played_text: str = ""
-    """What was heard of that answer; empty, too, where nothing was interrupted."""
+    """The part of the previous response that was played; empty unless it was interrupted."""
 
 
 class Agent(ABC):
-    """Something that answers."""
+    """Something that answers the user: a webhook, a model, or a plug-in."""
 
     name: str
 
     @abstractmethod
     def answer(self, request: AgentRequest) -> AbstractAsyncContextManager[AsyncIterator[str]]:
-        """Ask, and iterate over non-empty pieces of the answer as they are written.
+        """Send the request, and iterate over the response as non-empty pieces of text.
 
         Leaving the context, however it is left, gives the connection back. Iterating raises an
-        `AgentError` where the answer fails; pieces that came before it stay said.
+        `AgentError` where the response fails; the pieces that came before it remain valid.
         """
 
     async def aclose(self) -> None:
-        """Give up all connections."""
+        """Close all connections."""

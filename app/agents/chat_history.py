@@ -1,44 +1,49 @@
-"""What was said in each conversation, for agents that do not remember it themselves."""
+"""The turns of each session, for agents that keep no history themselves."""
 
 from collections import OrderedDict, deque
 from dataclasses import dataclass, field
 
-_MAX_CHARS = 8000  # of one message that is remembered; some ten minutes of speech
+_MAX_CHARS = 8000  # of one remembered message; about ten minutes of speech
 
 
 @dataclass(slots=True, eq=False)
 class ChatTurn:
-    """One question, and as much of the answer as there is."""
+    """One message of the user, and the response as far as it has come."""
 
     user: str
     pieces: list[str] = field(default_factory=list)
     failed: bool = False
-    """Whether the agent failed; if it said nothing, it shall not be asked this again."""
+    """Whether the agent failed. Such a turn is forgotten if the agent sent no text."""
 
     @property
     def assistant(self) -> str:
-        """The answer as it was said, and after an interruption as it was heard."""
+        """The response as it was sent, or after an interruption as it was played."""
         return "".join(self.pieces)
 
 
 class ChatHistory:
-    """The last exchanges of one session: at most `turns`, besides the one under way."""
+    """The last turns of one session: at most `turns`, besides the current one."""
 
     def __init__(self, turns: int) -> None:
         self._chat_turns: deque[ChatTurn] = deque(maxlen=turns + 1)
 
     def begin(self, user: str, played_text: str | None) -> ChatTurn:
-        """Begin an exchange; `heard` is what was heard of the last answer if it was interrupted."""
+        """Begin a turn with the user's message.
+
+        `played_text` is the part of the previous response that was played if it was interrupted,
+        and None if it was not.
+        """
         if self._chat_turns:
-            self._settle(self._chat_turns[-1], played_text)
+            self._finish(self._chat_turns[-1], played_text)
         turn = ChatTurn(user)
         self._chat_turns.append(turn)
         return turn
 
     def messages(self) -> list[dict[str, str]]:
-        """Return all of it in the words of OpenAI's API.
+        """Return all turns as messages of OpenAI's chat completions API.
 
-        Roles alternate, as some models insist: questions that got no answer are put together.
+        Roles alternate, as some models insist: user messages without a response between them are
+        joined by line breaks.
         """
         messages: list[dict[str, str]] = []
         for turn in self._chat_turns:
@@ -50,17 +55,17 @@ class ChatHistory:
                 messages.append({"role": "assistant", "content": turn.assistant})
         return messages
 
-    def _settle(self, last: ChatTurn, played_text: str | None) -> None:
-        """Bring the exchange that is over into the form in which it is remembered."""
-        answer = last.assistant if played_text is None else played_text
+    def _finish(self, last: ChatTurn, played_text: str | None) -> None:
+        """Replace the response by what was played, shorten both texts, or drop a failed turn."""
+        response = last.assistant if played_text is None else played_text
         last.user = last.user[:_MAX_CHARS]
-        last.pieces = [answer[:_MAX_CHARS]]
-        if last.failed and not answer:
+        last.pieces = [response[:_MAX_CHARS]]
+        if last.failed and not response:
             self._chat_turns.pop()
 
 
 class ChatHistoryStore:
-    """The conversations of all sessions; of more than `sessions`, the longest unused is gone."""
+    """The histories of at most `sessions` sessions; the least recently used is dropped."""
 
     def __init__(self, *, turns: int, sessions: int) -> None:
         self._turns = turns
@@ -68,7 +73,7 @@ class ChatHistoryStore:
         self._histories: OrderedDict[str, ChatHistory] = OrderedDict()
 
     def get(self, session_id: str) -> ChatHistory:
-        """Return the conversation of a session, which may be a new one."""
+        """Return the history of a session; begin one if there is none."""
         history = self._histories.setdefault(session_id, ChatHistory(self._turns))
         self._histories.move_to_end(session_id)
         if len(self._histories) > self._sessions:

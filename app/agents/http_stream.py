@@ -1,13 +1,20 @@
-"""An answer over HTTP, read while it is written."""
+"""One request to an agent over HTTP, whose response is read while it is written."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import suppress
+from contextlib import aclosing, suppress
 
+import httpx
 import orjson
 import structlog
 
-from app.agents.json_response import failure_in, parse, whole_characters
+from app.agents.json_response import (
+    MAX_REASON_CHARS,
+    NO_REASON,
+    failure_reason,
+    parse,
+    whole_characters,
+)
 from app.agents.response_parser import ResponseParser
 from app.agents.response_timeouts import ResponseTimeouts
 from app.errors import (
@@ -16,30 +23,34 @@ from app.errors import (
     AgentTimeoutError,
     AgentUnreachableError,
 )
-from app.http1 import BrokenOffError, Http1Client, Http1Response, NotConnectedError
+from app.net.client import raw_chunks
+from app.net.request import RequestTemplate
+from app.net.url import web_url
 from app.timeouts import ReusableTimeout
 
 log = structlog.get_logger(__name__)
 
-_DONE_LINGER_S = 0.25  # the last bytes follow at once, and let the connection serve again
+_END_LINGER_S = 0.25  # the last bytes follow at once, and let the connection serve again
 _REFUSAL_BODY_BYTES = 4096
 _REFUSAL_BODY_TIMEOUT_S = 2.0
-_MAX_REASON_CHARS = 200
+
+_NOT_CONNECTED = (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError)
 
 
 class HttpAgentStream:
-    """Posts questions, and knows how long to wait for what comes back.
+    """Post requests to `url`, and limit how long to wait for the response.
 
-    `headers` may hold a token and are never logged. All timeouts are in seconds of waiting: for
-    the first word, counted from the request; for the next one; for the whole answer. After an
-    error, or the model's last word, the body's end is awaited for `error_linger_s` only, for n8n
-    may never send it. `client` leads to the agent, and is not closed here.
+    `headers` may hold a token and are never logged. Timeouts are seconds of waiting: for the first
+    text, counted from the request; for the next text; for the whole response. After an error, or
+    the model's finish reason, the end of the body is awaited for `error_linger_s` only, as n8n may
+    never send it. `client` is not closed here.
     """
 
     def __init__(
         self,
         *,
-        client: Http1Client,
+        client: httpx.AsyncClient,
+        url: str,
         headers: Mapping[str, str] | None = None,
         first_token_timeout_s: float,
         between_tokens_timeout_s: float,
@@ -47,110 +58,114 @@ class HttpAgentStream:
         error_linger_s: float = 1.0,
     ) -> None:
         self._client = client
-        self._headers = {"Content-Type": "application/json", **(headers or {})}
+        fields = httpx.Headers({"Content-Type": "application/json", **(headers or {})})
+        self._template = RequestTemplate("POST", web_url(url), fields)
         self._first_token_timeout_s = first_token_timeout_s
         self._between_tokens_timeout_s = between_tokens_timeout_s
         self._total_timeout_s = total_timeout_s
         self._error_linger_s = error_linger_s
 
-    async def ask(
-        self, question: Mapping[str, object], parser: ResponseParser
+    async def stream(
+        self, payload: Mapping[str, object], parser: ResponseParser
     ) -> AsyncGenerator[str, None]:
-        """Post `question` as JSON, and iterate over what `parser` makes of the answer.
+        """Post `payload` as JSON, and iterate over the text that `parser` finds in the response.
 
-        Raises an `AgentError` where the answer fails. Close it, or the connection stays open.
+        Raises an `AgentError` where that fails. Close the iterator, or the connection stays open.
         """
-        patience = ResponseTimeouts(
+        timeouts = ResponseTimeouts(
             first_token_timeout_s=self._first_token_timeout_s,
             between_tokens_timeout_s=self._between_tokens_timeout_s,
             total_timeout_s=self._total_timeout_s,
         )
-        response = await self._open(question, patience)
-        watchdog = ReusableTimeout()
+        response = await self._open(payload, timeouts)
+        chunks, read_timeout = raw_chunks(response), ReusableTimeout()
         try:
-            while not parser.broken and (data := await _chunk(response, patience, watchdog)):
-                for piece in self._read(data, parser, patience):
+            while not parser.failed and (data := await _read(chunks, timeouts, read_timeout)):
+                for piece in self._parse(data, parser, timeouts):
                     yield piece
         finally:
-            watchdog.close()
-            response.close()
+            read_timeout.close()
+            await chunks.aclose()
+            await response.aclose()
         for piece in parser.finish():
             yield piece
-        if (fault := parser.verdict()) is not None:
-            raise fault
-        if parser.error_seen is not None:
-            log.warning("agent_error_after_answer", reason=parser.error_seen)
+        if (error := parser.final_error()) is not None:
+            raise error
+        if parser.n8n_error_reason is not None:
+            log.warning("agent_error_after_response", reason=parser.n8n_error_reason)
 
-    def _read(self, data: bytes, parser: ResponseParser, patience: ResponseTimeouts) -> list[str]:
+    def _parse(self, data: bytes, parser: ResponseParser, timeouts: ResponseTimeouts) -> list[str]:
         progress = parser.progress
         pieces = parser.feed(data)
         if pieces:
-            patience.spoke()
+            timeouts.on_text()
         elif parser.progress > progress:
-            patience.worked()
-        if parser.ending and not patience.lingering:
-            patience.linger(_DONE_LINGER_S if parser.done else self._error_linger_s)
+            timeouts.on_progress()
+        if parser.awaiting_end and not timeouts.lingering:
+            timeouts.start_linger(_END_LINGER_S if parser.done else self._error_linger_s)
         return pieces
 
     async def _open(
-        self, question: Mapping[str, object], patience: ResponseTimeouts
-    ) -> Http1Response:
-        """Send the request, and return the response once its status says that it is an answer."""
+        self, payload: Mapping[str, object], timeouts: ResponseTimeouts
+    ) -> httpx.Response:
+        """Send the request, and return the response once its status is a good one."""
+        request = self._template.build(orjson.dumps(payload))
         started_s = asyncio.get_running_loop().time()
         try:
-            async with asyncio.timeout(patience.left_s):
-                response = await self._client.post(orjson.dumps(question), self._headers)
+            async with asyncio.timeout(timeouts.left_s):
+                response = await self._client.send(request, stream=True)
         except TimeoutError as error:
-            raise AgentTimeoutError(patience.complaint()) from error
-        except NotConnectedError as error:
-            raise AgentUnreachableError(f"no connection to the agent: {error}") from error
-        except BrokenOffError as error:
-            raise AgentUnreachableError(f"no answer: {error}") from error
+            raise AgentTimeoutError(timeouts.reason()) from error
+        except _NOT_CONNECTED as error:
+            raise AgentUnreachableError(f"cannot connect to the agent: {error}") from error
+        except httpx.TransportError as error:
+            raise AgentUnreachableError(f"no HTTP response: {error}") from error
         finally:
-            patience.spend(asyncio.get_running_loop().time() - started_s)
-        if not 200 <= response.status < 300:
-            await _refuse(response)
+            timeouts.spend(asyncio.get_running_loop().time() - started_s)
+        if not response.is_success:
+            await _raise_refused(response)
         return response
 
 
-async def _chunk(
-    response: Http1Response, patience: ResponseTimeouts, watchdog: ReusableTimeout
+async def _read(
+    chunks: AsyncGenerator[bytes, None], timeouts: ResponseTimeouts, read_timeout: ReusableTimeout
 ) -> bytes:
-    """Return the next bytes of the body; none at its end, or when enough was waited for it."""
+    """Return the next bytes of the body; none at its end, or when lingering is over."""
     loop = asyncio.get_running_loop()
     started_s = loop.time()
     try:
-        return await watchdog.bound(response.read(), patience.left_s)
+        return await read_timeout.wait_for(anext(chunks, b""), timeouts.left_s)
     except TimeoutError as error:
-        if patience.lingering:
+        if timeouts.lingering:
             return b""
-        raise AgentTimeoutError(patience.complaint()) from error
-    except BrokenOffError as error:
-        if patience.lingering:
+        raise AgentTimeoutError(timeouts.reason()) from error
+    except httpx.TransportError as error:
+        if timeouts.lingering:
             return b""
-        raise AgentCutError(f"the answer broke off: {error}") from error
+        raise AgentCutError(f"connection lost within the response: {error}") from error
     finally:
-        patience.spend(loop.time() - started_s)
+        timeouts.spend(loop.time() - started_s)
 
 
-async def _refuse(response: Http1Response) -> None:
+async def _raise_refused(response: httpx.Response) -> None:
     """Close the response, and raise `AgentRefusedError` with what its body says."""
     body = bytearray()
     try:
-        # A body that breaks off or never ends has said what it will.
-        with suppress(TimeoutError, BrokenOffError):
+        # What came of a body that ends too early, or never, is enough.
+        with suppress(TimeoutError, httpx.TransportError):
             async with asyncio.timeout(_REFUSAL_BODY_TIMEOUT_S):
-                while len(body) < _REFUSAL_BODY_BYTES and (data := await response.read()):
-                    body += data
+                async with aclosing(raw_chunks(response)) as chunks:
+                    while len(body) < _REFUSAL_BODY_BYTES and (data := await anext(chunks, b"")):
+                        body += data
     finally:
-        response.close()
+        await response.aclose()
     reason = _reason(bytes(body[:_REFUSAL_BODY_BYTES]))
-    raise AgentRefusedError(f"HTTP {response.status}: {reason}", response.status)
+    raise AgentRefusedError(f"HTTP {response.status_code}: {reason}", response.status_code)
 
 
 def _reason(body: bytes) -> str:
     value = parse(body)
     message = value.get("message") if isinstance(value, dict) else None
-    text = message if isinstance(message, str) else failure_in(value)
+    text = message if isinstance(message, str) else failure_reason(value)
     text = body.decode(errors="replace") if text is None else text
-    return whole_characters(" ".join(text.split())[:_MAX_REASON_CHARS]) or "no reason given"
+    return whole_characters(" ".join(text.split())[:MAX_REASON_CHARS]) or NO_REASON

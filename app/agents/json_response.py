@@ -1,51 +1,48 @@
-"""JSON objects that hold an answer, or the news that there is none."""
+"""JSON values that hold an agent's response, or the reason why there is none."""
 
 import json
 import re
 
 import orjson
 
-# `message` is not among them: n8n itself speaks there ("Workflow was started").
-_ANSWER_KEYS = ("output", "text", "answer", "response")
-_FAILURE_MESSAGE = "Error in workflow"  # n8n's word for a run that failed
-_PAGES = (b"<!doctype html", b"<html")
-_MAX_DEPTH = 4  # a list of objects whose answer is an object, as output parsers make them
+MAX_REASON_CHARS = 200
+"""Length of the agent's own words in the text of an error."""
+
+NO_REASON = "the agent gave no reason"
+NO_TEXT = "the response holds no text"
+
+# `message` is not among them: there n8n itself writes ("Workflow was started").
+_RESPONSE_KEYS = ("output", "text", "answer", "response")
+_FAILURE_MESSAGE = "Error in workflow"  # n8n's message for an execution that failed
+_MAX_DEPTH = 4  # a list of objects whose response is an object, as output parsers make them
 _MAY_BE_JSON = re.compile(rb'\{\s*("|\}|\Z)|\[\s*(\{|\]|\Z)')
-_IS_MEANT_AS_JSON = re.compile(rb'(\[\s*)?\{\s*"[^"]*"\s*:')
+_BROKEN_OBJECT = re.compile(rb'(\[\s*)?\{\s*"[^"]*"\s*:')
 
 
 def may_be_json(start: bytes | bytearray) -> bool:
-    """Tell whether an object, or a list of objects, may begin so."""
+    """Return whether an object, or a list of objects, may begin with `start`."""
     return _MAY_BE_JSON.match(start) is not None
 
 
-def may_be_page(start: bytes | bytearray) -> bool | None:
-    """Tell whether a body that starts so is a web page, as a log-in is; None while it may be."""
-    lowered = bytes(start[: max(map(len, _PAGES))]).lower()
-    if lowered.startswith(_PAGES):
-        return True
-    return None if lowered and any(page.startswith(lowered) for page in _PAGES) else False
-
-
-def is_meant_as_json(text: bytes) -> bool:
-    """Tell whether text that cannot be parsed is a broken object rather than prose."""
-    return _IS_MEANT_AS_JSON.match(text) is not None
+def is_broken_json(text: bytes) -> bool:
+    """Return whether text that cannot be parsed is a broken object rather than prose."""
+    return _BROKEN_OBJECT.match(text) is not None
 
 
 def parse(text: bytes | bytearray | str) -> dict[str, object] | list[object] | None:
-    """Read an object or a list; None when it is neither.
+    """Parse an object or a list; return None for everything else.
 
-    What orjson refuses may be sloppy all the same: bytes that are no UTF-8, line breaks within a
-    string, NaN. The standard library takes it, at ten times the cost.
+    The standard library parses what orjson rejects: invalid UTF-8, line breaks within a string,
+    NaN. It takes ten times as long.
     """
     try:
         value = orjson.loads(text)
     except orjson.JSONDecodeError:
-        value = _parse_sloppy(text)
+        value = _parse_leniently(text)
     return value if isinstance(value, dict | list) else None
 
 
-def _parse_sloppy(text: bytes | bytearray | str) -> object:
+def _parse_leniently(text: bytes | bytearray | str) -> object:
     if not isinstance(text, str):
         text = text.decode(errors="replace")
     try:
@@ -54,22 +51,26 @@ def _parse_sloppy(text: bytes | bytearray | str) -> object:
         return None
 
 
-def answer_in(value: object, depth: int = 0) -> str:
-    """Find the text of an answer; empty when there is none. Several are joined by line breaks."""
+def response_text(value: object, depth: int = 0) -> str:
+    """Return the text of the response in a JSON value; empty if there is none.
+
+    The texts of a list are joined by line breaks.
+    """
     if isinstance(value, str):
         return value.strip() if depth else ""
     if depth > _MAX_DEPTH:
         return ""
     if isinstance(value, list):
-        found = (answer_in(entry, depth + 1) for entry in value if isinstance(entry, dict))
-        return "\n".join(filter(None, found))
+        texts = (response_text(entry, depth + 1) for entry in value if isinstance(entry, dict))
+        return "\n".join(filter(None, texts))
     if isinstance(value, dict):
-        return next(filter(None, (answer_in(value.get(k), depth + 1) for k in _ANSWER_KEYS)), "")
+        texts = (response_text(value.get(key), depth + 1) for key in _RESPONSE_KEYS)
+        return next(filter(None, texts), "")
     return ""
 
 
-def failure_in(value: object) -> str | None:
-    """Find the reason of a run that failed; None when it did not."""
+def failure_reason(value: object) -> str | None:
+    """Return why the agent failed, by what a JSON value says; None if it did not fail."""
     if isinstance(value, list):
         value = value[0] if value else None
     if not isinstance(value, dict):
@@ -84,5 +85,10 @@ def failure_in(value: object) -> str | None:
 
 
 def whole_characters(text: str) -> str:
-    """Join UTF-16 halves, which JSON can hold and nothing else can; a lone one becomes U+FFFD."""
+    """Join UTF-16 surrogate pairs, which only JSON can hold; a lone surrogate becomes U+FFFD."""
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
+def shortened_reason(text: str) -> str:
+    """Return an agent's own words as the text of an error; they may be empty or very long."""
+    return whole_characters(text.strip()[:MAX_REASON_CHARS]) or NO_REASON

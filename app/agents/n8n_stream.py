@@ -1,108 +1,114 @@
-"""n8n's streaming answer: lines from several nodes, of which one is spoken."""
+"""n8n's streamed response: lines from several nodes, one of which answers the user."""
 
-from app.agents.json_response import answer_in, parse, whole_characters
+from app.agents.json_response import (
+    NO_TEXT,
+    parse,
+    response_text,
+    shortened_reason,
+    whole_characters,
+)
 from app.agents.text_assembler import TextAssembler
 from app.errors import AgentCutError, AgentEmptyError, AgentError, AgentFailedError
 
-_MAX_REASON_CHARS = 200  # of the agent's own words in an error's text
 _TYPES = ("begin", "item", "end", "error", "keepalive")
 
 
-def is_stream_line(value: object) -> bool:
-    """Tell whether `value` is a line of a stream."""
+def is_n8n_line(value: object) -> bool:
+    """Return whether `value` is a line of n8n's stream."""
     return isinstance(value, dict) and value.get("type") in _TYPES
 
 
 class N8nStreamParser:
-    """Pick out what one node says, and judge at the end whether it is whole.
+    """Pick out the text of one node, and decide at the end whether it is complete.
 
-    Speaks `node`, or the first node that sends text. An error of another node, after the spoken
-    node has ended its run, leaves the answer whole: the caller heard all of it, so it is for the
-    log alone. Any other error means failure; what was said before stays said.
+    That node is `node`, or without it the first node that sends text. An error of another node
+    after the end of this node's run leaves the response complete, and is only logged. Any other
+    error means that the response failed; text that came before it remains valid.
     """
 
     def __init__(self, node: str | None) -> None:
         self.progress = 0
-        """Signs of work so far; `keepalive` and empty items are none."""
-        self.error: str | None = None
+        """Count of lines that show progress: neither `keepalive` nor empty items."""
+        self.error_reason: str | None = None
         """What the last `error` line said."""
-        self.failing = False
-        """Whether no sign of work came since that line."""
+        self.error_is_latest = False
+        """Whether no progress came after the last `error` line."""
         self._node = node
-        self._own_error = False
-        self._open = False
+        self._node_failed = False
+        self._run_open = False
         self._item_index: object = None
-        self._joiner = TextAssembler()
-        self._spare: str | None = None
+        self._text = TextAssembler()
+        self._repeated_text = ""
 
     def feed(self, line: dict[str, object]) -> str:
-        """Take one line in, and return what it adds to the answer; an unknown type adds nothing."""
+        """Take one line, and return the text that it adds; an unknown type adds none."""
         metadata = line.get("metadata")
         if not isinstance(metadata, dict):
             metadata = {}
         node, content = metadata.get("nodeName", ""), line.get("content")
         match line.get("type"):
             case "begin":
-                self._bound(node, opened=True)
+                self._on_run(node, begins=True)
             case "end":
-                self._bound(node, opened=False)
+                self._on_run(node, begins=False)
             case "item" if isinstance(content, str) and content:
-                return self._item(node, content, metadata.get("itemIndex"))
+                return self._on_item(node, content, metadata.get("itemIndex"))
             case "error":
-                self.error, self.failing = _reason(content), True
-                self._own_error = self._own_error or node == self._node
+                self.error_reason = shortened_reason(content if isinstance(content, str) else "")
+                self.error_is_latest = True
+                self._node_failed = self._node_failed or node == self._node
         return ""
 
     def finish(self) -> str:
-        """Return what is said only if the spoken node said nothing: the answer in JSON."""
-        return "" if self._joiner.said else self._spare or ""
+        """Return the response that another node repeated, if the node itself sent none."""
+        return "" if self._text.has_text else self._repeated_text
 
-    def verdict(self) -> AgentError | None:
-        """Say what the answer lacks now that the body has ended; None when it is whole."""
-        said = self._joiner.said
-        if self.error is not None and (
-            self._own_error or (self._open if said else not self._spare)
+    def final_error(self) -> AgentError | None:
+        """Return why the response is not complete at the end of the body; None if it is."""
+        has_text = self._text.has_text
+        if self.error_reason is not None and (
+            self._node_failed or (self._run_open if has_text else not self._repeated_text)
         ):
-            return AgentFailedError(self.error)
-        if said:
-            return AgentCutError("the stream ended before the agent did") if self._open else None
-        if self._spare:
+            return AgentFailedError(self.error_reason)
+        if has_text:
+            if self._run_open:
+                return AgentCutError("stream ended before the node's run did")
             return None
-        return AgentEmptyError(f"node {self._node!r} wrote nothing" if self._node else "no answer")
+        if self._repeated_text:
+            return None
+        return AgentEmptyError(f"node {self._node!r} sent no text" if self._node else NO_TEXT)
 
-    def _work(self) -> None:
+    def _on_progress(self) -> None:
         self.progress += 1
-        self.failing = False
+        self.error_is_latest = False
 
-    def _bound(self, node: object, *, opened: bool) -> None:
-        self._work()
+    def _on_run(self, node: object, *, begins: bool) -> None:
+        self._on_progress()
         if node == self._node:
-            self._open = opened
-            self._joiner.part()
+            self._run_open = begins
+            self._text.start_segment()
 
-    def _item(self, node: object, content: str, item_index: object) -> str:
-        self._work()
-        # Respond to Webhook repeats the whole answer as JSON in one item.
-        repeated = answer_in(parse(content)) if content[0] in "{[" else ""
-        if repeated and node != self._node:
-            self._spare = self._spare or whole_characters(repeated)
+    def _on_item(self, node: object, content: str, item_index: object) -> str:
+        """Choose the node that answers by the first text, if none was configured.
+
+        "Respond to Webhook" repeats the whole response as JSON in one item. It counts only if
+        there is no other text.
+        """
+        self._on_progress()
+        repeated_text = response_text(parse(content)) if content[0] in "{[" else ""
+        if repeated_text and node != self._node:
+            self._repeated_text = self._repeated_text or whole_characters(repeated_text)
             return ""
         if self._node is None and content.strip() and isinstance(node, str):
             self._node = node
         if node != self._node:
             return ""
-        return self._speak(repeated or content, item_index)
+        return self._add(repeated_text or content, item_index)
 
-    def _speak(self, content: str, item_index: object) -> str:
+    def _add(self, content: str, item_index: object) -> str:
         if item_index != self._item_index:
-            self._joiner.part()
-        text = self._joiner.add(content)
+            self._text.start_segment()
+        text = self._text.add(content)
         if text:
-            self._open, self._item_index = True, item_index
+            self._run_open, self._item_index = True, item_index
         return text
-
-
-def _reason(content: object) -> str:
-    if isinstance(content, str) and content.strip():
-        return whole_characters(content.strip()[:_MAX_REASON_CHARS])
-    return "the agent gave no reason"

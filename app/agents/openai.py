@@ -1,4 +1,4 @@
-"""The agent that is a model itself, behind OpenAI's chat completions or an API like it."""
+"""The agent that is a model, behind OpenAI's chat completions or an API like it."""
 
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager
@@ -11,41 +11,42 @@ from app.errors import AgentError
 
 
 class OpenAIAgent(Agent):
-    """Send the conversation so far to a model, and read its answer as it is written.
+    """Send the history of the session to a model, and stream its response.
 
-    What the model said is remembered as far as it was given out, and as far as it was heard once
-    a request tells so: it must not believe that the user knows the rest.
+    A response is remembered as far as it was sent, and after an interruption only as far as it was
+    played: the model must not believe that the user knows the rest.
     """
 
     name = "openai"
 
     def __init__(
         self,
-        source: HttpAgentStream,
+        http: HttpAgentStream,
         histories: ChatHistoryStore,
         *,
         model: str,
         system_prompt: str,
     ) -> None:
-        self._source = source
-        self._store = histories
+        self._http = http
+        self._histories = histories
         self._model = model
         self._system_prompt = system_prompt
 
     @asynccontextmanager
     async def answer(self, request: AgentRequest) -> AsyncIterator[AsyncIterator[str]]:
-        """Ask as soon as the first piece is awaited, and iterate over the pieces."""
+        """Send the request when the first piece is awaited, and iterate over the pieces."""
         async with aclosing(self._pieces(request)) as pieces:
             yield pieces
 
     async def _pieces(self, request: AgentRequest) -> AsyncGenerator[str, None]:
-        history = self._store.get(request.session_id)
+        """Record each piece before it is passed on, as the turn may be cancelled at any of them."""
+        history = self._histories.get(request.session_id)
         played_text = request.played_text if request.interrupted else None
         turn = history.begin(request.text, played_text)
         messages = [{"role": "system", "content": self._system_prompt}, *history.messages()]
-        question = {"model": self._model, "stream": True, "messages": messages}
+        payload = {"model": self._model, "stream": True, "messages": messages}
         try:
-            async with aclosing(self._source.ask(question, ResponseParser())) as pieces:
+            async with aclosing(self._http.stream(payload, ResponseParser())) as pieces:
                 async for piece in pieces:
                     turn.pieces.append(piece)
                     yield piece

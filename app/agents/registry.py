@@ -1,8 +1,10 @@
-"""Builds the agent that the operator has chosen."""
+"""The choice of the agent, by the operator's options."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
+
+import httpx
 
 from app.agents.base import Agent
 from app.agents.chat_history import ChatHistoryStore
@@ -10,19 +12,19 @@ from app.agents.http_stream import HttpAgentStream
 from app.agents.openai import OpenAIAgent
 from app.agents.webhook import WebhookAgent
 from app.errors import ConfigurationError
-from app.http1 import Http1Client
 
 
 @dataclass(frozen=True, slots=True)
 class AgentOptions:
-    """Which agent responds, and how long it may take; times in seconds."""
+    """Which agent answers, and how long it may take; times in seconds."""
 
     kind: Literal["webhook", "openai"] = "webhook"
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
-    """Headers of each request; they hold the credential."""
+    """Headers of every request; they hold the credential."""
     node: str | None = None
-    """The n8n node that is spoken; None means the first that sends text."""
+    """The n8n node that answers the user; None means the first that sends text."""
     model: str | None = None
+    """Name of the model; required for `openai`."""
     system_prompt: str = ""
     history_turns: int = 20
     history_sessions: int = 1000
@@ -31,21 +33,22 @@ class AgentOptions:
     total_timeout_s: float = 120.0
 
 
-def make_agent(options: AgentOptions, client: Http1Client) -> Agent:
-    """Build the agent that `client` leads to. A model without a name is a `ConfigurationError`."""
-    source = HttpAgentStream(
+def make_agent(options: AgentOptions, client: httpx.AsyncClient, url: str) -> Agent:
+    """Build the agent at `url`. Raises `ConfigurationError` for a model without a name."""
+    http = HttpAgentStream(
         client=client,
+        url=url,
         headers=options.headers,
         first_token_timeout_s=options.first_token_timeout_s,
         between_tokens_timeout_s=options.between_tokens_timeout_s,
         total_timeout_s=options.total_timeout_s,
     )
     if options.kind == "webhook":
-        return WebhookAgent(source, node=options.node)
+        return WebhookAgent(http, node=options.node)
     if options.model is None:
         raise ConfigurationError("AGENT_MODEL: must be set when AGENT_KIND is openai")
     return OpenAIAgent(
-        source,
+        http,
         ChatHistoryStore(turns=options.history_turns, sessions=options.history_sessions),
         model=options.model,
         system_prompt=options.system_prompt,

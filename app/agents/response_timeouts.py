@@ -1,11 +1,11 @@
-"""How long to wait for an answer that is being written."""
+"""The three limits on how long to wait for a response that is being written."""
 
 
 class ResponseTimeouts:
-    """Count down the wait for the first word, for the next one, and for all of them.
+    """Count down the time to the first text, to the next text, and for the whole response.
 
-    Only time spent waiting counts, in seconds: a listener who takes the answer slowly, as speech
-    is played, must not make it late.
+    Only time spent waiting for the agent counts, in seconds. A reader who takes the response
+    slowly, as speech is played, must not make it time out.
     """
 
     def __init__(
@@ -15,52 +15,59 @@ class ResponseTimeouts:
         between_tokens_timeout_s: float,
         total_timeout_s: float,
     ) -> None:
+        self._first_token_timeout_s = first_token_timeout_s
         self._between_tokens_timeout_s = between_tokens_timeout_s
-        self._step_left_s = first_token_timeout_s
+        self._total_timeout_s = total_timeout_s
+        self._text_left_s = first_token_timeout_s
         self._total_left_s = total_timeout_s
         self._linger_left_s: float | None = None
-        self._begun = False
+        self._has_text = False
 
     @property
     def lingering(self) -> bool:
-        """Tell whether there was an error and only the end of the body is awaited."""
+        """Return whether only the end of the body is awaited."""
         return self._linger_left_s is not None
 
     @property
     def left_s(self) -> float:
-        """Give how long the next wait may last."""
-        left_s = min(self._step_left_s, self._total_left_s)
+        """Return how long the next wait may last."""
+        left_s = min(self._text_left_s, self._total_left_s)
         if self._linger_left_s is not None:
             left_s = min(left_s, self._linger_left_s)
         return max(0.0, left_s)
 
     def spend(self, waited_s: float) -> None:
-        """Take off what a wait has cost."""
-        self._step_left_s -= waited_s
+        """Deduct the length of a wait that is over."""
+        self._text_left_s -= waited_s
         self._total_left_s -= waited_s
         if self._linger_left_s is not None:
             self._linger_left_s -= waited_s
 
-    def spoke(self) -> None:
-        """Note words to be spoken: from now on the wait is for the next ones."""
-        self._begun = True
-        self.worked()
+    def on_text(self) -> None:
+        """Take note of text: from now on the limit is that between two texts."""
+        self._has_text = True
+        self.on_progress()
 
-    def worked(self) -> None:
-        """Note a sign of work; before the first word none buys more time.
+    def on_progress(self) -> None:
+        """Take note of progress, which before the first text gains no time.
 
-        Work after an error means that the error was not the end.
+        Progress after an error means that the error was not the end.
         """
         self._linger_left_s = None
-        if self._begun:
-            self._step_left_s = self._between_tokens_timeout_s
+        if self._has_text:
+            self._text_left_s = self._between_tokens_timeout_s
 
-    def linger(self, linger_s: float) -> None:
-        """Note an error: the body should end soon."""
+    def start_linger(self, linger_s: float) -> None:
+        """Wait at most `linger_s` for the end of the body."""
         self._linger_left_s = linger_s
 
-    def complaint(self) -> str:
-        """Say which of the waits ran out."""
-        if self._total_left_s <= self._step_left_s:
-            return "the agent was still writing when its total time was over"
-        return "the agent fell silent" if self._begun else "no word came from the agent in time"
+    def reason(self) -> str:
+        """Return which limit ran out, with the name of its setting."""
+        if self._total_left_s <= self._text_left_s:
+            limit = f"{self._total_timeout_s:g} s (AGENT_TOTAL_TIMEOUT_S)"
+            return f"agent did not finish its response within {limit}"
+        if self._has_text:
+            limit = f"{self._between_tokens_timeout_s:g} s (AGENT_BETWEEN_TOKENS_TIMEOUT_S)"
+            return f"agent sent no further text for {limit}"
+        limit = f"{self._first_token_timeout_s:g} s (AGENT_FIRST_TOKEN_TIMEOUT_S)"
+        return f"agent sent no text within {limit}"

@@ -1,40 +1,40 @@
-"""One text out of the pieces that a model writes."""
+"""One text made of the pieces in which an agent sends it."""
 
 from app.agents.json_response import whole_characters
 
 
 class TextAssembler:
-    """Make pieces fit for speech: whole characters, and words that do not run together."""
+    """Keep characters whole, and words of separate segments apart."""
 
     def __init__(self) -> None:
-        self.said = False
-        """Whether there was more than blanks."""
+        self.has_text = False
+        """Whether any text but whitespace was added."""
         self._last_character = ""
         self._half_character = ""
-        self._seam = False
+        self._segment_starts = False
 
-    def part(self) -> None:
-        """Note that what follows was written separately: it begins a word of its own."""
-        self._seam = True
+    def start_segment(self) -> None:
+        """Begin text that was written separately: a line break parts it from what came before."""
+        self._segment_starts = True
 
     def add(self, content: str) -> str:
-        """Return what of `content` can be said now."""
-        text = self._joined(content)
+        """Return what of `content` can be passed on now; half a character is kept for later."""
+        text = self._complete(content)
         if not text:
             return ""
-        if self._seam:
-            text = self._parted(text)
-        self._seam = False
-        self.said = self.said or not text.isspace()
+        if self._segment_starts:
+            text = self._separated(text)
+        self._segment_starts = False
+        self.has_text = self.has_text or not text.isspace()
         self._last_character = text[-1]
         return text
 
-    def _parted(self, text: str) -> str:
-        glued = self._last_character and not (self._last_character.isspace() or text[0].isspace())
-        return f"\n{text}" if glued else text
+    def _separated(self, text: str) -> str:
+        adjoin = self._last_character and not (self._last_character.isspace() or text[0].isspace())
+        return f"\n{text}" if adjoin else text
 
-    def _joined(self, content: str) -> str:
-        """Hold back the first UTF-16 half of a character that the model split between tokens."""
+    def _complete(self, content: str) -> str:
+        """Keep the first half of a surrogate pair that the model split between two tokens."""
         text, self._half_character = self._half_character + content, ""
         if text and "\ud800" <= text[-1] <= "\udbff":
             text, self._half_character = text[:-1], text[-1]

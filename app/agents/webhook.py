@@ -1,4 +1,4 @@
-"""The agent behind an HTTP webhook, n8n's or one that answers alike."""
+"""The agent behind an HTTP webhook: n8n, or a server that answers alike."""
 
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
@@ -9,28 +9,28 @@ from app.agents.response_parser import ResponseParser
 
 
 class WebhookAgent(Agent):
-    """Post what the user said to a webhook, and read the answer as it is written.
+    """Post the user's text to a webhook, and stream the response.
 
-    `node` is the n8n node to be spoken; None means the first that speaks.
+    `node` is the n8n node that answers the user; None means the first that sends text.
     """
 
     name = "webhook"
 
-    def __init__(self, source: HttpAgentStream, *, node: str | None = None) -> None:
-        self._source = source
+    def __init__(self, http: HttpAgentStream, *, node: str | None = None) -> None:
+        self._http = http
         self._node = node
 
     @asynccontextmanager
     async def answer(self, request: AgentRequest) -> AsyncIterator[AsyncIterator[str]]:
-        """Ask as soon as the first piece is awaited, and iterate over the pieces."""
+        """Send the request when the first piece is awaited, and iterate over the pieces."""
         parser = ResponseParser(node=self._node)
-        async with aclosing(self._source.ask(_question(request), parser)) as pieces:
+        async with aclosing(self._http.stream(_payload(request), parser)) as pieces:
             yield pieces
 
 
-def _question(request: AgentRequest) -> dict[str, object]:
-    """Keep to the two fields that every workflow reads, unless there is more to tell."""
-    question: dict[str, object] = {"text": request.text, "session_id": request.session_id}
+def _payload(request: AgentRequest) -> dict[str, object]:
+    """Return the two fields that every workflow reads, and after an interruption two more."""
+    payload: dict[str, object] = {"text": request.text, "session_id": request.session_id}
     if request.interrupted:
-        question |= {"interrupted": True, "heard": request.played_text}
-    return question
+        payload |= {"interrupted": True, "heard": request.played_text}
+    return payload

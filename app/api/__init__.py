@@ -1,1 +1,1 @@
-"""What clients see: the wire messages, the socket, health."""
+"""The client protocol over HTTP and WebSocket, the page, and monitoring."""

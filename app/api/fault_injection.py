@@ -1,7 +1,7 @@
-"""The workbench: the page's switches for the embedded simulator's faults and timing.
+"""Fault injection: the page's workbench sets the embedded simulator's faults and timing.
 
-There is none where real providers are talked to. Whoever may open the page may use it, but no
-other page may: see `_from_this_page`.
+It does not exist where real providers are used. Whoever may open the page may use it, but no other
+page may: see `_is_same_origin`.
 """
 
 from collections.abc import Mapping
@@ -17,21 +17,21 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 MAX_BODY_BYTES = 16 * 1024
-"""All faults and all timing take less than 4 KiB."""
+"""A change of all faults and all timing is smaller than 4 KiB."""
 
 
-class Panel(Protocol):
-    """What controls a simulator."""
+class SimulatorControl(Protocol):
+    """Reads and changes the state of a simulator."""
 
     async def read(self) -> dict[str, Any]:
-        """Return its state. Raises `OSError` when it cannot be reached."""
+        """Return the state. Raises `OSError` when the simulator cannot be reached."""
 
     async def change(self, patch: Mapping[str, Any]) -> dict[str, Any]:
-        """Change it; return the new state. Raises `ValueError` that names the field."""
+        """Change the state; return the new one. Raises `ValueError` that names the field."""
 
 
 class Change(BaseModel):
-    """What may be changed from here; the simulator itself checks the values."""
+    """What the page may change; the simulator itself validates the values."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -43,17 +43,17 @@ class Change(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class FaultInjection:
-    """What stands behind this gateway, and the panel of the simulator if that is one."""
+    """Which providers are simulated, and the control of the simulator if there is one."""
 
-    panel: Panel | None
+    control: SimulatorControl | None
     simulates_speech: bool
     simulates_agent: bool
     listens_on_loopback: bool
 
     def about(self) -> dict[str, Any]:
-        """Say what the page must know before anybody speaks."""
+        """Return what the page shows before the first turn."""
         simulates = {"speech": self.simulates_speech, "agent": self.simulates_agent}
-        return {"simulates": simulates, "workbench": self.panel is not None}
+        return {"simulates": simulates, "workbench": self.control is not None}
 
 
 def make_router() -> APIRouter:
@@ -70,32 +70,36 @@ async def _about(request: Request) -> Response:
 
 
 async def _fault_injection(request: Request) -> Response:
+    """Return the simulator's state, for PATCH after the change.
+
+    This is the HTTP boundary: what `SimulatorControl` raises becomes a status here.
+    """
     injection: FaultInjection = request.app.state.fault_injection
-    if injection.panel is None:
-        return _refusal(404, "there is no simulator here")
-    if not _from_this_page(request, loopback=injection.listens_on_loopback):
-        return _refusal(403, "only this gateway's own page may ask this")
+    if injection.control is None:
+        return _refusal(404, "this gateway has no simulator")
+    if not _is_same_origin(request, loopback=injection.listens_on_loopback):
+        return _refusal(403, "only this gateway's own page may use this")
     try:
         if request.method != "PATCH":
-            state = await injection.panel.read()
+            state = await injection.control.read()
         elif (body := await _body(request)) is None:
             return _refusal(413, f"more than {MAX_BODY_BYTES} bytes")
         else:
-            state = await injection.panel.change(_patch(body))
+            state = await injection.control.change(_patch(body))
     except ValueError as error:
         return _refusal(422, str(error))
     except OSError:
-        return _refusal(503, "the simulator does not answer")
+        return _refusal(503, "the simulator cannot be reached")
     shown = {name: state[name] for name in ("config", "timing", "voice", "stats")}
     return JSONResponse(shown, headers={"Cache-Control": "no-store"})
 
 
-def _from_this_page(request: Request, *, loopback: bool) -> bool:
-    """Tell whether a request can come from our page, or from no page at all.
+def _is_same_origin(request: Request, *, loopback: bool) -> bool:
+    """Return whether a request may come from our own page, or from no page at all.
 
-    Browsers name the page that asks in `Origin`, with every PATCH. A foreign page whose name was
-    pointed at this machine (DNS rebinding) has our host in it: behind loopback, no name but
-    localhost can be ours.
+    With every PATCH a browser sends the page's origin in `Origin`. A foreign page whose name was
+    resolved to this machine (DNS rebinding) has our host in it: on loopback no name but localhost
+    can be ours.
     """
     host = request.headers.get("host", "")
     name = urlsplit(f"//{host}").hostname or ""
@@ -116,7 +120,7 @@ def _is_local(name: str) -> bool:
 
 
 async def _body(request: Request) -> bytes | None:
-    """Read the body; None when it is too long."""
+    """Return the body; None if it is longer than `MAX_BODY_BYTES`."""
     body = bytearray()
     async for piece in request.stream():
         body += piece

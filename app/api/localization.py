@@ -1,4 +1,4 @@
-"""What people read: status and error texts in their language."""
+"""The status and error texts that users read, in their language."""
 
 from app.errors import BadInputError, NabraError
 from app.pipeline.events import StatusCode
@@ -81,15 +81,16 @@ _ERRORS: dict[str, dict[Language, str]] = {
 
 
 def status_text(code: StatusCode, language: Language) -> str:
-    """Return what people read about a status."""
+    """Return the text of a status."""
     return _STATUS[code][language]
 
 
 def error_text(error: NabraError, language: Language) -> str:
-    """Return what people read about an error.
+    """Return the text of an error.
 
-    A client's own mistake is explained by our words about it; the words of a provider stay in the
-    log. A code without a text of its own has that of its family.
+    A client's mistake is explained by the error's own message; the message of a provider's error
+    stays in the log. A code without a text has that of its family, `provider-timeout` that of
+    `provider`.
     """
     family = error.code.partition("-")[0]
     texts = _ERRORS.get(error.code) or _ERRORS.get(family) or _ERRORS["internal"]

@@ -1,4 +1,4 @@
-"""What clients may send: the wire messages, checked once, here. See `docs/protocol.md`."""
+"""The messages of clients, validated on arrival. See `docs/protocol.md`."""
 
 import base64
 import binascii
@@ -22,7 +22,7 @@ class _Message(BaseModel):
 
 
 class AudioMessage(_Message):
-    """One whole utterance."""
+    """One whole utterance, encoded by the client."""
 
     type: Literal["audio"]
     audio_base64: str
@@ -36,14 +36,14 @@ class TextMessage(_Message):
 
 
 class VoiceChoice(BaseModel):
-    """Who speaks; what is left out stays as it is."""
+    """The voice of responses; fields left out stay as they are."""
 
     speaker: Annotated[str, Field(min_length=1, max_length=128)] | None = None
     dialect: Dialect | None = None
 
 
 class OutputChoice(BaseModel):
-    """How audio is sent; what is left out stays as it is."""
+    """How audio is sent; fields left out stay as they are."""
 
     encoding: Encoding | None = None
     sample_rate: Literal[8000, 16000, 24000] | None = None
@@ -51,14 +51,14 @@ class OutputChoice(BaseModel):
 
 
 class InputChoice(BaseModel):
-    """How microphone audio is streamed; what is left out stays as it is."""
+    """The format of the input stream; fields left out stay as they are."""
 
     encoding: Encoding | None = None
     sample_rate: Annotated[int, Field(ge=8000, le=48000)] | None = None
 
 
 class ConfigureMessage(_Message):
-    """What this client wants; fields left out stay as they are."""
+    """The configuration that the client asks for; fields left out stay as they are."""
 
     type: Literal["configure"]
     voice: VoiceChoice | None = None
@@ -70,19 +70,19 @@ class ConfigureMessage(_Message):
 
 
 class AudioEndMessage(_Message):
-    """What was streamed so far is the utterance."""
+    """End of the utterance that was streamed."""
 
     type: Literal["audio_end"]
 
 
 class InterruptMessage(_Message):
-    """Stop the current turn."""
+    """Interrupt the current turn."""
 
     type: Literal["interrupt"]
 
 
 class PlaybackMessage(_Message):
-    """How much of a turn has been heard."""
+    """How much of a turn's audio the client has played."""
 
     type: Literal["playback"]
     turn: Annotated[int, Field(ge=1)]
@@ -112,7 +112,7 @@ _ADAPTER: TypeAdapter[ClientMessage] = TypeAdapter(
 
 
 def message_id(frame: str) -> str | int | None:
-    """Return the `id` of a message that may be wrong in every other way."""
+    """Return the `id` of a message that may be invalid otherwise; None if it has none."""
     try:
         value = orjson.loads(frame).get("id")
     except (orjson.JSONDecodeError, AttributeError):
@@ -123,31 +123,31 @@ def message_id(frame: str) -> str | int | None:
 def decode(frame: str) -> ClientMessage:
     """Decode a text frame.
 
-    Raises `InvalidJSONError`, `InvalidMessageError` (with the field's name) or
-    `UnknownMessageError`.
+    Raises `InvalidJSONError`, `UnknownMessageError`, and for a wrong field, which is named,
+    `InvalidMessageError` or (in `configure`) `UnsupportedConfigurationError`.
     """
     try:
         message = orjson.loads(frame)
     except orjson.JSONDecodeError as error:
         raise errors.InvalidJSONError(str(error)) from None
     if not isinstance(message, dict):
-        raise errors.InvalidMessageError("a message is a JSON object")
+        raise errors.InvalidMessageError("a message must be a JSON object")
     if "type" not in message and "audio_base64" in message:
-        message["type"] = "audio"  # all that the original protocol knows
+        message["type"] = "audio"  # the original protocol has no `type`
     kind = message.get("type")
     if not isinstance(kind, str):
-        raise errors.InvalidMessageError("type: a string is required")
+        raise errors.InvalidMessageError("type: must be a string")
     if kind not in _TYPES:
         raise errors.UnknownMessageError(f"type: {kind[:64]!r}")
     try:
         return _ADAPTER.validate_python(message)
     except ValidationError as error:
-        raise _shape_error(kind, error) from None
+        raise _field_error(kind, error) from None
 
 
-def _shape_error(kind: str, error: ValidationError) -> errors.BadInputError:
+def _field_error(kind: str, error: ValidationError) -> errors.BadInputError:
     first = error.errors(include_url=False, include_input=False)[0]
-    _, *path = first["loc"]  # the first is the kind
+    _, *path = first["loc"]  # the first is the message type
     field = ".".join(str(part) for part in path)
     text = f"{field}: {first['msg']}"
     if kind == "configure":
@@ -156,7 +156,7 @@ def _shape_error(kind: str, error: ValidationError) -> errors.BadInputError:
 
 
 def decode_audio(audio_base64: str, *, max_bytes: int) -> bytes:
-    """Decode an utterance; a `data:` URL's prefix and line breaks are tolerated.
+    """Decode an utterance; the prefix of a `data:` URL and line breaks are tolerated.
 
     Raises `InvalidBase64Error`, `EmptyAudioError` or `UtteranceTooLongError`.
     """

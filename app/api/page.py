@@ -1,13 +1,14 @@
-"""The page at `/` and the files it is made of, under a policy that lets nothing else in."""
+"""The page at `/` and its files: Starlette's static files under a strict content policy."""
 
-import gzip
-from dataclasses import dataclass
-from hashlib import blake2b
-from pathlib import Path
+import os
+from collections.abc import Sequence
+from http import HTTPStatus
+from pathlib import Path, PurePath
 
-from fastapi import APIRouter
-from starlette.requests import Request
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.responses import Response
+from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp, Scope
 
 WEB = Path(__file__).parent.parent / "web"
 
@@ -17,18 +18,21 @@ MEDIA_TYPES = {
     ".css": "text/css; charset=utf-8",
     ".svg": "image/svg+xml",
 }
-"""Named here, because a system's table may call JavaScript something that no browser runs."""
+"""The types of file that are served, and no others.
+
+Named here because Python asks the system's table, where JavaScript may have a type that browsers
+refuse to run."""
 
 POLICY = {
     "default-src": "'none'",
     "script-src": "'self'",  # audio worklets are scripts
     "style-src": "'self'",
     "img-src": "'self' data:",
-    "connect-src": "'self'",  # the same host's sockets too
+    "connect-src": "'self'",  # includes WebSockets of the same host
     "base-uri": "'none'",
     "form-action": "'none'",
     "frame-ancestors": "'none'",
-    "require-trusted-types-for": "'script'",  # no text becomes markup
+    "require-trusted-types-for": "'script'",  # no string becomes markup or code
 }
 
 HEADERS = {
@@ -36,59 +40,53 @@ HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Permissions-Policy": "microphone=(self), camera=(), geolocation=()",
-    # Asked for each time and answered by a 304: the page and its modules never disagree.
+    # Revalidated on every load and mostly answered by a 304, so modules of two releases never mix.
     "Cache-Control": "no-cache",
-    "Vary": "Accept-Encoding",
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Asset:
-    """One file, as it was when the process started."""
+class PageFiles(StaticFiles):
+    """Serves the page's files with our headers."""
 
-    body: bytes
-    packed: bytes
-    media_type: str
-    etag: str
-    """Weak: it stands for both forms of the body."""
+    def __init__(self, directories: Sequence[Path] = (WEB,)) -> None:
+        super().__init__(directory=directories[0])
+        self.all_directories = list(directories)
 
-    @classmethod
-    def read(cls, path: Path) -> "Asset":
-        """Read it into memory."""
-        body = path.read_bytes()
-        digest = blake2b(body, digest_size=12).hexdigest()
-        packed = gzip.compress(body, mtime=0)
-        return cls(body, packed, MEDIA_TYPES[path.suffix], f'W/"{digest}"')
+    def get_path(self, scope: Scope) -> str:
+        """Return the path of the file; `/` is `index.html`."""
+        path = super().get_path(scope)  # normalized: without a final slash, "." for nothing
+        asked: str = scope["path"]
+        if not asked.endswith("/"):
+            return path
+        # Keep any other final slash: a file has none, and its links would lead to another folder.
+        return "index.html" if path == "." and not asked.endswith("//") else f"{path}/"
 
-    def answer(self, request: Request) -> Response:
-        """Answer a request, with nothing if the browser has it."""
-        headers = {**HEADERS, "ETag": self.etag}
-        known = request.headers.get("if-none-match", "")
-        if self.etag in (tag.strip() for tag in known.split(",")):
-            return Response(status_code=304, headers=headers)
-        if "gzip" in request.headers.get("accept-encoding", ""):
-            headers["Content-Encoding"] = "gzip"
-            return Response(self.packed, headers=headers, media_type=self.media_type)
-        return Response(self.body, headers=headers, media_type=self.media_type)
+    def lookup_path(self, path: str) -> tuple[str, os.stat_result | None]:
+        """Find a file by its path; hidden files and files of other types are not found."""
+        is_hidden = any(part.startswith(".") for part in PurePath(path).parts)
+        if is_hidden or path.endswith("/") or PurePath(path).suffix not in MEDIA_TYPES:
+            return "", None
+        return super().lookup_path(path)
+
+    def file_response(
+        self,
+        full_path: str | os.PathLike[str],
+        stat_result: os.stat_result,
+        scope: Scope,
+        status_code: int = 200,
+    ) -> Response:
+        """Respond with a file, or with 304 where the browser has it."""
+        response = super().file_response(full_path, stat_result, scope, status_code)
+        response.headers.update(HEADERS)
+        # Weak, because one tag stands for the compressed body and for the plain one.
+        response.headers["ETag"] = f"W/{response.headers['ETag']}"
+        if response.status_code == HTTPStatus.NOT_MODIFIED:
+            response.headers["Vary"] = "Accept-Encoding"  # of a 200 the middleware says it
+        else:
+            response.headers["Content-Type"] = MEDIA_TYPES[PurePath(full_path).suffix]
+        return response
 
 
-def read_assets(root: Path = WEB) -> dict[str, Asset]:
-    """Read all files of the page, by their paths under `root`."""
-    return {
-        path.relative_to(root).as_posix(): Asset.read(path)
-        for path in sorted(root.rglob("*"))
-        if path.suffix in MEDIA_TYPES
-    }
-
-
-def make_router(assets: dict[str, Asset]) -> APIRouter:
-    """Serve the files, each by a route of its own: what is not among them cannot be asked for."""
-    router = APIRouter()
-    for name, asset in assets.items():
-
-        async def serve(request: Request, asset: Asset = asset) -> Response:
-            return asset.answer(request)
-
-        path = "/" if name == "index.html" else f"/{name}"
-        router.add_route(path, serve, methods=["GET", "HEAD"])
-    return router
+def make_page(directories: Sequence[Path] = (WEB,)) -> ASGIApp:
+    """Build the application that serves the page; of two files of one name the first is served."""
+    return GZipMiddleware(PageFiles(directories))

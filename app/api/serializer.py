@@ -1,4 +1,4 @@
-"""What events become on the wire."""
+"""Serializes events into wire messages. See `docs/protocol.md`."""
 
 import base64
 from typing import Any
@@ -14,7 +14,7 @@ from app.types import Language
 def error_message(
     error: NabraError, language: Language, *, recoverable: bool = True
 ) -> dict[str, Any]:
-    """Build an `error` in the session's language."""
+    """Build an `error` message in the session's language."""
     return {
         "type": "error",
         "message": error_text(error, language),
@@ -24,7 +24,7 @@ def error_message(
 
 
 def serialize(event: events.Event, language: Language) -> dict[str, Any]:
-    """Turn an event into its wire message, without `seq`."""
+    """Return the wire message of an event, without `seq`."""
     message = _body(event, language)
     if event.turn is not None:
         message["turn"] = event.turn
@@ -32,6 +32,7 @@ def serialize(event: events.Event, language: Language) -> dict[str, Any]:
 
 
 def _body(event: events.Event, language: Language) -> dict[str, Any]:
+    """Return the fields of an event: one case for each type, the frequent ones first."""
     match event:
         case events.AudioChunk(_, data):
             return {"type": "tts_chunk", "audio_base64": base64.b64encode(data).decode("ascii")}
@@ -79,11 +80,11 @@ def _metrics(metrics: TurnMetrics) -> dict[str, Any]:
         "first_audio_ms": _ms(metrics.first_audio_ms),
         "agent_done_ms": _ms(metrics.agent_done_ms),
         "total_ms": _ms(metrics.total_ms),
-        "sentences": [_sentence(each, metrics.started_at) for each in metrics.sentences],
+        "sentences": [_sentence(sentence, metrics.started_at) for sentence in metrics.sentences],
     }
 
 
-def _sentence(sentence: SentenceMetrics, zero: float) -> dict[str, Any]:
+def _sentence(sentence: SentenceMetrics, turn_started_at: float) -> dict[str, Any]:
     selected = sentence.selected_attempt
     return {
         "index": sentence.index,
@@ -94,17 +95,17 @@ def _sentence(sentence: SentenceMetrics, zero: float) -> dict[str, Any]:
         "ttfb_ms": _ms(sentence.ttfb_ms),
         "audio_ms": _ms(sentence.audio_ms),
         "faults": sentence.faults,
-        "attempt_log": [_attempt(attempt, zero) for attempt in sentence.attempts],
+        "attempt_log": [_attempt(attempt, turn_started_at) for attempt in sentence.attempts],
     }
 
 
-def _attempt(attempt: Attempt, zero: float) -> dict[str, Any]:
+def _attempt(attempt: Attempt, turn_started_at: float) -> dict[str, Any]:
     return {
         "transport": attempt.transport,
         "connection": attempt.connection,
         "fault": attempt.fault,
         "heard": attempt.delivered,
-        "started_ms": _ms((attempt.started_at - zero) * 1000),
+        "started_ms": _ms((attempt.started_at - turn_started_at) * 1000),
         "ttfb_ms": _ms(attempt.ttfb_ms),
         "total_ms": _ms(attempt.total_ms),
     }

@@ -1,9 +1,9 @@
-"""What a client may configure, and what is in force."""
+"""The configuration of one session: what a client may change, and what is in force."""
 
 from dataclasses import dataclass, replace
 from typing import Any
 
-from app import errors
+from app import __version__, errors
 from app.api.messages import (
     ConfigureMessage,
     Framing,
@@ -19,30 +19,32 @@ from app.types import Voice
 PROTOCOL_VERSION = 1
 
 MULAW_RATE_HZ = 8000
-"""The only rate of mu-law that the telephone network and the provider know."""
+"""The only rate of mu-law: of the telephone network, and of the provider (`docs/hamsa.md`)."""
 
 
 @dataclass(frozen=True, slots=True)
 class SessionConfig:
-    """How one client speaks and listens."""
+    """How one client sends and receives audio."""
 
     style: SpeechStyle
     framing: Framing = "base64"
     input: AudioFormat = PCM16_16K
     streams: bool = False
-    """Whether the client has said that it streams its microphone."""
+    """Whether the client has configured an input stream; otherwise binary frames are refused."""
     turn_detection: TurnDetection = "none"
-    """Who says where an utterance ends: the client, or the gateway."""
+    """What ends an utterance: the client (`none`) or the gateway's VAD."""
+    transports: tuple[str, ...] = ()
+    """Transports that the client may choose; none where it may not choose."""
 
     def input_differs(self, other: "SessionConfig") -> bool:
-        """Tell whether the microphone's stream is heard in another way than by `other`."""
+        """Return whether the input stream is processed differently than with `other`."""
         return (self.turn_detection, self.input) != (other.turn_detection, other.input)
 
-    transports: tuple[str, ...] = ()
-    """Ways of speaking that a client may choose; none where it may not."""
-
     def changed(self, message: ConfigureMessage) -> "SessionConfig":
-        """Return what a client asks for. Raises `UnsupportedConfigurationError`."""
+        """Return this configuration with the changes that a client asks for.
+
+        Raises `UnsupportedConfigurationError`.
+        """
         output = message.output or OutputChoice()
         return SessionConfig(
             style=replace(
@@ -65,30 +67,31 @@ class SessionConfig:
         if choice in (None, self.style.transport):
             return self.style.transport
         if choice not in self.transports:
-            allowed = ", ".join(self.transports) or "none, this gateway chooses"
+            allowed = ", ".join(self.transports) or "none, the gateway chooses"
             raise errors.UnsupportedConfigurationError(f"transport: allowed: {allowed}")
         return choice
 
     def _formats(self) -> dict[str, Any]:
-        output = {**_described(self.style.format), "framing": self.framing}
+        output = {**_format_fields(self.style.format), "framing": self.framing}
         return {
             "output": output,
-            "input": _described(self.input),
+            "input": _format_fields(self.input),
             "transport": self.style.transport,
             "transports": self.transports,
         }
 
     def session_message(self, session_id: str) -> dict[str, Any]:
-        """Build the greeting."""
+        """Build `session`, the first message to a client."""
         return {
             "type": "session",
             "session_id": session_id,
             "protocol": PROTOCOL_VERSION,
+            "version": __version__,
             **self._formats(),
         }
 
     def configured_message(self) -> dict[str, Any]:
-        """Build the answer to `configure`: what is in force now."""
+        """Build `configured`, the reply to `configure`: the configuration that is in force now."""
         voice = self.style.voice
         return {
             "type": "configured",
@@ -108,7 +111,7 @@ def _output_format(choice: OutputChoice, format: AudioFormat) -> AudioFormat:
     if encoding == "mulaw":
         if choice.sample_rate not in (None, MULAW_RATE_HZ):
             raise errors.UnsupportedConfigurationError(
-                f"output.sample_rate: mu-law has {MULAW_RATE_HZ}"
+                f"output.sample_rate: mu-law requires {MULAW_RATE_HZ}"
             )
         return AudioFormat("mulaw", MULAW_RATE_HZ)
     return AudioFormat("pcm_s16le", choice.sample_rate or format.sample_rate_hz)
@@ -122,5 +125,5 @@ def _input_format(choice: InputChoice, format: AudioFormat) -> AudioFormat:
     return AudioFormat(encoding, MULAW_RATE_HZ if changes else format.sample_rate_hz)
 
 
-def _described(format: AudioFormat) -> dict[str, Any]:
+def _format_fields(format: AudioFormat) -> dict[str, Any]:
     return {"encoding": format.encoding, "sample_rate": format.sample_rate_hz}

@@ -1,4 +1,4 @@
-"""Converter: from one AudioFormat to another, chunk by chunk."""
+"""Conversion of a stream from one AudioFormat to another."""
 
 from app.audio.companding import decode_mulaw, encode_mulaw
 from app.audio.format import AudioFormat, SampleAligner
@@ -6,7 +6,7 @@ from app.audio.resample import Resampler
 
 
 class Converter:
-    """Convert a stream; equal formats pass the very same objects through."""
+    """Convert a stream chunk by chunk; with equal formats, return the chunks themselves."""
 
     def __init__(self, source: AudioFormat, target: AudioFormat) -> None:
         self.source = source
@@ -15,7 +15,7 @@ class Converter:
         self._resampler = Resampler(source.sample_rate_hz, target.sample_rate_hz)
 
     def feed(self, data: bytes) -> bytes:
-        """Return what can be converted so far; may be empty."""
+        """Return what can be converted so far, which may be nothing."""
         if self.source == self.target:
             return data
         data = self._aligner.feed(data)
@@ -23,7 +23,7 @@ class Converter:
         return self._encoded(self._resampler.feed(pcm))
 
     def flush(self) -> bytes:
-        """Return what was held back, and begin anew; an unfinished sample is dropped."""
+        """Return what was held back, and reset; drop an incomplete sample."""
         self._aligner = SampleAligner(self.source.bytes_per_sample)
         return self._encoded(self._resampler.flush())
 

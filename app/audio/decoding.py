@@ -1,8 +1,8 @@
-"""Decoding of what browsers and phones record, by FFmpeg, which is trusted with nothing else.
+"""Decoding of what browsers and phones record, by FFmpeg, with every other feature locked out.
 
-The bytes come from strangers, and FFmpeg knows formats that are lists of things to open. So the
-demuxer is chosen here, by the first bytes, from a handful; codecs are listed too; input is memory
-only, and an attempt to open anything else fails.
+The bytes come from strangers, and some of FFmpeg's formats are lists of files or URLs to open. So
+the demuxer is chosen here from a short list, by the first bytes; codecs are listed, too; the input
+is memory only, and an attempt to open anything else fails.
 """
 
 from collections.abc import Iterator
@@ -22,14 +22,14 @@ _CODECS = (
 )  # fmt: skip
 
 _CONTAINER_OPTIONS = {
-    "codec_whitelist": ",".join(_CODECS),  # binds the probing inside FFmpeg too
+    "codec_whitelist": ",".join(_CODECS),  # holds for the probing inside FFmpeg, too
     "format_whitelist": "wav,matroska,webm,ogg,mp3,mov,mp4,m4a,3gp,3g2,mj2,flac,aac",
-    "protocol_whitelist": "none",  # the name of no protocol; an empty list would allow all
-    "max_streams": "8",  # recorders write one, and perhaps a picture
+    "protocol_whitelist": "none",  # no protocol has this name; an empty list would allow all
+    "max_streams": "8",  # recorders write one, and sometimes a picture
 }
 
-# Telephony to the best sound cards. Beyond, a header alone could ask for a resampling filter of
-# gigabytes.
+# From telephony to the best sound cards. A higher rate in a header would make the resampler
+# allocate gigabytes.
 _MIN_RATE_HZ, _MAX_RATE_HZ = 4_000, 384_000
 _MAX_CHANNELS = 16
 
@@ -37,13 +37,13 @@ _MAX_CHANNELS = 16
 def decode_utterance(data: bytes, *, max_s: float) -> bytes:
     """Decode a complete recording to headerless PCM16, 16 kHz, mono.
 
-    Takes WAV, WebM, Ogg, MP3, MP4, FLAC and ADTS, told apart by content. A recording that was cut
-    off, or is broken in places, gives what can be heard of it. Blocks the thread: run it in a
-    worker. Raises `EmptyAudioError`, `UndecodableAudioError`, or, as soon as more than `max_s`
-    seconds have been decoded, `UtteranceTooLongError`.
+    Accepts WAV, WebM, Ogg, MP3, MP4, FLAC and ADTS, detected by content. Of a recording that was
+    cut off, or is damaged, returns what can be decoded. Blocks the thread: run it in a worker.
+    Raises `EmptyAudioError`, `UndecodableAudioError`, or, as soon as more than `max_s` seconds have
+    been decoded, `UtteranceTooLongError`.
     """
     if not data:
-        raise EmptyAudioError("no bytes")
+        raise EmptyAudioError("recording has no bytes")
     decoding = _Decoding(max_s)
     try:
         pcm = decoding.run(data, _demuxer(data))
@@ -51,13 +51,13 @@ def decode_utterance(data: bytes, *, max_s: float) -> bytes:
         raise UndecodableAudioError(f"FFmpeg cannot read it: {type(error).__name__}") from error
     if pcm:
         return pcm
-    if decoding.fault is not None:
-        raise UndecodableAudioError("no packet could be decoded") from decoding.fault
-    raise EmptyAudioError("a recording without samples")
+    if decoding.error is not None:
+        raise UndecodableAudioError("no packet could be decoded") from decoding.error
+    raise EmptyAudioError("recording has no samples")
 
 
 def _demuxer(data: bytes) -> str:
-    """Name the demuxer for what `data` begins with."""
+    """Return the name of the demuxer for the first bytes of `data`."""
     head = data[:12]
     if head[:4] in (b"RIFF", b"RF64") and head[8:] == b"WAVE":
         return "wav"
@@ -75,22 +75,22 @@ def _demuxer(data: bytes) -> str:
 
 
 def _mpeg_demuxer(head: bytes) -> str:
-    # Both begin each frame with at least eleven set bits; ADTS alone has layer 0.
+    # Every frame of both begins with at least eleven set bits; only ADTS has layer 0.
     if len(head) >= 2 and head[0] == 0xFF and head[1] & 0xE0 == 0xE0:
         return "mp3" if head[1] & 0x06 else "aac"
-    raise UndecodableAudioError("not the beginning of any audio file that we know")
+    raise UndecodableAudioError("recording begins like no supported audio file")
 
 
 def _refuse_to_open(url: str, *_: object) -> None:
-    raise PermissionError("an utterance may not open anything")
+    raise PermissionError("a recording must not open files or URLs")
 
 
 class _Decoding:
-    """One utterance on its way to PCM16."""
+    """The decoding of one recording to PCM16."""
 
     def __init__(self, max_s: float) -> None:
-        self.fault: Exception | None = None
-        """The first thing that could not be decoded."""
+        self.error: Exception | None = None
+        """Why the first packet that is broken could not be decoded."""
         self._max_s = max_s
         self._decoded_s = 0.0
         self._setup: tuple[str, str, int] | None = None
@@ -109,50 +109,53 @@ class _Decoding:
             if not container.streams.audio:
                 raise UndecodableAudioError("no audio stream")
             stream = container.streams.audio[0]
-            codec = stream.codec_context  # None, whatever PyAV says, for one that FFmpeg has not
+            codec = stream.codec_context  # None, against its type, for an unknown codec
             if codec is None or codec.name not in _CODECS:
                 raise UndecodableAudioError(f"codec {codec and codec.name!r} is not allowed")
             pcm = bytearray()
             for frame in self._frames(container, stream):
-                pcm += self._converted(frame)
+                pcm += self._resampled(frame)
             return bytes(pcm + self._flushed())
 
     def _frames(
         self, container: av.container.InputContainer, stream: av.AudioStream
     ) -> Iterator[av.AudioFrame]:
+        """Iterate over what can be decoded: skip a broken packet, end where the file is cut off."""
         packets = container.demux(stream)
         while True:
             try:
                 packet = next(packets)
             except StopIteration:
                 return
-            except FFmpegError as error:  # cut off: what came before stands
-                self.fault = self.fault or error
+            except FFmpegError as error:  # cut off: keep what came before
+                self.error = self.error or error
                 return
             try:
                 yield from packet.decode()
-            except FFmpegError as error:  # one bad packet; the next may be good
-                self.fault = self.fault or error
+            except FFmpegError as error:  # one broken packet; the next may be good
+                self.error = self.error or error
 
-    def _converted(self, frame: av.AudioFrame) -> bytes:
-        self._check(frame)
+    def _resampled(self, frame: av.AudioFrame) -> bytes:
+        self._check_limits(frame)
         setup = (frame.format.name, frame.layout.name, frame.sample_rate)
         rest = b"" if setup == self._setup else self._flushed()
         self._setup = setup
         if self._resampler is None:
             rate_hz = PCM16_16K.sample_rate_hz
             self._resampler = av.AudioResampler(format="s16", layout="mono", rate=rate_hz)
-        frame.pts = None  # gaps in a recorder's clock are no silence to be filled in
+        frame.pts = None  # gaps in a recorder's clock are not filled with silence
         return rest + frames_to_pcm(self._resampler.resample(frame))
 
-    def _check(self, frame: av.AudioFrame) -> None:
-        if not _MIN_RATE_HZ <= frame.sample_rate <= _MAX_RATE_HZ:
-            raise UndecodableAudioError(f"sample rate of {frame.sample_rate} Hz")
-        if frame.layout.nb_channels > _MAX_CHANNELS:
-            raise UndecodableAudioError(f"{frame.layout.nb_channels} channels")
+    def _check_limits(self, frame: av.AudioFrame) -> None:
+        rate_hz, channels = frame.sample_rate, frame.layout.nb_channels
+        if not _MIN_RATE_HZ <= rate_hz <= _MAX_RATE_HZ:
+            limits = f"{_MIN_RATE_HZ} to {_MAX_RATE_HZ} Hz"
+            raise UndecodableAudioError(f"sample rate must be {limits}, got {rate_hz} Hz")
+        if channels > _MAX_CHANNELS:
+            raise UndecodableAudioError(f"channels must be 1 to {_MAX_CHANNELS}, got {channels}")
         self._decoded_s += frame.samples / frame.sample_rate
         if self._decoded_s > self._max_s:
-            raise UtteranceTooLongError(f"longer than {self._max_s:g} s")
+            raise UtteranceTooLongError(f"recording is longer than {self._max_s:g} s")
 
     def _flushed(self) -> bytes:
         if self._resampler is None:

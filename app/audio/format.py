@@ -1,4 +1,4 @@
-"""AudioFormat: how samples are written as bytes."""
+"""How samples are stored as bytes."""
 
 import math
 from array import array
@@ -12,7 +12,7 @@ _BYTES_PER_SAMPLE: dict[Encoding, int] = {"pcm_s16le": 2, "mulaw": 1}
 
 @dataclass(frozen=True, slots=True)
 class AudioFormat:
-    """Describe headerless mono audio."""
+    """A format of mono audio without a header."""
 
     channels: ClassVar[int] = 1
 
@@ -21,25 +21,25 @@ class AudioFormat:
 
     @property
     def bytes_per_sample(self) -> int:
-        """Give the bytes of one sample."""
+        """Return the size of one sample in bytes."""
         return _BYTES_PER_SAMPLE[self.encoding]
 
     @property
     def bytes_per_second(self) -> int:
-        """Give the bytes of one second."""
+        """Return the size of one second in bytes."""
         return self.bytes_per_sample * self.sample_rate_hz
 
     def duration_ms(self, n_bytes: int) -> float:
-        """Give how long `n_bytes` sound, in milliseconds."""
+        """Return how long `n_bytes` play, in milliseconds."""
         return n_bytes * 1000 / self.bytes_per_second
 
 
 PCM16_16K = AudioFormat()
-"""What speech to text takes, and what text to speech gives unless asked otherwise."""
+"""What STT takes, and what TTS sends unless asked otherwise (`docs/hamsa.md`)."""
 
 
 class SampleAligner:
-    """Carry a sample that was split between two chunks over to the next one."""
+    """Carry the first part of a sample that was split between two chunks over to the second."""
 
     def __init__(self, bytes_per_sample: int) -> None:
         self._bytes_per_sample = bytes_per_sample
@@ -47,11 +47,11 @@ class SampleAligner:
 
     @property
     def pending(self) -> int:
-        """Count the bytes of the unfinished sample."""
+        """Return the number of bytes of the incomplete sample."""
         return len(self._carry)
 
     def feed(self, data: bytes) -> bytes:
-        """Return whole samples only; empty when `data` finishes none."""
+        """Return whole samples only, which may be none."""
         if self._carry:
             data = self._carry + data
         whole = len(data) - len(data) % self._bytes_per_sample
@@ -60,7 +60,7 @@ class SampleAligner:
 
 
 def peak_dbfs(pcm: bytes) -> float:
-    """Measure the loudest sample of PCM16 in dB below full scale; silence is -inf.
+    """Return the loudest sample of PCM16 in dBFS (0 is full scale); silence is -inf.
 
     Raises `ValueError` when `pcm` is not sample-aligned.
     """

@@ -1,4 +1,4 @@
-"""Resampling of PCM16 mono, by FFmpeg's libswresample."""
+"""Resampling of PCM16 mono by FFmpeg's libswresample."""
 
 from collections.abc import Iterable
 
@@ -8,15 +8,15 @@ from app.audio.format import SampleAligner
 
 
 def frames_to_pcm(frames: Iterable[av.AudioFrame]) -> bytes:
-    """Join the samples of s16 mono frames."""
+    """Return the samples of s16 mono frames."""
     # A plane is padded beyond its samples.
     return b"".join(bytes(frame.planes[0])[: frame.samples * 2] for frame in frames)
 
 
 class Resampler:
-    """Change the sample rate of a stream, without seams between chunks.
+    """Change the sample rate of a stream, without clicks between chunks.
 
-    About 1 ms is held back until `flush`. Equal rates pass whole samples through.
+    About 1 ms is held back until `flush`. With equal rates, whole samples pass unchanged.
     """
 
     def __init__(self, from_hz: int, to_hz: int) -> None:
@@ -26,7 +26,7 @@ class Resampler:
         self._filter: av.AudioResampler | None = None
 
     def feed(self, pcm: bytes) -> bytes:
-        """Return what can be said at the new rate so far."""
+        """Return what can be resampled so far, which may be nothing."""
         pcm = self._aligner.feed(pcm)
         if self.from_hz == self.to_hz or not pcm:
             return pcm
@@ -38,16 +38,16 @@ class Resampler:
         return frames_to_pcm(self._filter.resample(frame))
 
     def flush(self) -> bytes:
-        """Return what was held back, and begin anew; an unfinished sample is dropped."""
+        """Return what was held back, and reset; drop an incomplete sample."""
         self._aligner = SampleAligner(2)
         if self._filter is None:
             return b""
         rest = frames_to_pcm(self._filter.resample(None))
-        self._filter = None  # a flushed filter graph takes nothing more
+        self._filter = None  # a flushed filter graph accepts no more input
         return rest
 
 
 def resample(pcm: bytes, from_hz: int, to_hz: int) -> bytes:
-    """Change the sample rate of PCM16 mono that is complete."""
+    """Change the sample rate of a complete piece of PCM16 mono."""
     resampler = Resampler(from_hz, to_hz)
     return resampler.feed(pcm) + resampler.flush()

@@ -1,4 +1,4 @@
-"""RIFF/WAVE headers: written for those who need one, taken off answers that bring one."""
+"""RIFF/WAVE headers: written where one is needed, removed from streams that have one."""
 
 import struct
 from typing import Literal
@@ -6,16 +6,16 @@ from typing import Literal
 from app.audio.format import AudioFormat, Encoding
 from app.errors import ProtocolError
 
-_UNKNOWN_SIZE = 0xFFFFFFFF  # what streaming writers put where a size belongs
+_UNKNOWN_SIZE = 0xFFFFFFFF  # what writers of streams put in place of a size
 _MAX_DATA_BYTES = _UNKNOWN_SIZE - 64  # leaves room for the header in the RIFF size
-_MAX_HEADER_BYTES = 4096  # 128 ms of PCM16 at 16 kHz; real headers end within 44 to some 300
-_EXTENSIBLE_TAG = 0xFFFE  # the true tag stands at offset 24 of `fmt `
+_MAX_HEADER_BYTES = 4096  # 128 ms of PCM16 at 16 kHz; real headers have 44 to about 300
+_EXTENSIBLE_TAG = 0xFFFE  # the real tag is at offset 24 of `fmt `
 _TAGS: dict[Encoding, int] = {"pcm_s16le": 1, "mulaw": 7}
 _ENCODINGS: dict[tuple[int, int, int], Encoding] = {(1, 1, 16): "pcm_s16le", (7, 1, 8): "mulaw"}
 
 
 def wav_header(audio_format: AudioFormat, data_bytes: int | None) -> bytes:
-    """Write the 44-byte header of `data_bytes` of audio; None means a length yet unknown.
+    """Return the 44-byte header for `data_bytes` of audio; None means an unknown length.
 
     Raises `ValueError` for more than a WAVE file can hold (4 GiB).
     """
@@ -40,13 +40,13 @@ def wav_header(audio_format: AudioFormat, data_bytes: int | None) -> bytes:
 
 
 def wav(data: bytes, audio_format: AudioFormat) -> bytes:
-    """Write a whole WAVE file; chunks are padded to an even length."""
+    """Return a whole WAVE file, padded to an even length."""
     return wav_header(audio_format, len(data)) + data + b"\0" * (len(data) % 2)
 
 
 def _parsed_format(fmt: bytes) -> AudioFormat:
     if len(fmt) < 16:
-        raise ProtocolError(f"WAVE format chunk of {len(fmt)} bytes")
+        raise ProtocolError(f"WAVE format chunk has {len(fmt)} bytes, must have at least 16")
     tag, channels, rate_hz, _, _, bits = struct.unpack_from("<HHIIHH", fmt)
     if tag == _EXTENSIBLE_TAG and len(fmt) >= 26:
         (tag,) = struct.unpack_from("<H", fmt, 24)
@@ -59,19 +59,18 @@ def _parsed_format(fmt: bytes) -> AudioFormat:
 
 
 class HeaderStripper:
-    """Take the RIFF/WAVE header off an answer that may or may not begin with one.
+    """Remove the RIFF/WAVE header from a stream of audio that may begin with one.
 
-    Audio that merely begins like a header comes through unharmed, from its first byte. Once the
-    twelve bytes `RIFF....WAVE` are there it is a header. If that header reaches no `data` chunk
-    within 4096 bytes, a chunk size in it is a lie: whatever follows that chunk's own eight bytes
-    is taken for audio, for a moment of noise is better than a lost sentence.
-    After a `data` chunk of known size come other chunks, which are not audio; the sizes 0 and
-    0xFFFFFFFF mean unknown.
+    Audio that only begins like a header is passed on from its first byte. The twelve bytes
+    `RIFF....WAVE` make a header. If it has no `data` chunk within 4096 bytes, a chunk size in it is
+    wrong: what follows that chunk's own eight bytes is taken as audio, because a moment of noise is
+    better than a lost sentence. What follows a `data` chunk of known size is not audio; the sizes 0
+    and 0xFFFFFFFF mean unknown.
     """
 
     def __init__(self) -> None:
         self.format: AudioFormat | None = None
-        """What the header said; None while undecided, and when there is none."""
+        """Format by the header; None while undecided, and if there is no header."""
         self._state: Literal["start", "chunks", "audio"] = "start"
         self._held = b""
         self._header_bytes = 0
@@ -79,29 +78,29 @@ class HeaderStripper:
 
     @property
     def decided(self) -> bool:
-        """Tell whether it is known where the audio begins, and in which format."""
+        """Return whether it is known where the audio begins, and in which format."""
         return self._state == "audio"
 
     def feed(self, data: bytes) -> bytes:
-        """Return audio only.
+        """Return the audio in `data`, and in what was held back.
 
-        Raises `ProtocolError` when the header names a format that `AudioFormat` cannot express.
+        Raises `ProtocolError` when the header has a format that `AudioFormat` cannot express.
         """
         if self._state == "audio":
             return self._audio(data)
         self._held += data
         if self._state == "start":
-            self._look_at_start()
+            self._detect_header()
         if self._state == "chunks":
             self._skip_chunks()
         return self.flush() if self.decided else b""
 
     def flush(self) -> bytes:
-        """Return what is held back at the end of the answer; a header without audio is none."""
+        """Return what was held back at the end of the stream; an incomplete header is dropped."""
         held, self._held = self._held, b""
         return b"" if self._state == "chunks" else self._audio(held)
 
-    def _look_at_start(self) -> None:
+    def _detect_header(self) -> None:
         head = self._held[:12]
         if not (b"RIFF".startswith(head[:4]) and b"WAVE".startswith(head[8:])):
             self._state = "audio"
@@ -110,6 +109,7 @@ class HeaderStripper:
             self._consume(12)
 
     def _skip_chunks(self) -> None:
+        """Read chunks until `data`; the size of a chunk decides whether to wait for all of it."""
         while self._state == "chunks" and len(self._held) >= 8:
             name, size = struct.unpack_from("<4sI", self._held)
             padded = size + size % 2

@@ -1,1 +1,1 @@
-"""The Python client of the gateway's own protocol, and the command made of it."""
+"""The Python client of the gateway's own protocol, and the command `nabra talk`."""

@@ -1,4 +1,4 @@
-"""Talk to a gateway from a program: say a turn, follow its events, measure it."""
+"""A client of the gateway: send a turn, follow its events, measure it."""
 
 import asyncio
 import base64
@@ -20,24 +20,25 @@ EventHandler = Callable[[Event], None]
 
 
 class ClientError(Exception):
-    """The conversation cannot go on; the text is one line fit for people."""
+    """The session cannot continue; the message is one line for people."""
 
 
 @dataclass(slots=True)
-class Reply:
-    """What one turn brought."""
+class TurnResult:
+    """What the gateway sent in one turn."""
 
     text: str = ""
+    """The agent's response."""
     audio: bytearray = field(default_factory=bytearray)
     format: AudioFormat = field(default_factory=AudioFormat)
     first_audio_ms: float | None = None
-    """Message sent to first audio received, on this side of the network."""
+    """From message sent to first audio received, measured by the client."""
     metrics: Event = field(default_factory=dict)
     """What the gateway measured: `done.metrics`."""
     errors: list[Event] = field(default_factory=list)
 
     def wav(self) -> bytes:
-        """Return the audio as a PCM16 WAVE file."""
+        """Return the audio as a WAVE file of PCM16."""
         pcm = bytes(self.audio)
         if self.format.encoding == "mulaw":
             pcm = decode_mulaw(pcm)
@@ -45,7 +46,11 @@ class Reply:
 
 
 class Client:
-    """One session with a gateway, a turn at a time."""
+    """One session with a gateway, one turn at a time.
+
+    Every method sends a turn, calls `handler` with each of its events, and returns when the turn is
+    over. It raises `ClientError` if the session cannot continue.
+    """
 
     def __init__(self, connection: ClientConnection, timeout_s: float) -> None:
         self._connection = connection
@@ -53,46 +58,44 @@ class Client:
         self._finished_turn = -1
         self._message_count = 0
 
-    async def send_text(self, text: str, handler: EventHandler) -> Reply:
-        """Take a typed turn. Raises `TalkError`."""
-        return await self._turn({"type": "text", "text": text}, handler)
+    async def send_text(self, text: str, handler: EventHandler) -> TurnResult:
+        """Send a typed turn."""
+        return await self._send({"type": "text", "text": text}, handler)
 
-    async def send_recording(self, recording: bytes, handler: EventHandler) -> Reply:
-        """Take a spoken turn: a whole recording, in any format that the gateway decodes.
+    async def send_recording(self, recording: bytes, handler: EventHandler) -> TurnResult:
+        """Send a spoken turn: a whole recording, in any format that the gateway decodes."""
+        return await self._send({"audio_base64": base64.b64encode(recording).decode()}, handler)
 
-        Raises `TalkError`.
-        """
-        return await self._turn({"audio_base64": base64.b64encode(recording).decode()}, handler)
-
-    async def _turn(self, message: Event, handler: EventHandler) -> Reply:
+    async def _send(self, message: Event, handler: EventHandler) -> TurnResult:
         self._message_count += 1
         message_id = str(self._message_count)
         try:
             async with asyncio.timeout(self._timeout_s):
                 await self._connection.send(json.dumps({**message, "id": message_id}))
-            return await self._reply(message_id, handler)
+            return await self._receive(message_id, handler)
         except ConnectionClosed as error:
             raise ClientError(_closed(error)) from None
         except binascii.Error:
-            raise ClientError("the gateway sent audio that is no base64") from None
+            raise ClientError("the gateway sent audio that is not base64") from None
         except TimeoutError:
             raise ClientError(f"the gateway was silent for {self._timeout_s:g} s") from None
 
-    async def _reply(self, message_id: str, handler: EventHandler) -> Reply:
-        clock = asyncio.get_running_loop().time
-        sent_at = clock()
-        reply = Reply()
+    async def _receive(self, message_id: str, handler: EventHandler) -> TurnResult:
+        """Collect the events of a turn; skip late events of the turns before it."""
+        loop = asyncio.get_running_loop()
+        sent_at = loop.time()
+        result = TurnResult()
         while True:
             event = await self._next_event()
-            if self._is_stale(event):
+            if self._is_of_earlier_turn(event):
                 continue
-            _collect(event, reply)
-            if reply.audio and reply.first_audio_ms is None:
-                reply.first_audio_ms = (clock() - sent_at) * 1000
+            _collect(event, result)
+            if result.audio and result.first_audio_ms is None:
+                result.first_audio_ms = (loop.time() - sent_at) * 1000
             handler(event)
-            if _ends_turn(event, message_id):
+            if _is_last_event(event, message_id):
                 self._finished_turn = max(self._finished_turn, _turn_number(event))
-                return reply
+                return result
 
     async def _next_event(self) -> Event:
         async with asyncio.timeout(self._timeout_s):
@@ -104,10 +107,10 @@ class Client:
         except ValueError:
             event = None
         if not isinstance(event, dict):
-            raise ClientError("the gateway sent something that is no event; is this its address?")
+            raise ClientError("the gateway sent a frame that is not an event: check the address")
         return event
 
-    def _is_stale(self, event: Event) -> bool:
+    def _is_of_earlier_turn(self, event: Event) -> bool:
         return 0 <= _turn_number(event) <= self._finished_turn
 
 
@@ -115,23 +118,27 @@ class Client:
 async def connect_client(
     url: str, *, session_id: str | None = None, timeout_s: float = 60.0
 ) -> AsyncIterator[Client]:
-    """Open a session; `timeout_s` bounds connecting and every silence. Raises `TalkError`."""
-    name = _public(url)
+    """Open a session, and close it on leaving.
+
+    `timeout_s` limits connecting, and the time without any event of the gateway. Without a
+    `session_id` the gateway chooses one. Raises `ClientError`.
+    """
+    public_url = _without_secrets(url)
     try:
         address = _address(url, session_id)
         connection = await connect(
             address, compression=None, max_size=None, proxy=None, open_timeout=timeout_s
         )
     except (InvalidURI, ValueError):
-        raise ClientError(f"{name} is not a WebSocket address (ws://… or wss://…)") from None
+        raise ClientError(f"address must begin with ws:// or wss://, got {public_url}") from None
     except InvalidStatus as error:
-        raise ClientError(f"{name} refused: {_refusal(error)}") from None
+        raise ClientError(f"{public_url} refused: {_refusal(error)}") from None
     except (InvalidHandshake, ConnectionClosed):
-        raise ClientError(f"{name} does not speak WebSocket") from None
+        raise ClientError(f"{public_url} does not speak WebSocket") from None
     except TimeoutError:
-        raise ClientError(f"{name} did not answer within {timeout_s:g} s") from None
+        raise ClientError(f"{public_url} did not respond within {timeout_s:g} s") from None
     except OSError as error:
-        raise ClientError(f"cannot reach {name}: {_reason(error)}") from None
+        raise ClientError(f"cannot connect to {public_url}: {_reason(error)}") from None
     try:
         yield Client(connection, timeout_s)
     finally:
@@ -146,8 +153,8 @@ def _address(url: str, session_id: str | None) -> str:
     return urlunsplit(parts._replace(path=path))
 
 
-def _public(url: str) -> str:
-    """Leave out what may be secret: the query may hold a token, and the host a password."""
+def _without_secrets(url: str) -> str:
+    """Remove the query, which may hold a token, and user and password."""
     scheme, mark, rest = url.partition("?")[0].partition("://")
     host, slash, path = rest.partition("/")
     return f"{scheme}{mark}{host.rpartition('@')[2]}{slash}{path}"
@@ -156,52 +163,53 @@ def _public(url: str) -> str:
 def _refusal(error: InvalidStatus) -> str:
     status = error.response.status_code
     if b"invalid-session-id" in (error.response.body or b""):
-        return "a session's name has 1 to 128 of the characters A-Z a-z 0-9 . _ ~ : @ -"
+        return "session id must have 1 to 128 of the characters A-Z a-z 0-9 . _ ~ : @ -"
     if status in (403, 404):
-        return f"HTTP {status}; the path of a gateway is /ws/agent/"
+        return f"HTTP {status}: the path must be /ws/agent/"
     return f"HTTP {status}"
 
 
 def _reason(error: OSError) -> str:
     if isinstance(error, ConnectionRefusedError) or "Connect call failed" in str(error):
-        return "nothing listens there (is `nabra serve` running?)"
+        return "connection refused (is `nabra serve` running?)"
     return error.strerror or str(error)
 
 
 def _closed(error: ConnectionClosed) -> str:
     if error.rcvd is None:
-        return "the connection to the gateway broke"
+        return "connection to the gateway lost"
     reason = f", {error.rcvd.reason}" if error.rcvd.reason else ""
     return f"the gateway closed the connection ({error.rcvd.code}{reason})"
 
 
-def _collect(event: Event, reply: Reply) -> None:
+def _collect(event: Event, result: TurnResult) -> None:
+    """Add what an event brings; unknown events, of a later protocol, bring nothing."""
     match event:
         case {"type": "token", "content": str(content)}:
-            reply.text += content
+            result.text += content
         case {"type": "agent_response", "text": str(text)}:
-            reply.text = text
+            result.text = text
         case {"type": "tts_start"}:
-            reply.format = _format(event)
+            result.format = _format(event)
         case {"type": "tts_chunk", "audio_base64": str(audio)}:
-            reply.audio += base64.b64decode(audio)
+            result.audio += base64.b64decode(audio)
         case {"type": "audio", "audio": bytes(audio)}:
-            reply.audio += audio
+            result.audio += audio
         case {"type": "error"}:
-            reply.errors.append(event)
+            result.errors.append(event)
         case {"type": "done", "metrics": dict(metrics)}:
-            reply.metrics = metrics
+            result.metrics = metrics
 
 
 def _format(event: Event) -> AudioFormat:
     encoding, rate_hz = event.get("encoding", "pcm_s16le"), event.get("sample_rate", 16_000)
     if encoding not in ("pcm_s16le", "mulaw") or not isinstance(rate_hz, int):
-        raise ClientError(f"the gateway speaks {encoding} at {rate_hz} Hz, which is unknown here")
+        raise ClientError(f"this client cannot play {encoding} at {rate_hz} Hz")
     return AudioFormat(encoding, rate_hz)
 
 
-def _ends_turn(event: Event, message_id: str) -> bool:
-    """Tell whether the turn is over: done, interrupted, or refused before it began."""
+def _is_last_event(event: Event, message_id: str) -> bool:
+    """Return whether the turn is over: done, interrupted, or rejected before it began."""
     if event.get("type") == "error":
         return event.get("in_reply_to") == message_id and "turn" not in event
     return event.get("type") in ("done", "interrupted")

@@ -1,4 +1,4 @@
-"""The terminal's side of a conversation: what is typed, what is printed, what is saved."""
+"""`nabra talk` at the terminal: what is typed, printed and saved."""
 
 import asyncio
 import io
@@ -13,14 +13,14 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from app.client.client import Client, ClientError, Event, Reply, connect_client
+from app.client.client import Client, ClientError, Event, TurnResult, connect_client
 
 _TURN_METRICS = {
-    "stt_ms": "speech to text",
-    "agent_first_token_ms": "agent, first word",
+    "stt_ms": "transcript",
+    "agent_first_token_ms": "agent's first token",
     "first_sentence_ms": "first sentence",
     "first_audio_ms": "first audio",
-    "agent_done_ms": "agent, last word",
+    "agent_done_ms": "agent's last token",
     "total_ms": "whole turn",
 }
 _SENTENCE_COLUMNS = {
@@ -36,7 +36,7 @@ _SENTENCE_COLUMNS = {
 
 
 class Screen:
-    """Print a conversation as it happens."""
+    """Print a session while it happens."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -47,11 +47,11 @@ class Screen:
         self._line(f"You: {text}")
 
     def note(self, text: str) -> None:
-        """Print a remark of this program."""
+        """Print a line about what this program did."""
         self._line(text)
 
     def show(self, event: Event) -> None:
-        """Print an event of the gateway; those that are not for people are left out."""
+        """Print an event of the gateway; skip those that are not for people."""
         match event:
             case {"type": "transcription", "text": str(text)}:
                 self.user(text)
@@ -64,13 +64,13 @@ class Screen:
             case {"type": "error"}:
                 self._line(f"error {event.get('code', '?')}: {event.get('message', '')}")
 
-    def summary(self, reply: Reply) -> None:
-        """Print how long everything took; nothing for a turn that never began."""
+    def summary(self, result: TurnResult) -> None:
+        """Print the latencies of a turn; print nothing for a turn that was rejected."""
         self._end_response()
-        if not reply.metrics and not reply.audio:
+        if not result.metrics and not result.audio:
             return
-        self._console.print(_turn_table(reply))
-        if sentences := _sentences(reply):
+        self._console.print(_turn_table(result))
+        if sentences := _sentences(result):
             self._console.print(_sentence_table(sentences))
 
     def _show_response(self, text: str) -> None:
@@ -92,20 +92,20 @@ class Screen:
         self._console.print(text, end=end, markup=False, highlight=False, soft_wrap=True)
 
 
-def _sentences(reply: Reply) -> list[Event]:
-    rows = reply.metrics.get("sentences")
+def _sentences(result: TurnResult) -> list[Event]:
+    rows = result.metrics.get("sentences")
     return [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
 
 
-def _turn_table(reply: Reply) -> Table:
+def _turn_table(result: TurnResult) -> Table:
     table = Table(title="Turn", title_justify="left", box=SIMPLE_HEAD)
     table.add_column("since the end of the utterance")
     table.add_column("ms", justify="right")
     for name, label in _TURN_METRICS.items():
-        table.add_row(label, _cell(reply.metrics.get(name)))
-    table.add_row("first audio, measured here", _cell(reply.first_audio_ms))
-    audio_ms = reply.format.duration_ms(len(reply.audio))
-    table.add_row("length of the reply", _cell(audio_ms))
+        table.add_row(label, _cell(result.metrics.get(name)))
+    table.add_row("first audio at the client", _cell(result.first_audio_ms))
+    audio_ms = result.format.duration_ms(len(result.audio))
+    table.add_row("length of the audio", _cell(audio_ms))
     return table
 
 
@@ -137,31 +137,34 @@ async def converse(
     texts: Sequence[str],
     out: Path | None,
 ) -> bool:
-    """Hold a conversation; tell whether it went without an error. Raises `TalkError`."""
+    """Hold a session: the recording, then the texts, or without both what is typed.
+
+    Returns whether every turn went without an error. Raises `ClientError`.
+    """
     screen = Screen(Console())
-    clean = True
-    replies = 0
-    async with connect_client(url, session_id=session_id, timeout_s=timeout_s) as session:
-        async for reply in _replies(session, screen, recording, texts):
-            replies += 1
-            screen.summary(reply)
+    without_error = True
+    turns = 0
+    async with connect_client(url, session_id=session_id, timeout_s=timeout_s) as client:
+        async for result in _turns(client, screen, recording, texts):
+            turns += 1
+            screen.summary(result)
             if out:
-                screen.note(_save(reply, _numbered(out, replies)))
-            clean = clean and not reply.errors
-    return clean
+                screen.note(_save(result, _numbered(out, turns)))
+            without_error = without_error and not result.errors
+    return without_error
 
 
-async def _replies(
-    session: Client, screen: Screen, recording: bytes | None, texts: Sequence[str]
-) -> AsyncIterator[Reply]:
+async def _turns(
+    client: Client, screen: Screen, recording: bytes | None, texts: Sequence[str]
+) -> AsyncIterator[TurnResult]:
     if recording is not None:
-        yield await session.send_recording(recording, screen.show)
+        yield await client.send_recording(recording, screen.show)
     for text in texts:
         screen.user(text)
-        yield await session.send_text(text, screen.show)
+        yield await client.send_text(text, screen.show)
     if recording is None and not texts:
         async for text in _typed_lines():
-            yield await session.send_text(text, screen.show)
+            yield await client.send_text(text, screen.show)
 
 
 async def _typed_lines() -> AsyncIterator[str]:
@@ -177,9 +180,9 @@ async def _typed_lines() -> AsyncIterator[str]:
 
 
 async def _read_line() -> bytes:
-    """Read a line; empty at the end.
+    """Read a line; return nothing at the end of the input.
 
-    A thread of our own, because asyncio's would keep Ctrl-C waiting for another line.
+    The thread is our own: Ctrl-C would have to wait for a line if it were asyncio's.
     """
     loop = asyncio.get_running_loop()
     line: asyncio.Future[bytes] = loop.create_future()
@@ -189,10 +192,10 @@ async def _read_line() -> bytes:
             line.set_result(data)
 
     def read() -> None:
-        # Unbuffered: a lock on a buffer would still be held when the program ends.
+        # Unbuffered, as the lock of a buffer would still be held when the program ends.
         with io.FileIO(sys.stdin.fileno(), closefd=False) as file:
             data = file.readline()
-        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+        with suppress(RuntimeError):  # the loop is closed, so the line is no longer awaited
             loop.call_soon_threadsafe(deliver, data)
 
     threading.Thread(target=read, name="read-line", daemon=True).start()
@@ -203,11 +206,11 @@ def _numbered(path: Path, turn: int) -> Path:
     return path if turn == 1 else path.with_stem(f"{path.stem}-{turn}")
 
 
-def _save(reply: Reply, path: Path) -> str:
-    if not reply.audio:
-        return f"no audio came, so {path} was not written"
+def _save(result: TurnResult, path: Path) -> str:
+    if not result.audio:
+        return f"no audio received; {path} not written"
     try:
-        path.write_bytes(reply.wav())
+        path.write_bytes(result.wav())
     except OSError as error:
         raise ClientError(f"cannot write {path}: {error.strerror}") from None
     return f"saved {path}"

@@ -1,4 +1,4 @@
-"""One socket to the provider: opens, sends a request, yields decoded frames."""
+"""One socket to the provider: opens it, sends requests, returns decoded frames."""
 
 import asyncio
 import itertools
@@ -20,62 +20,68 @@ from app import errors
 from app.hamsa import wire
 
 MAX_FRAME_BYTES = 4 * 1024 * 1024
-"""Largest frame taken from the provider; 64 KB is the largest that was seen."""
+"""Largest frame accepted from the provider; 64 KB is the largest seen (`docs/hamsa.md`, Audio
+format)."""
 
 MAX_ERROR_BODY_BYTES = 4096
-"""As much of a refusal's body as is read for its reason."""
+"""How much of the body of a refused handshake is read for its reason."""
 
 CLOSE_TIMEOUT_S = 2.0
-"""Longest closing of a socket: a round trip and some, and well within a stop of the gateway."""
+"""Longest wait for the closing handshake: several round trips, and well below the time that the
+gateway has to stop."""
 
-_QUOTING = (InvalidHeader, InvalidURI, InvalidProxy, ProxyError)
-"""Exceptions whose text quotes headers or addresses."""
+_ERRORS_WITH_SECRETS = (InvalidHeader, InvalidURI, InvalidProxy, ProxyError)
+"""Exceptions whose text quotes a header or an address, so perhaps a key, a password or a token."""
 
 _numbers = itertools.count(1)
 
 
 class AudioSink(Protocol):
-    """Takes audio that comes after the `end` of its request."""
+    """Takes the audio of a request that arrives after its `end`."""
 
     def put(self, data: bytes) -> None:
-        """Take a piece."""
+        """Take a chunk."""
 
     def close(self) -> None:
-        """Learn that no more can come."""
+        """Note that no more audio will come."""
 
 
 class Connection:
     """A socket that serves one request after another.
 
-    Frames carry no request id, so it knows the border between two requests: while `late` is set,
-    audio still belongs to the request before, until the `ack` of the next one closes it.
+    Frames carry no request id. So the connection itself keeps two requests apart: while `trailing`
+    is set, audio belongs to the previous request, until the `ack` of the next one.
+
     All times are seconds of the running loop's clock.
     """
 
     def __init__(self, socket: ClientConnection) -> None:
         self._socket = socket
         self.number = next(_numbers)
+        """Tells the sockets of the process apart in the log; counted from 1."""
         self.opened_at = asyncio.get_running_loop().time()
         self.last_pong_at = self.opened_at
-        """When the peer was heard last; a frame is as good as a pong."""
+        """When a pong or a frame came last."""
         self.requests = 0
+        """How many requests were sent."""
         self.in_flight = False
-        """Whether a request was sent whose answer has not ended."""
+        """Whether a request was sent whose response has not ended."""
         self.trailing: AudioSink | None = None
-        """Takes the audio that comes before the `ack` of the next request."""
+        """Takes audio until the `ack` of the next request; set by whoever read the `end`."""
         self._last_frame: type[wire.Frame] = wire.End
-        self._begun = False
-        """Whether anything of the answer in flight has come."""
+        self._has_response = False
+        """Whether the request in flight has been acknowledged, or has audio."""
 
     def __repr__(self) -> str:
         return f"<Connection #{self.number} {self._socket.state.name} requests={self.requests}>"
 
     @classmethod
     async def open(cls, url: str, key: str, *, connect_timeout_s: float) -> Self:
-        """Open a socket. The key travels as a header.
+        """Open a socket. The key is sent as a header, since URLs end up in logs.
 
-        Raises `ConnectError`, `ProviderTimeoutError`, or what a refused handshake's status means.
-        The provider's greeting is not waited for: nothing depends on it.
+        Raises `ProviderTimeoutError` after `connect_timeout_s` seconds, `ConnectError`, or the
+        error for the HTTP status of a refused handshake. Does not wait for the provider's
+        greeting: nothing depends on it.
         """
         try:
             async with asyncio.timeout(connect_timeout_s):
@@ -84,59 +90,62 @@ class Connection:
                         url,
                         additional_headers={"X-Api-Key": key},
                         compression=None,  # audio does not compress
-                        ping_interval=None,  # `keep_alive` does it, and knows the last pong
+                        ping_interval=None,  # `keep_alive` does it, and keeps `last_pong_at`
                         open_timeout=None,
                         close_timeout=CLOSE_TIMEOUT_S,
                         max_size=MAX_FRAME_BYTES,
-                        proxy=True
-                        if url.startswith("wss:")
-                        else None,  # never between loopback ports
+                        # the simulator on a loopback port is never behind a proxy
+                        proxy=True if url.startswith("wss:") else None,
                     )
                 )
         except TimeoutError:
             raise errors.ProviderTimeoutError(f"no socket within {connect_timeout_s} s") from None
         except InvalidStatus as refusal:
-            # `from None`: the exception carries the request, and that carries the key.
-            raise _refused(refusal) from None
+            # `from None`: the exception holds the request, and that holds the key.
+            raise _error_for_refusal(refusal) from None
         except (OSError, WebSocketException, ImportError, ValueError) as error:
-            # The last two: a proxy or a host name that cannot be used. Whatever else came out of
-            # here would end the task group that all sockets live in. The texts of some of them
-            # quote what may be a password, the key or a token.
-            reason = "" if isinstance(error, _QUOTING) else f": {error}"
+            # The last two: an unusable proxy or host name. They must be caught: any other exception
+            # would end the task group that owns all sockets.
+            reason = "" if isinstance(error, _ERRORS_WITH_SECRETS) else f": {error}"
             raise errors.ConnectError(f"no socket: {type(error).__name__}{reason}") from None
 
     @property
     def is_open(self) -> bool:
-        """Whether the socket can take a request, as far as is known here."""
+        """Whether the socket can take a request. A network failure may not be known yet."""
         return self._socket.state is State.OPEN
 
     @property
-    def closed_with(self) -> errors.ProviderError:
-        """What the closing of this socket means."""
+    def close_error(self) -> errors.ProviderError:
+        """The error for the close code of this socket."""
         return wire.error_from_close(self._socket.close_code, self._socket.close_reason or "")
 
     async def send(
         self, request: str, *, last_frame: type[wire.End] | type[wire.Transcript] = wire.End
     ) -> None:
-        """Send a request; `last_frame` or a failure ends its answer.
+        """Send a request. A frame of type `last_frame`, or a failure, ends its response.
 
-        Raises what the socket's close code means.
+        Raises the error for the close code if the socket is closed.
         """
         self.requests += 1
         self.in_flight = True
-        self._last_frame, self._begun = last_frame, False
+        self._last_frame, self._has_response = last_frame, False
         try:
             await self._socket.send(request)
         except ConnectionClosed:
-            raise self.closed_with from None
+            raise self.close_error from None
 
     async def receive(self) -> wire.Frame:
-        """Wait for the next frame of the current request. Raises what the close code means."""
+        """Wait for the next frame of the current request.
+
+        Raises the error for the close code when the socket is closed. Audio of the previous
+        request goes to `trailing` and is not returned. A second `end` of the previous request is
+        skipped: before the `ack`, an `end` cannot belong to the current one.
+        """
         while True:
             try:
                 frame = wire.decode(await self._socket.recv())
             except ConnectionClosed:
-                raise self.closed_with from None
+                raise self.close_error from None
             self.last_pong_at = asyncio.get_running_loop().time()
             match frame:
                 case wire.Audio(data) if self.trailing is not None:
@@ -144,11 +153,11 @@ class Connection:
                     continue
                 case wire.Ack() if self.in_flight:
                     self.close_trailing()
-                    self._begun = True
+                    self._has_response = True
                 case wire.Audio():
-                    self._begun = True
-                case wire.End() if self.in_flight and not self._begun and self.requests > 1:
-                    continue  # said once more of the request before
+                    self._has_response = True
+                case wire.End() if self.in_flight and not self._has_response and self.requests > 1:
+                    continue  # a second `end` of the previous request
                 case wire.Failure():
                     self.in_flight = False
                 case _ if isinstance(frame, self._last_frame):
@@ -156,15 +165,16 @@ class Connection:
             return frame
 
     def close_trailing(self) -> None:
-        """Say that nothing of the request before can come any more."""
+        """Detach the sink for trailing audio, and tell it that no more will come."""
         if self.trailing is not None:
             self.trailing.close()
             self.trailing = None
 
     async def keep_alive(self, *, interval_s: float, timeout_s: float) -> None:
-        """Ping until the socket closes; a pong that stays out closes it.
+        """Ping every `interval_s` seconds until the socket closes.
 
-        Not while audio waits to be read here: the pong waits behind it.
+        Closes it when no pong comes within `timeout_s` seconds, except while received audio waits
+        to be read here: the pong is behind it.
         """
         while self.is_open:
             try:
@@ -174,12 +184,12 @@ class Connection:
                 await self._ping(timeout_s)
 
     async def _ping(self, timeout_s: float) -> None:
-        asked_at = asyncio.get_running_loop().time()
+        pinged_at = asyncio.get_running_loop().time()
         try:
-            async with asyncio.timeout(timeout_s):  # even sending waits for a peer that reads
+            async with asyncio.timeout(timeout_s):  # sending waits too, if the peer does not read
                 await (await self._socket.ping())
         except TimeoutError:
-            if self._socket.transport.is_reading() and self.last_pong_at <= asked_at:
+            if self._socket.transport.is_reading() and self.last_pong_at <= pinged_at:
                 self.abort()
         except ConnectionClosed:
             return
@@ -187,12 +197,12 @@ class Connection:
             self.last_pong_at = asyncio.get_running_loop().time()
 
     async def close(self) -> None:
-        """Close politely, and within `CLOSE_TIMEOUT_S` whatever the peer does."""
+        """Close with a closing handshake; after `CLOSE_TIMEOUT_S` without one."""
         try:
             async with asyncio.timeout(CLOSE_TIMEOUT_S):
                 await self._socket.close()
         except TimeoutError:
-            self.abort()  # its close frame is stuck behind what the peer does not read
+            self.abort()  # our close frame may be stuck behind data that the peer does not read
 
     def abort(self) -> None:
         """Close at once, without a closing handshake."""
@@ -200,13 +210,18 @@ class Connection:
 
 
 class _NoRedirects(connect):
-    """The client's `connect`, but a redirect is a refusal: the key must not travel on."""
+    """Connects without following redirects: the key must not be sent to another host."""
 
     def process_redirect(self, exc: Exception) -> Exception | str:
         return exc
 
 
-def _refused(refusal: InvalidStatus) -> errors.ProviderError:
+def _error_for_refusal(refusal: InvalidStatus) -> errors.ProviderError:
+    """Map the HTTP response to a refused handshake to an error.
+
+    `RefusedError`, which is final, becomes `ConnectError`: only the socket is refused, before any
+    request. Another transport may work.
+    """
     response = refusal.response
     if 300 <= response.status_code < 400:
         return errors.ConnectError(f"refused to follow a redirect (HTTP {response.status_code})")
@@ -216,6 +231,5 @@ def _refused(refusal: InvalidStatus) -> errors.ProviderError:
         wire.retry_after_s(response.headers.get("Retry-After")),
     )
     if isinstance(error, errors.RefusedError):
-        # Nothing was asked yet: what is refused is the socket, and another way may work.
         return errors.ConnectError(f"no socket: {error}")
     return error

@@ -1,12 +1,12 @@
-"""Which socket serves whom: the pool's decisions, without I/O.
+"""Which request gets which socket: the decisions of the pool, without I/O.
 
-A slot is the place of one socket in the pool:
+A `PooledConnection` is one socket of the pool, from the moment it is being opened:
 
-    OPENING ──▶ IDLE ──▶ LEASED ──▶ LINGERING ──▶ IDLE      clean end
-                            ├─────▶ DRAINING ───▶ LINGERING abandoned, then ended by itself
-                            └─────▶ (gone)                  failed
+    OPENING ──▶ IDLE ──▶ LEASED ──▶ LINGERING ──▶ IDLE        the stream has ended
+                            ├─────▶ DRAINING ───▶ LINGERING   the stream was abandoned
+                            └─────▶ (removed)                 the request failed
 
-`assign` pairs waiters with sockets and *returns* what has to be opened, closed or hurried.
+`PoolState.assign` pairs waiting requests with sockets and *returns* what the pool has to do.
 """
 
 import asyncio
@@ -19,29 +19,32 @@ from app.hamsa.budget import ConnectBudget
 from app.hamsa.connection import Connection
 
 MIN_WAIT_S = 0.1
-"""Only a lingering socket comes free sooner than this: answers and handshakes take longer."""
+"""Shortest wait in which a socket can become free that is not lingering.
+
+A stream or a handshake takes several times as long (`docs/hamsa.md`, Timing).
+"""
 
 
 class Waiter(Protocol):
-    """Somebody who waits for a slot: a future, or a stand-in for one."""
+    """A request that waits for a socket: `PendingLease`, or a stand-in for it in a test."""
 
     allow_connect: bool
     """Whether a socket may be opened for it."""
     is_needed_now: bool
-    """Whether somebody waits to hear what it is for; such waiters go first."""
+    """Whether a user waits for it. Such requests go before prefetches."""
 
     def done(self) -> bool:
-        """Whether the waiter is served already, or gone."""
+        """Return whether the request has its socket, has failed, or was cancelled."""
 
-    def set_result(self, slot: "PooledConnection", /) -> None:
-        """Give the waiter its slot."""
+    def set_result(self, pooled: "PooledConnection", /) -> None:
+        """Give the request its socket."""
 
     def set_exception(self, error: Exception, /) -> None:
-        """Tell the waiter that it waits in vain."""
+        """Fail the request."""
 
 
 class ConnectionState(enum.Enum):
-    """What a slot is doing."""
+    """What a pooled connection is doing."""
 
     OPENING = enum.auto()
     IDLE = enum.auto()
@@ -52,33 +55,38 @@ class ConnectionState(enum.Enum):
 
 @dataclass(eq=False, slots=True)
 class PooledConnection:
-    """The place of one socket in the pool."""
+    """One socket of the pool and its state."""
 
     state: ConnectionState = ConnectionState.OPENING
     connection: Connection | None = None
+    """The socket; None while it is being opened."""
     linger: asyncio.Timeout | None = None
-    """Bounds the watch for late audio; moved to now when somebody waits for the socket."""
+    """Ends the watch for trailing audio. Moved to now when a request waits for the socket."""
     idle_since: float = 0.0
+    """When the socket became idle, on the clock of `assign`."""
     linger_cancelled: bool = False
-    """Whether that watch was cut short, so that late audio may still come."""
+    """Whether the watch was cut short, so that trailing audio may still come."""
 
 
 @dataclass(slots=True)
 class PoolActions:
-    """What a decision asks the pool to do."""
+    """What the pool has to do after a decision."""
 
-    opened: list[PooledConnection] = field(default_factory=list)
-    closed: list[PooledConnection] = field(default_factory=list)
-    linger_cancelled: list[PooledConnection] = field(default_factory=list)
+    to_open: list[PooledConnection] = field(default_factory=list)
+    to_close: list[PooledConnection] = field(default_factory=list)
+    to_cancel_linger: list[PooledConnection] = field(default_factory=list)
     wake_at: float | None = None
-    """When to decide again if nothing happens before; None when there is no need."""
+    """When to decide again if nothing changes before; None: not before a change."""
 
 
 class PoolState:
-    """All sockets of one key, and who waits for them.
+    """All sockets of one API key, and the requests that wait for one.
 
-    `max_age_s` retires a socket, `max_pong_age_s` is how long one may go without a pong, and
-    `idle_timeout_s` how long one above the `floor` may go without use.
+    All times are seconds of one monotonic clock.
+
+    `max_age_s`: a socket of this age is closed.
+    `max_pong_age_s`: so is one from which nothing has come for this long.
+    `idle_timeout_s`: how long a socket above `min_idle` may be unused.
     """
 
     def __init__(
@@ -92,10 +100,11 @@ class PoolState:
         min_idle: int = 1,
     ) -> None:
         self.budget = budget
-        self.slots: list[PooledConnection] = []
+        self.connections: list[PooledConnection] = []
+        """Ordered by last use: `make_idle` moves a socket to the end."""
         self.waiters: deque[Waiter] = deque()
-        self.warm = 0
-        """How many sockets should be free ahead of need; asked once, tried once."""
+        self.warm_target = 0
+        """How many sockets the next decision makes available ahead of need; it sets this to 0."""
         self._max_connections = max_connections
         self._max_age_s = max_age_s
         self._max_pong_age_s = max_pong_age_s
@@ -106,40 +115,44 @@ class PoolState:
         return " ".join(f"{name}={count}" for name, count in self.counts().items())
 
     def counts(self) -> dict[str, int]:
-        """Count the slots in each state, and who waits for one."""
+        """Return the number of sockets in each state, and of requests that wait for one."""
         counts = {state.name.lower(): self.count(state) for state in ConnectionState}
         return {**counts, "waiting": sum(not waiter.done() for waiter in self.waiters)}
 
     def count(self, *states: ConnectionState) -> int:
-        """Count the slots in any of these states."""
-        return sum(slot.state in states for slot in self.slots)
+        """Return the number of sockets in any of these states."""
+        return sum(pooled.state in states for pooled in self.connections)
 
     def assign(self, now: float) -> PoolActions:
-        """Pair waiters, what is due first, with sockets; the socket used last goes first.
+        """Pair waiting requests with idle sockets, and return what the pool has to do.
 
-        So few sockets serve, and the others grow old and go. A lingering socket is hurried rather
-        than a new one opened: the border between two requests is marked by the provider's `ack`.
+        The socket used last is leased first, so that few sockets serve and the others retire.
+        A linger is cancelled rather than a socket opened: the provider's `ack` separates two
+        requests well enough.
         """
-        actions = PoolActions(closed=self._take_unusable(now))
+        actions = PoolActions(to_close=self._remove_unusable(now))
         idle = self._idle()
         while idle and (waiter := self.next_waiter()) is not None:
-            slot = idle.pop()
-            slot.state = ConnectionState.LEASED
-            waiter.set_result(slot)
+            pooled = idle.pop()
+            pooled.state = ConnectionState.LEASED
+            waiter.set_result(pooled)
         unserved = [waiter for waiter in self.waiters if not waiter.done()]
         self.waiters = deque(unserved)
-        actions.wake_at = self._next_retirement(idle)
-        if unserved or self.warm:
-            lingering = [slot for slot in self.slots if slot.state is ConnectionState.LINGERING]
-            actions.linger_cancelled = lingering[: len(unserved)]
-            ready = self.count(ConnectionState.OPENING) + len(lingering)
-            wanted = sum(waiter.allow_connect for waiter in unserved) - ready
-            self._open(max(wanted, self.warm - ready - len(idle)), now, actions)
-            self.warm = 0
+        actions.wake_at = self._next_retirement_at(idle)
+        if unserved or self.warm_target:
+            lingering = [
+                pooled for pooled in self.connections if pooled.state is ConnectionState.LINGERING
+            ]
+            actions.to_cancel_linger = lingering[: len(unserved)]
+            available_soon = self.count(ConnectionState.OPENING) + len(lingering)
+            wanted = sum(waiter.allow_connect for waiter in unserved) - available_soon
+            to_warm = self.warm_target - available_soon - len(idle)
+            self._open(max(wanted, to_warm), now, actions)
+            self.warm_target = 0
         return actions
 
     def cannot_be_served_within(self, now: float, acquire_timeout_s: float) -> bool:
-        """Tell whether no socket can come free within `patience_s`, so that waiting is in vain."""
+        """Return whether no socket can become free within `acquire_timeout_s` seconds."""
         if self.count(ConnectionState.LINGERING):
             return False
         if acquire_timeout_s < MIN_WAIT_S:
@@ -148,21 +161,21 @@ class PoolState:
             return False
         return self.budget.next_opening_at(now) > now + acquire_timeout_s
 
-    def remove(self, slot: PooledConnection) -> None:
-        """Forget a slot; harmless when it is gone already."""
-        if slot in self.slots:
-            self.slots.remove(slot)
+    def remove(self, pooled: PooledConnection) -> None:
+        """Remove a socket from the pool. Do nothing if it was removed before."""
+        if pooled in self.connections:
+            self.connections.remove(pooled)
 
-    def make_idle(self, slot: PooledConnection, now: float) -> None:
-        """Put a slot at the front of the idle ones."""
-        slot.idle_since = now
-        self.slots.remove(slot)
-        self.slots.append(slot)
-        slot.state = ConnectionState.IDLE
-        slot.linger = None
+    def make_idle(self, pooled: PooledConnection, now: float) -> None:
+        """Mark a socket as free; it is the one leased next."""
+        pooled.idle_since = now
+        self.connections.remove(pooled)
+        self.connections.append(pooled)
+        pooled.state = ConnectionState.IDLE
+        pooled.linger = None
 
     def next_waiter(self) -> Waiter | None:
-        """Take the first waiter that still waits, of those that are due if there is one."""
+        """Remove and return the first request that waits; one that is needed now if there is."""
         waiting = [waiter for waiter in self.waiters if not waiter.done()]
         if not waiting:
             return None
@@ -170,49 +183,57 @@ class PoolState:
         self.waiters.remove(waiter)
         return waiter
 
-    def waiters_to_tell(self, *, everybody: bool) -> list[Waiter]:
-        """Return who learns that an opening failed: the first it may have been for, or all."""
+    def waiters_to_fail(self, *, is_final: bool) -> list[Waiter]:
+        """Return the requests that fail with an opening.
+
+        All of them when its error `is_final`, else the first for which a socket may be opened.
+        """
         waiting = [waiter for waiter in self.waiters if not waiter.done()]
-        if everybody:
+        if is_final:
             return waiting
         return [waiter for waiter in waiting if waiter.allow_connect][:1]
 
     def _idle(self) -> list[PooledConnection]:
-        """Return the idle slots; the one that was used last is the last."""
-        return [slot for slot in self.slots if slot.state is ConnectionState.IDLE]
+        """Return the idle sockets, the one used last at the end."""
+        return [pooled for pooled in self.connections if pooled.state is ConnectionState.IDLE]
 
-    def _next_retirement(self, idle: list[PooledConnection]) -> float | None:
-        """Return when the longest idle socket has been idle for too long, if it may be spared."""
-        if not idle or len(self.slots) <= self._min_idle:
+    def _next_retirement_at(self, idle: list[PooledConnection]) -> float | None:
+        """Return when the socket that is idle longest reaches its limit; None if it is needed."""
+        if not idle or len(self.connections) <= self._min_idle:
             return None
         return idle[0].idle_since + self._idle_timeout_s
 
     def _open(self, wanted: int, now: float, actions: PoolActions) -> None:
         for _ in range(wanted):
-            if len(self.slots) >= self._max_connections:
+            if len(self.connections) >= self._max_connections:
                 return
             if not self.budget.try_open(now):
                 opening_at = self.budget.next_opening_at(now)
                 actions.wake_at = min(opening_at, actions.wake_at or opening_at)
                 return
-            slot = PooledConnection()
-            self.slots.append(slot)
-            actions.opened.append(slot)
+            pooled = PooledConnection()
+            self.connections.append(pooled)
+            actions.to_open.append(pooled)
 
-    def _take_unusable(self, now: float) -> list[PooledConnection]:
-        """Remove idle sockets that are dead or old, and those above the floor that nobody uses."""
+    def _remove_unusable(self, now: float) -> list[PooledConnection]:
+        """Remove and return the idle sockets that must not be used, and those not needed.
+
+        Dead, old and silent sockets are found here, right before a lease, because nothing else
+        looks at an idle socket. `min_idle` counts the sockets in use, too: a busy pool keeps
+        fewer spare ones.
+        """
         unusable = [
-            slot
-            for slot in self._idle()
-            if slot.connection is not None and not self._is_usable(slot.connection, now)
+            pooled
+            for pooled in self._idle()
+            if pooled.connection is not None and not self._is_usable(pooled.connection, now)
         ]
-        for slot in unusable:
-            self.slots.remove(slot)
-        for slot in self._idle()[: max(0, len(self.slots) - self._min_idle)]:
-            if slot.idle_since + self._idle_timeout_s > now:
-                break  # those after it were used later
-            self.slots.remove(slot)
-            unusable.append(slot)
+        for pooled in unusable:
+            self.connections.remove(pooled)
+        for pooled in self._idle()[: max(0, len(self.connections) - self._min_idle)]:
+            if pooled.idle_since + self._idle_timeout_s > now:
+                break  # the following ones were used later
+            self.connections.remove(pooled)
+            unusable.append(pooled)
         return unusable
 
     def _is_usable(self, connection: Connection, now: float) -> bool:

@@ -1,7 +1,7 @@
-"""The provider's messages: a pure codec, without I/O.
+"""The provider's messages: a codec without I/O. `docs/hamsa.md` describes the protocol.
 
-One socket carries one request at a time, and frames carry no request id: binary frames are audio,
-text frames are JSON `{"type", "payload"}`, except a transcript, which is a bare string.
+A socket carries one request at a time, and frames carry no request id. Binary frames are audio.
+Text frames are JSON `{"type", "payload"}`, except a transcript, which is a bare string.
 """
 
 import base64
@@ -14,44 +14,44 @@ from app import errors
 from app.audio import AudioFormat
 
 MAX_TEXT_CHARS = 2000
-"""Longest text of one request, in characters (vendor documentation)."""
+"""Longest text of a TTS request, in characters, not bytes (`docs/hamsa.md`, Text to speech)."""
 
 STT_EOS_THRESHOLD = 0.3
-"""End-of-speech threshold of the vendor's own examples."""
+"""End-of-speech threshold in all of the vendor's examples (`docs/hamsa.md`, Speech to text)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ack:
-    """A request was taken up: audio that follows belongs to it."""
+    """The provider has accepted a request; audio that follows belongs to it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Info:
-    """A greeting, or any other notice without consequence."""
+    """A greeting, or another message that needs no reaction."""
 
 
 @dataclass(frozen=True, slots=True)
 class Audio:
-    """A piece of speech; its boundaries may split a sample."""
+    """A chunk of speech. It may begin or end within a sample."""
 
     data: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """The provider says that the answer is complete, which need not be true."""
+    """The provider says that the audio is complete, which need not be true."""
 
 
 @dataclass(frozen=True, slots=True)
 class Transcript:
-    """What speech-to-text heard."""
+    """The text of an utterance."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """The provider refuses or abandons the request."""
+    """The provider has refused or aborted the request."""
 
     error: errors.ProviderError
 
@@ -60,7 +60,7 @@ Frame = Ack | Info | Audio | End | Transcript | Failure
 
 
 def nearest_supported_format(format: AudioFormat) -> AudioFormat:
-    """Return what the provider makes that comes nearest to a format: what it is asked for."""
+    """Return the format that the provider can make and that needs the least conversion."""
     if format.encoding == "mulaw":
         return AudioFormat("mulaw", 8000)
     return AudioFormat("pcm_s16le", 8000 if format.sample_rate_hz == 8000 else 16000)
@@ -69,15 +69,16 @@ def nearest_supported_format(format: AudioFormat) -> AudioFormat:
 def tts_request(
     text: str, *, speaker: str, dialect: str, language: str, format: AudioFormat
 ) -> str:
-    """Encode a text-to-speech request for the socket."""
+    """Encode a TTS request for the socket."""
     payload = tts_payload(text, speaker=speaker, dialect=dialect, format=format)
     return _encode("tts", {**payload, "languageId": language})
 
 
 def tts_payload(text: str, *, speaker: str, dialect: str, format: AudioFormat) -> dict[str, Any]:
-    """Return the fields that the socket and REST have in common.
+    """Return the fields of a TTS request that the socket and REST have in common.
 
-    `sampleRate` is left out at 16 kHz, the default: older deployments do not know the field.
+    Older deployments do not know `sampleRate`, so it is sent only when it is not 16 kHz, the
+    default.
     """
     payload: dict[str, Any] = {
         "text": text,
@@ -91,12 +92,12 @@ def tts_payload(text: str, *, speaker: str, dialect: str, format: AudioFormat) -
 
 
 def stt_request(wav: bytes, *, language: str) -> str:
-    """Encode a speech-to-text request: one whole utterance as a 16 kHz mono WAV file."""
+    """Encode an STT request for the socket: one whole utterance as a 16 kHz mono WAV file."""
     return _encode("stt", stt_payload(wav, language=language))
 
 
 def stt_payload(wav: bytes, *, language: str) -> dict[str, Any]:
-    """Return the fields that the socket and REST have in common."""
+    """Return the fields of an STT request that the socket and REST have in common."""
     return {
         "audioBase64": base64.b64encode(wav).decode("ascii"),
         "language": language,
@@ -108,7 +109,8 @@ def stt_payload(wav: bytes, *, language: str) -> dict[str, Any]:
 def decode(frame: str | bytes) -> Frame:
     """Decode one frame.
 
-    Only a JSON object with a known `type` is control: a transcript may happen to parse as JSON.
+    Only a JSON object with a known `type` is a control message. Any other text is a transcript,
+    which may look like JSON.
     """
     if isinstance(frame, bytes):
         return Audio(frame)
@@ -141,14 +143,15 @@ def decode(frame: str | bytes) -> Frame:
 
 
 def error_from_message(message: str) -> errors.ProviderError:
-    """Tell from the provider's words whether another attempt can help."""
+    """Map the text of an error message to an error. Its type says whether a retry can help."""
     words = message.lower()
     text = f"provider error: {message or 'no reason given'}"
     if "insufficient funds" in words or "usage limit" in words:
         return errors.QuotaExceededError(text)
     if "api key" in words or "unauthorized" in words:
         return errors.AuthenticationError(text)
-    if any(mark in words for mark in ("not owned", "only wav", "invalid", "required", "must ")):
+    refusals = ("not owned", "only wav", "invalid", "required", "must ")
+    if any(refusal in words for refusal in refusals):
         return errors.RefusedError(text)
     if "rate limit" in words or "too many" in words:
         return errors.RateLimitedError(text)
@@ -156,8 +159,8 @@ def error_from_message(message: str) -> errors.ProviderError:
 
 
 def error_from_close(code: int | None, reason: str) -> errors.ProviderError:
-    """Map the close code of a socket. 4001 and 4003 are final; all others may be retried."""
-    text = f"socket closed by the provider: {code or 'no close frame'} {reason}".rstrip()
+    """Map the close code of a socket to an error. Only 4001 and 4003 are final."""
+    text = f"provider closed the socket: {code or 'no close frame'} {reason}".rstrip()
     match code:
         case 4001:
             return errors.AuthenticationError(text)
@@ -170,9 +173,12 @@ def error_from_close(code: int | None, reason: str) -> errors.ProviderError:
 def error_from_status(
     status: int, body: bytes = b"", retry_after_s: float | None = None
 ) -> errors.ProviderError:
-    """Map an HTTP status, and the `{"code","message"}` that came with it."""
+    """Map an HTTP status and a body `{"code","message"}` to an error (`docs/hamsa.md`, REST).
+
+    `retry_after_s` is the value of the `Retry-After` header, in seconds.
+    """
     code, message = _code_and_message(body)
-    text = f"provider answered HTTP {status}" + (f": {message}" if message else "")
+    text = f"provider returned HTTP {status}" + (f": {message}" if message else "")
     words = message.lower()
     if status == 429 and code == "10429":
         return errors.QuotaExceededError(text)
@@ -210,7 +216,10 @@ def _code_and_message(body: bytes) -> tuple[str, str]:
 
 
 def retry_after_s(header: str | None) -> float | None:
-    """Read a `Retry-After` header in seconds; its date form, unused by the vendor, is None."""
+    """Read a `Retry-After` header in seconds.
+
+    Return None for a negative value, an hour or more, or a date, which the vendor does not use.
+    """
     try:
         seconds = float(header or "")
     except ValueError:

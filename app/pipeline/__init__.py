@@ -1,1 +1,1 @@
-"""One conversation, as a stream of typed events; knows no wire and no provider."""
+"""One session as a stream of typed events; knows neither the wire nor a provider."""

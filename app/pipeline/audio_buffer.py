@@ -1,28 +1,29 @@
-"""Audio between the one who makes it and the one who plays it, bounded."""
+"""The bounded buffer between the synthesis of a sentence and its playout."""
 
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator
 
-LIMIT_BYTES = 512 * 1024
-"""Audio of one sentence that may wait to be played: 16 s at 16 kHz; beyond it TCP slows the
-provider down."""
+MAX_BUFFERED_BYTES = 512 * 1024
+"""Audio of one sentence that may wait for playout: 16 s at 16 kHz. Beyond it the provider's stream
+is not read, and TCP slows the provider down."""
 
-
-JOIN_BYTES = 32 * 1024
-"""Chunks that wait together are joined up to this size, a second at 16 kHz: every message costs
-far more than its bytes. Nothing waits to be joined."""
+MAX_CHUNK_BYTES = 32 * 1024
+"""Size up to which waiting chunks are joined: 1 s at 16 kHz. A message costs far more than its
+bytes. No chunk is delayed for the sake of joining."""
 
 
 class AudioBuffer:
-    """Takes chunks, waits while it is full, and gives them out in order, joined when several wait.
+    """A bounded FIFO of audio chunks; waiting chunks are joined when they are read.
 
-    A chunk may exceed `join_bytes` by itself.
+    A single chunk may exceed `max_chunk_bytes`.
     """
 
-    def __init__(self, limit_bytes: int = LIMIT_BYTES, join_bytes: int = JOIN_BYTES) -> None:
-        self._limit_bytes = limit_bytes
-        self._join_bytes = join_bytes
+    def __init__(
+        self, max_bytes: int = MAX_BUFFERED_BYTES, max_chunk_bytes: int = MAX_CHUNK_BYTES
+    ) -> None:
+        self._max_bytes = max_bytes
+        self._max_chunk_bytes = max_chunk_bytes
         self._chunks: deque[bytes] = deque()
         self._bytes = 0
         self._ended = False
@@ -30,41 +31,42 @@ class AudioBuffer:
         self._changed = asyncio.Event()
 
     async def put(self, chunk: bytes) -> None:
-        """Add a chunk; wait while those before it exceed the bound."""
-        while self._bytes >= self._limit_bytes:
-            await self._change()
+        """Append a chunk. Wait while the buffer is full."""
+        while self._bytes >= self._max_bytes:
+            await self._wait_for_change()
         self._chunks.append(chunk)
         self._bytes += len(chunk)
         self._changed.set()
 
     def end(self, error: Exception | None = None) -> None:
-        """Say that no more comes, and why if that is not as it should be."""
+        """Mark the end of the audio. The reader gets `error` after the last chunk."""
         self._ended = True
         self._error = error
         self._changed.set()
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        """Iterate over the chunks, once. Raises what ended them."""
+        """Iterate over the chunks, once. Raises the error that `end` was given."""
         while True:
             while self._chunks:
-                chunk = self._take()
+                chunk = self._pop()
                 self._bytes -= len(chunk)
                 self._changed.set()
                 yield chunk
             if self._ended:
                 break
-            await self._change()
+            await self._wait_for_change()
         if self._error is not None:
             raise self._error
 
-    def _take(self) -> bytes:
-        taken = [self._chunks.popleft()]
-        size = len(taken[0])
-        while self._chunks and size + len(self._chunks[0]) <= self._join_bytes:
+    def _pop(self) -> bytes:
+        """Remove the first chunk, joined with those after it that fit."""
+        chunks = [self._chunks.popleft()]
+        size = len(chunks[0])
+        while self._chunks and size + len(self._chunks[0]) <= self._max_chunk_bytes:
             size += len(self._chunks[0])
-            taken.append(self._chunks.popleft())
-        return b"".join(taken) if len(taken) > 1 else taken[0]
+            chunks.append(self._chunks.popleft())
+        return b"".join(chunks) if len(chunks) > 1 else chunks[0]
 
-    async def _change(self) -> None:
+    async def _wait_for_change(self) -> None:
         self._changed.clear()
         await self._changed.wait()

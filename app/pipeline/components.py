@@ -1,4 +1,4 @@
-"""The strategies that all sessions share, and how they are used."""
+"""The components of the voice pipeline that all sessions share."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,30 +13,31 @@ from app.vad.base import CreateDetector
 
 @dataclass(frozen=True, slots=True)
 class PipelineComponents:
-    """The strategies of a conversation, shared by all sessions."""
+    """The strategies of the pipeline and their limits."""
 
     transcriber: Transcriber
     agent: Agent
     transport: TTSTransport
+    """The default transport."""
     max_utterance_s: float
-    """Longest recording that is decoded."""
+    """Longest utterance that is transcribed."""
     lookahead: int = 1
-    """Sentences that are made ahead of the one that is played."""
+    """Sentences that are prefetched while one is played."""
     first_chunk_min_chars: int = FIRST_CHARS
-    """Shortest clause that an answer's speech begins with; 0: only a whole sentence."""
+    """Shortest clause that the speech of a response may begin with; 0: only a whole sentence."""
     create_detector: CreateDetector | None = None
-    """Opens a listener for clients that leave turn detection to the gateway."""
+    """Creates an utterance detector for a client that asks for `server_vad`; None: no VAD."""
     stt_early: bool = False
-    """Whether speech to text begins at a pause that may turn out not to be the end."""
+    """Whether a pause is transcribed speculatively, before it is known to end the utterance."""
     log_transcripts: bool = False
-    """Whether a turn's log line may hold what was said."""
+    """Whether log lines may hold the texts of the user and of the agent."""
     transports: Mapping[str, TTSTransport] = field(default_factory=dict)
-    """Those that a client may choose instead, by name."""
+    """Transports that a client may choose in place of the default, by name."""
 
     metrics: SpeechMetrics = field(default_factory=SpeechMetrics)
-    """Where attempts at speech are counted."""
+    """Counts the synthesis attempts of all sessions."""
 
     async def warm_up(self) -> None:
-        """Open what the first turn would otherwise wait for."""
+        """Open the connections that the first turn needs."""
         await self.transcriber.warm_up()
         await self.transport.warm_up()

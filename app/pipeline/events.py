@@ -1,6 +1,6 @@
-"""What happens in a conversation, as data: `api/` turns these into wire messages.
+"""What a session emits, as data. `app/api/serializer.py` turns events into wire messages.
 
-Every event of a turn carries the number of its turn.
+An event that belongs to a turn carries the number of that turn.
 """
 
 from collections.abc import Awaitable, Callable
@@ -18,7 +18,7 @@ InterruptReason = Literal["barge_in", "client"]
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """What the gateway is doing."""
+    """The gateway has entered this stage."""
 
     code: StatusCode
     turn: int | None = None
@@ -26,7 +26,7 @@ class Status:
 
 @dataclass(frozen=True, slots=True)
 class UserSpeechStarted:
-    """The user began to speak, at `start_ms` of the microphone's stream."""
+    """The VAD detected speech that began at `start_ms` of the input stream."""
 
     start_ms: float
     turn: None = None
@@ -34,7 +34,7 @@ class UserSpeechStarted:
 
 @dataclass(frozen=True, slots=True)
 class UserSpeechStopped:
-    """The user's utterance is over; speech ended at `end_ms` of the microphone's stream."""
+    """The user's utterance has ended; its speech ended at `end_ms` of the input stream."""
 
     end_ms: float
     reason: EndReason
@@ -43,7 +43,7 @@ class UserSpeechStopped:
 
 @dataclass(frozen=True, slots=True)
 class Transcribed:
-    """What the user said."""
+    """The transcript of the user's utterance."""
 
     turn: int
     text: str
@@ -51,7 +51,7 @@ class Transcribed:
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """The next piece of the answer as it is written."""
+    """The next piece of the agent's response."""
 
     turn: int
     text: str
@@ -59,7 +59,7 @@ class Token:
 
 @dataclass(frozen=True, slots=True)
 class AgentResponded:
-    """The whole answer."""
+    """The agent's whole response."""
 
     turn: int
     text: str
@@ -75,7 +75,7 @@ class PlayoutStarted:
 
 @dataclass(frozen=True, slots=True)
 class SentenceStarted:
-    """The audio that follows says this."""
+    """The audio that follows speaks this sentence."""
 
     turn: int
     index: int
@@ -92,7 +92,7 @@ class AudioChunk:
 
 @dataclass(frozen=True, slots=True)
 class Interrupted:
-    """The turn is over before its end; `heard_text` of it was heard, in `played_ms` of audio."""
+    """The turn was interrupted after the client had played `played_text`, in `played_ms`."""
 
     turn: int
     reason: InterruptReason
@@ -103,7 +103,7 @@ class Interrupted:
 
 @dataclass(frozen=True, slots=True)
 class TurnDone:
-    """The turn is over."""
+    """The turn is complete; it may have failed."""
 
     turn: int
     metrics: TurnMetrics
@@ -111,7 +111,7 @@ class TurnDone:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """Something went wrong; the session goes on if `recoverable`."""
+    """Something failed; the session continues if `recoverable`."""
 
     error: NabraError
     turn: int | None = None
@@ -134,8 +134,8 @@ Event = (
 )
 
 Emit = Callable[[Event], Awaitable[None]]
-"""Hands an event to the client. Waits while the client is slow; raises `ClientGoneError`."""
+"""Sends an event to the client. Waits while the client reads slowly. Raises `ClientGoneError`."""
 
 
 class ClientGoneError(Exception):
-    """The client left: there is nobody to tell."""
+    """The client has disconnected or stopped reading."""

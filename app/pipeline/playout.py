@@ -1,4 +1,4 @@
-"""Plays the sentences of a turn in order, while the next ones are already being made."""
+"""Plays the sentences of a turn in order, and prefetches the next ones meanwhile."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -14,41 +14,42 @@ from app.text.tts_text import tts_text
 from app.transports.base import SpeechRequest, TrailingAudio, TTSTransport
 from app.types import Language, Voice
 
-MARGIN_S = 0.2
-"""Audio that the client must have left before anything is waited for: a network's jitter."""
+JITTER_MARGIN_S = 0.2
+"""Audio that the client keeps while trailing audio is waited for, to cover network jitter."""
 
 
 @dataclass(frozen=True, slots=True)
 class SpeechStyle:
-    """How this client wants to be spoken to."""
+    """How responses are spoken to a client."""
 
     voice: Voice
     format: AudioFormat
     language: Language
     transport: str = ""
-    """The way chosen by name, where that may be chosen."""
+    """Name of the transport. Unless clients may choose it, the default transport is used."""
 
 
 class Sentence:
-    """One sentence on its way: what is asked for, and what has come of it."""
+    """One sentence, from its request to the end of its audio."""
 
     def __init__(self, metrics: SentenceMetrics, request: SpeechRequest) -> None:
         self.metrics = metrics
         self.audio = AudioBuffer()
-        self.converter: Converter | None = None
         self.trailing: TrailingAudio | None = None
+        """Audio that arrives after the end of the stream, where the transport can have any."""
         self.needed_now = asyncio.Event()
-        """Set when its turn to be played has come."""
+        """Set when all sentences before this one have been played."""
+        self._converter: Converter | None = None
         self._request = replace(request, needed_now=self.needed_now)
         metrics.attempts = self._request.attempts
 
     async def synthesize(self, transport: TTSTransport, format: AudioFormat) -> None:
-        """Ask for the audio, and fill the buffer with it in `format`."""
+        """Request the audio, and fill the buffer with it in `format`."""
         try:
             async with transport.synthesize(self._request) as stream:
-                self.converter = Converter(stream.format, format)
+                self._converter = Converter(stream.format, format)
                 async for chunk in stream:
-                    if data := self.converter.feed(chunk):
+                    if data := self._converter.feed(chunk):
                         await self.audio.put(data)
                 self.trailing = stream.trailing
         except ProviderError as error:
@@ -56,18 +57,21 @@ class Sentence:
         else:
             self.audio.end()
 
-    def rest(self) -> bytes:
-        """Return what came late and what the converter holds: the sentence's turn passes now."""
-        if self.converter is None:
+    def take_trailing_audio(self) -> bytes:
+        """Return the audio after the end of the stream, and what the converter still holds.
+
+        Trailing audio that arrives later is dropped: the next sentence starts.
+        """
+        if self._converter is None:
             return b""
         trailing = self.trailing.drain() if self.trailing is not None else b""
-        return self.converter.feed(trailing) + self.converter.flush()
+        return self._converter.feed(trailing) + self._converter.flush()
 
 
 class Playout:
-    """Speaks one turn. Up to `lookahead` sentences are made ahead of the one that is played.
+    """Plays one turn. Up to `lookahead` sentences are prefetched while one is played.
 
-    A sentence that cannot be spoken is reported, and the next one is spoken all the same.
+    A sentence that fails is reported to the client, and the next one is played.
     """
 
     def __init__(
@@ -88,42 +92,40 @@ class Playout:
         self._timeline = timeline
         self._emit = emit
         self._prefetch_slots = asyncio.Semaphore(1 + lookahead)
+        self._last_played: Sentence | None = None
+        """The last sentence that had audio; its trailing audio may still be played."""
 
-    async def say(self, texts: AsyncIterator[str]) -> None:
-        """Speak sentences until there are no more, and what comes late of the last one."""
+    async def play(self, texts: AsyncIterator[str]) -> None:
+        """Play all sentences, and the trailing audio of the last one."""
         sentences: asyncio.Queue[Sentence | None] = asyncio.Queue()
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._make_all(texts, sentences, tasks), name="make")
-            last: Sentence | None = None
+            tasks.create_task(self._synthesize_all(texts, sentences, tasks), name="synthesis")
             while (sentence := await sentences.get()) is not None:
                 sentence.needed_now.set()
-                last = await self._play(sentence, after=last)
+                await self._play(sentence)
                 self._prefetch_slots.release()
-            if last is not None:
+            if (last := self._last_played) is not None:
                 if last.trailing is not None:
                     await last.trailing.wait_closed()
-                await self._emit_audio(last, last.rest())
+                await self._emit_audio(last, last.take_trailing_audio())
 
-    async def _make_all(
+    async def _synthesize_all(
         self,
         texts: AsyncIterator[str],
         sentences: asyncio.Queue[Sentence | None],
         tasks: asyncio.TaskGroup,
     ) -> None:
+        """Start the synthesis of each sentence as soon as a prefetch slot is free.
+
+        A sentence is queued before its task starts: when nothing else is played, it is needed now,
+        and its request must say so.
+        """
         async for text in texts:
             await self._prefetch_slots.acquire()
-            metrics = self._timeline.sentence(text)
+            metrics = self._timeline.add_sentence(text)
             if metrics.index == 0:
                 await self._emit(events.Status("speaking", self._turn))
-            request = SpeechRequest(
-                tts_text(text),
-                self._style.voice,
-                self._style.format,
-                self._style.language,
-                metrics=self._metrics,
-            )
-            sentence = Sentence(metrics, request)
-            # Before its task: when nothing else is played it is due, and must know that as it asks.
+            sentence = Sentence(metrics, self._request(text))
             sentences.put_nowait(sentence)
             tasks.create_task(
                 sentence.synthesize(self._transport, self._style.format),
@@ -131,35 +133,44 @@ class Playout:
             )
         sentences.put_nowait(None)
 
-    async def _play(self, sentence: Sentence, *, after: Sentence | None) -> Sentence | None:
-        """Play one sentence; return the one whose late audio may still be played."""
-        playing = after
+    def _request(self, text: str) -> SpeechRequest:
+        return SpeechRequest(
+            tts_text(text),
+            self._style.voice,
+            self._style.format,
+            self._style.language,
+            metrics=self._metrics,
+        )
+
+    async def _play(self, sentence: Sentence) -> None:
         try:
             async for chunk in sentence.audio:
-                if playing is not sentence:
-                    await self._begin(sentence, after=after)
-                    playing = sentence
+                if self._last_played is not sentence:
+                    await self._start(sentence)
                 await self._emit_audio(sentence, chunk)
         except ProviderError as error:
             await self._emit(events.Failed(error, self._turn))
-        return playing
 
-    async def _begin(self, sentence: Sentence, *, after: Sentence | None) -> None:
-        if after is not None:
-            await self._wait_for_trailing(after)
-            await self._emit_audio(after, after.rest())
+    async def _start(self, sentence: Sentence) -> None:
+        """Finish the sentence before this one, and announce this one.
+
+        Called at the first audio of a sentence, so that one without audio ends nothing: until then
+        the trailing audio of the one before it may arrive.
+        """
+        if (previous := self._last_played) is not None:
+            await self._wait_for_trailing(previous)
+            await self._emit_audio(previous, previous.take_trailing_audio())
+        self._last_played = sentence
         metrics = self._timeline.metrics
         if metrics.first_audio_ms is None:
-            now = asyncio.get_running_loop().time()
-            metrics.first_audio_ms = self._timeline.since_start_ms(now)
+            metrics.first_audio_ms = self._timeline.since_start_ms(_now())
             await self._emit(events.PlayoutStarted(self._turn, self._style.format))
         text = sentence.metrics.text
         await self._emit(events.SentenceStarted(self._turn, sentence.metrics.index, text))
 
     async def _wait_for_trailing(self, sentence: Sentence) -> None:
-        """Wait for audio that comes late, as long as the client has enough left to play."""
-        now = asyncio.get_running_loop().time()
-        spare_s = self._timeline.buffered_ms(now) / 1000 - MARGIN_S
+        """Wait for trailing audio while the client has enough buffered to play meanwhile."""
+        spare_s = self._timeline.buffered_ms(_now()) / 1000 - JITTER_MARGIN_S
         if sentence.trailing is None or spare_s <= 0:
             return
         try:
@@ -171,5 +182,9 @@ class Playout:
     async def _emit_audio(self, sentence: Sentence, data: bytes) -> None:
         if data:
             audio_ms = self._style.format.duration_ms(len(data))
-            self._timeline.sent(sentence.metrics, audio_ms, asyncio.get_running_loop().time())
+            self._timeline.on_audio_sent(sentence.metrics, audio_ms, _now())
             await self._emit(events.AudioChunk(self._turn, data))
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

@@ -1,4 +1,4 @@
-"""One conversation: at most one turn at a time, and what interrupts it."""
+"""One session: at most one turn at a time, and what interrupts it."""
 
 import asyncio
 from types import TracebackType
@@ -15,7 +15,7 @@ from app.pipeline.user_speech import UserSpeechHandler
 
 
 class Session:
-    """Owns the turns of one client. Leaving its context cancels what still runs."""
+    """Owns the turns of one client. Leaving its context cancels all that still runs."""
 
     def __init__(
         self, session_id: str, components: PipelineComponents, style: SpeechStyle, emit: events.Emit
@@ -23,22 +23,22 @@ class Session:
         self.id = session_id
         self.style = style
         """How the next turn is spoken."""
-        self.turns = 0
-        """Turns that have begun; the number of the last one."""
+        self.turn_count = 0
+        """Turns that have started; also the number of the last one."""
         self._components = components
         self._emit = emit
         self._tasks = asyncio.TaskGroup()
         self._turn: Turn | None = None
-        self._task: asyncio.Task[None] | None = None
+        self._turn_task: asyncio.Task[None] | None = None
         self._user_speech: UserSpeechHandler | None = None
         self._reports_playback = False
         self._interrupted_text: str | None = None
-        """What was heard of an interrupted answer, until the agent is asked again."""
-        self._warming: asyncio.Task[None]
+        """What was played of an interrupted response, until a request reports it to the agent."""
+        self._warm_up_task: asyncio.Task[None]
 
     async def __aenter__(self) -> Self:
         await self._tasks.__aenter__()
-        self._warming = self._tasks.create_task(self._components.warm_up(), name="warm-up")
+        self._warm_up_task = self._tasks.create_task(self._components.warm_up(), name="warm-up")
         return self
 
     async def __aexit__(
@@ -47,24 +47,27 @@ class Session:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._cancel()
+        self._cancel_turn()
         self.stop_turn_detection()
-        self._warming.cancel()
-        # What ended the body is no failure of a turn: in an exception group nobody would know it.
+        self._warm_up_task.cancel()
+        # Do not wrap the body's exception in an ExceptionGroup.
         await self._tasks.__aexit__(None, None, None)
 
     @property
     def is_responding(self) -> bool:
-        """Whether a turn runs, or the client still plays what the last one said."""
-        return self._turn is not None and (self._is_running or self._is_played(self._turn))
+        """Whether a turn runs, or the client still plays the last one."""
+        return self._turn is not None and (self._is_running or self._is_playing(self._turn))
 
-    async def begin(self, user_input: UserInput) -> Turn:
-        """Begin a turn; one that still runs is interrupted: the user spoke over it."""
+    async def start_turn(self, user_input: UserInput) -> Turn:
+        """Start a turn, and return it. A turn that still runs is interrupted: this is a barge-in.
+
+        Raises `ClientGoneError`.
+        """
         await self.interrupt("barge_in")
-        self.turns += 1
+        self.turn_count += 1
         interrupted_text, self._interrupted_text = self._interrupted_text, None
         turn = Turn(
-            self.turns,
+            self.turn_count,
             self.id,
             self._components,
             self.style,
@@ -73,46 +76,52 @@ class Session:
             interrupted_text=interrupted_text,
         )
         self._turn = turn
-        self._task = self._tasks.create_task(turn.run(), name=f"turn-{self.turns}")
+        self._turn_task = self._tasks.create_task(turn.run(), name=f"turn-{self.turn_count}")
         return turn
 
     async def interrupt(self, reason: events.InterruptReason) -> Turn | None:
-        """Stop the current turn, and return it; harmless when there is none.
+        """Cancel the current turn, and return it; None when there is nothing to interrupt.
 
-        `Interrupted` goes out before the turn's resources are given back, and nothing of the turn
-        follows it. A turn that is over is interrupted too, while it is still heard.
+        `Interrupted` is sent before the turn has released its resources; no event of the turn
+        follows it. A turn that is complete but still played by the client is interrupted, too.
+        Raises `ClientGoneError`.
         """
         turn = self._turn
         if turn is None:
             return None
-        is_heard = self._is_running or self._is_played(turn)
-        self._cancel()
+        is_active = self._is_running or self._is_playing(turn)
+        self._cancel_turn()
         if not turn.agent_requested:
-            self._interrupted_text = turn.interrupted_text  # the agent has not been told yet
-        if not is_heard:
+            self._interrupted_text = turn.interrupted_text  # the next request reports it
+        if not is_active:
             return None
         now = asyncio.get_running_loop().time()
         played_ms = turn.timeline.played_ms(now)
-        heard = turn.timeline.played_text(played_ms)
+        played_text = turn.timeline.played_text(played_ms)
         if turn.agent_requested:
-            self._interrupted_text = heard
+            self._interrupted_text = played_text
         metrics = turn.timeline.snapshot(now)
-        await self._emit(events.Interrupted(turn.number, reason, heard, round(played_ms), metrics))
+        await self._emit(
+            events.Interrupted(turn.number, reason, played_text, round(played_ms), metrics)
+        )
         return turn
 
-    def report_playback(self, turn: int, played_ms: float) -> None:
-        """Take the client's word for what it has played of a turn; of an old one it is ignored."""
+    def on_playback_report(self, turn: int, played_ms: float) -> None:
+        """Record how much of the current turn the client has played.
+
+        A report on another turn only shows that the client sends reports.
+        """
         self._reports_playback = True
         if self._turn is not None and self._turn.number == turn:
             self._turn.timeline.on_playback_report(played_ms, asyncio.get_running_loop().time())
 
     async def start_turn_detection(self, format: AudioFormat) -> None:
-        """Find the utterances in what `hear` is given from now on.
+        """Detect utterances in the audio that `append_audio` gets from now on, in `format`.
 
-        Raises `UnsupportedConfigurationError` where there is no listener.
+        Raises `UnsupportedConfigurationError` where the gateway has no VAD.
         """
         if self._components.create_detector is None:
-            raise UnsupportedConfigurationError("turn_detection: this gateway cannot listen")
+            raise UnsupportedConfigurationError("turn_detection: server_vad is not available here")
         detector = await self._components.create_detector(format)
         self.stop_turn_detection()
         self._user_speech = UserSpeechHandler(
@@ -120,35 +129,36 @@ class Session:
         )
 
     def stop_turn_detection(self) -> None:
-        """Forget what was heard, but for what is a turn already."""
+        """Drop buffered audio that no turn has taken."""
         if self._user_speech is not None:
             self._user_speech.close()
             self._user_speech = None
 
     async def append_audio(self, data: bytes) -> None:
-        """Take audio of the microphone that is listened to; without `listen` it is dropped."""
+        """Process audio of the input stream; without turn detection it is dropped."""
         if self._user_speech is not None:
             await self._user_speech.append_audio(data, self.style.language)
 
     async def commit(self) -> bool:
-        """End the utterance that is heard; tell whether there was one."""
+        """End the user's utterance here; return whether there was one."""
         return self._user_speech is not None and await self._user_speech.finish()
 
     @property
     def _is_running(self) -> bool:
-        return self._task is not None and not self._task.done()
+        return self._turn_task is not None and not self._turn_task.done()
 
-    def _is_played(self, turn: Turn) -> bool:
-        """Tell whether a client that surely plays what it gets has not yet played it all.
+    def _is_playing(self, turn: Turn) -> bool:
+        """Return whether the client still plays the turn's audio.
 
-        Others may only read along: to them a turn that is over is over.
+        Asked only of clients that certainly play what they receive. Others may only read the texts:
+        for them a turn that is complete is over.
         """
-        is_live = self._reports_playback or self._user_speech is not None
-        return is_live and turn.timeline.is_audible(asyncio.get_running_loop().time())
+        plays_audio = self._reports_playback or self._user_speech is not None
+        return plays_audio and turn.timeline.is_playing(asyncio.get_running_loop().time())
 
-    def _cancel(self) -> None:
-        """Cancel the current turn and let nothing more of it out."""
-        turn, task, self._turn, self._task = self._turn, self._task, None, None
+    def _cancel_turn(self) -> None:
+        """Cancel the current turn and suppress its further events."""
+        turn, task, self._turn, self._turn_task = self._turn, self._turn_task, None, None
         if turn is not None and task is not None and not task.done():
             turn.mute()
             task.cancel()

@@ -1,51 +1,50 @@
-"""Joins the pieces of an answer, so that they do not leave one by one."""
+"""Joins the agent's tokens, so that each does not cost the client a message."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
 
 INTERVAL_S = 0.040
-"""At most one message in this time (the client protocol's promise)."""
+"""Shortest time between two `token` messages: the client protocol guarantees it."""
 
 
 class TokenBatcher:
-    """Hands text on at once when it is quiet, and joined when it comes fast."""
+    """Emits the first token at once, and joins those that follow within the interval."""
 
     def __init__(self, emit: Callable[[str], Awaitable[None]]) -> None:
         self._emit = emit
-        self._pieces: list[str] = []
+        self._tokens: list[str] = []
         self._filled = asyncio.Event()
         self._ended = False
-        self._rested = asyncio.Event()
-        """Whether the next message may leave."""
+        self._interval_over = asyncio.Event()
 
-    def put(self, piece: str) -> None:
-        """Take a piece."""
-        self._pieces.append(piece)
+    def put(self, token: str) -> None:
+        """Add a token."""
+        self._tokens.append(token)
         self._filled.set()
 
     def end(self) -> None:
-        """Let `run` hand on what is left, and return."""
+        """Let `run` emit what is left, and return."""
         self._ended = True
         self._filled.set()
-        self._rested.set()
+        self._interval_over.set()
 
     async def run(self) -> None:
-        """Hand text on until the end."""
+        """Emit tokens until the end."""
         while True:
             await self._filled.wait()
             self._filled.clear()
-            if self._pieces:
-                text = "".join(self._pieces)
-                self._pieces.clear()
+            if self._tokens:
+                text = "".join(self._tokens)
+                self._tokens.clear()
                 await self._emit(text)
             if self._ended:
                 return
-            await self._pause()
+            await self._wait_interval()
 
-    async def _pause(self) -> None:
-        timer = asyncio.get_running_loop().call_later(INTERVAL_S, self._rested.set)
+    async def _wait_interval(self) -> None:
+        timer = asyncio.get_running_loop().call_later(INTERVAL_S, self._interval_over.set)
         try:
-            await self._rested.wait()
+            await self._interval_over.wait()
         finally:
             timer.cancel()
-        self._rested.clear()
+        self._interval_over.clear()

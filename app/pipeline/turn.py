@@ -1,32 +1,25 @@
-"""One turn: speech to text, the agent, sentences, text to speech, all streaming."""
+"""One turn: the user's input through speech to text, agent and text to speech."""
 
 import asyncio
-from collections.abc import AsyncIterator
 
 import structlog
 
 from app.agents.base import AgentRequest
 from app.audio import PCM16_16K, decode_utterance
-from app.errors import AgentError, InternalError, NabraError, NoSpeechError
+from app.errors import InternalError, NabraError, NoSpeechError
 from app.pipeline import events
+from app.pipeline.agent_response import AgentResponse
 from app.pipeline.components import PipelineComponents
 from app.pipeline.playout import Playout, SpeechStyle
 from app.pipeline.timeline import Timeline
-from app.pipeline.token_batcher import TokenBatcher
 from app.pipeline.user_input import EncodedUtterance, StreamedUtterance, UserInput
 from app.stt.base import Utterance
-from app.text.sentence_splitter import SentenceSplitter
-from app.text.speakable import is_speakable
-from app.text.tts_text import tts_text
 
 log = structlog.get_logger(__name__)
 
-MAX_WAITING_SENTENCES = 64
-"""Sentences written but not yet spoken; some minutes of speech. Beyond it the agent is not read."""
-
 
 class Turn:
-    """Takes one utterance or typed text through all stages."""
+    """Takes one user input through speech to text, and then agent and playout concurrently."""
 
     def __init__(
         self,
@@ -41,26 +34,29 @@ class Turn:
     ) -> None:
         self.number = number
         self.interrupted_text = interrupted_text
-        """What was heard of the answer that this turn's user spoke over; None if there was none."""
-        self.agent_requested = False
-        """Whether the agent was asked, and so told of that."""
+        """How much of the previous response was played before it was interrupted; None if it was
+        not interrupted."""
         self.timeline = Timeline(asyncio.get_running_loop().time() - _silence_s(user_input))
-        self.is_finished = False
-        self._has_begun = False
         self._session_id = session_id
         self._components = components
         self._style = style
-        self._emit_event = emit
-        self._agent_error: AgentError | None = None
+        self._emit_to_client = emit
         self._user_input = user_input
-        self._logged: dict[str, str] = {}
-        """What was said, for the log, if it may hold that."""
+        self._user_text = ""
+        self._response = AgentResponse(number, components, self.timeline, self._emit)
+        self._has_started = False
+        self._is_muted = False
+
+    @property
+    def agent_requested(self) -> bool:
+        """Whether the agent has been asked to respond, and so knows of the interruption."""
+        return self._response.requested
 
     def mute(self) -> None:
-        """Let no event of this turn leave any more, and give up what others do for it."""
-        self.is_finished = True
-        if not self._has_begun:
-            self._log("interrupted")  # cancelled before its first step, `run` never will
+        """Suppress further events and cancel speculative work."""
+        self._is_muted = True
+        if not self._has_started:
+            self._log("interrupted")  # a task that is cancelled before its first step never runs
         if (
             isinstance(self._user_input, StreamedUtterance)
             and self._user_input.speculative is not None
@@ -68,24 +64,23 @@ class Turn:
             self._user_input.speculative.discard()
 
     async def run(self) -> None:
-        """Answer what was said. Failures are told to the client; the turn ends in `TurnDone`."""
+        """Run all stages. A failure is sent to the client as `Failed`; `TurnDone` comes last."""
         outcome = "interrupted"
-        self._has_begun = True
+        self._has_started = True
         try:
-            outcome = await self._answer()
+            outcome = await self._run_stages()
             self.timeline.metrics.total_ms = self._now_ms()
             await self._emit(events.TurnDone(self.number, self.timeline.metrics))
         finally:
             self._log(outcome)
 
-    async def _answer(self) -> str:
-        """Take what was said through the stages; return how that ended."""
+    async def _run_stages(self) -> str:
+        """Run all stages; return `done` or the code of the error that ended them."""
         try:
-            text = await self._user_text()
-            self._record("heard", text)
-            await self._respond(text)
-            if self._agent_error is not None:
-                raise self._agent_error
+            self._user_text = await self._read_input()
+            await self._respond(self._user_text)
+            if self._response.error is not None:
+                raise self._response.error
         except NabraError as error:
             await self._emit(events.Failed(error, self.number))
             return error.code
@@ -95,8 +90,11 @@ class Turn:
             return InternalError.code
         return "done"
 
-    async def _user_text(self) -> str:
-        """Return what was said, and let go of its audio: the turn is kept until the next one."""
+    async def _read_input(self) -> str:
+        """Return the typed text or the transcript.
+
+        The audio is released: it may be megabytes, and the session keeps this turn until the next.
+        """
         user_input = self._user_input
         if isinstance(user_input, str):
             return user_input
@@ -107,7 +105,7 @@ class Turn:
 
     async def _transcribe(self, user_input: EncodedUtterance | StreamedUtterance) -> str:
         await self._emit(events.Status("transcribing", self.number))
-        text = await self._early_transcript(user_input)
+        text = await self._speculative_text(user_input)
         if text is None:
             utterance = Utterance(await self._pcm(user_input), PCM16_16K, self._style.language)
             text = await self._components.transcriber.transcribe(utterance)
@@ -117,7 +115,7 @@ class Turn:
         await self._emit(events.Transcribed(self.number, text))
         return text
 
-    async def _early_transcript(
+    async def _speculative_text(
         self, user_input: EncodedUtterance | StreamedUtterance
     ) -> str | None:
         if isinstance(user_input, EncodedUtterance):
@@ -131,11 +129,10 @@ class Turn:
         max_s = self._components.max_utterance_s
         return await asyncio.to_thread(decode_utterance, user_input.data, max_s=max_s)
 
-    async def _respond(self, text: str) -> None:
-        """Let the agent write, and speak each sentence as soon as it is written."""
+    async def _respond(self, user_text: str) -> None:
+        """Read the agent's response, and play each sentence as soon as it is complete."""
         await self._emit(events.Status("thinking", self.number))
-        sentences: asyncio.Queue[str | None] = asyncio.Queue(MAX_WAITING_SENTENCES)
-        speech = Playout(
+        playout = Playout(
             self.number,
             self._components.transports.get(self._style.transport, self._components.transport),
             self._style,
@@ -145,68 +142,36 @@ class Turn:
             metrics=self._components.metrics,
         )
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._run_agent(text, sentences), name="think")
-            tasks.create_task(speech.say(_until_none(sentences)), name="speak")
+            tasks.create_task(self._read_response(user_text), name="agent")
+            tasks.create_task(playout.play(self._response.sentences()), name="playout")
 
-    async def _run_agent(self, text: str, sentences: asyncio.Queue[str | None]) -> None:
-        if (
-            self.is_finished
-        ):  # interrupted a moment ago, and the session counts on what `asked` said then
-            await sentences.put(None)
+    async def _read_response(self, user_text: str) -> None:
+        """Read the agent's response, unless the turn was interrupted a moment ago.
+
+        Then this task may take its first step before its cancellation arrives, and the session has
+        already relied on `agent_requested` being false.
+        """
+        if self._is_muted:
+            await self._response.end()
             return
-        interrupted, heard = self.interrupted_text is not None, self.interrupted_text or ""
-        request = AgentRequest(text, self._session_id, interrupted, heard)
-        splitter = SentenceSplitter(first_chars=self._components.first_chunk_min_chars)
-        tokens = TokenBatcher(lambda piece: self._emit(events.Token(self.number, piece)))
-        answer: list[str] = []
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(tokens.run(), name="tokens")
-            try:
-                self.agent_requested = True
-                async with self._components.agent.answer(request) as pieces:
-                    async for piece in pieces:
-                        if not answer:
-                            self.timeline.metrics.agent_first_token_ms = self._now_ms()
-                        answer.append(piece)
-                        tokens.put(piece)
-                        await self._queue_sentences(splitter.feed(piece), sentences)
-            except AgentError as error:
-                self._agent_error = error  # told when what came before it has been spoken
-            self.timeline.metrics.agent_done_ms = self._now_ms()
-            await self._queue_sentences(splitter.flush(), sentences)
-            tokens.end()
-        if answer:
-            self._record("answered", "".join(answer))
-            await self._emit(events.AgentResponded(self.number, "".join(answer)))
-        await sentences.put(None)
-
-    async def _queue_sentences(
-        self, texts: list[str], sentences: asyncio.Queue[str | None]
-    ) -> None:
-        for text in texts:
-            if not is_speakable(tts_text(text)):
-                continue
-            if self.timeline.metrics.first_sentence_ms is None:
-                self.timeline.metrics.first_sentence_ms = self._now_ms()
-            await sentences.put(text)
-
-    def _record(self, what: str, words: str) -> None:
-        if self._components.log_transcripts:
-            self._logged[what] = words
+        is_interruption = self.interrupted_text is not None
+        await self._response.read(
+            AgentRequest(user_text, self._session_id, is_interruption, self.interrupted_text or "")
+        )
 
     async def _emit(self, event: events.Event) -> None:
-        if self.is_finished:
+        if self._is_muted:
             return
         try:
-            await self._emit_event(event)
+            await self._emit_to_client(event)
         except events.ClientGoneError:
-            self.is_finished = True  # the session learns it too, and cancels this turn
+            self._is_muted = True  # the session learns it as well, and cancels this turn
 
     def _now_ms(self) -> float:
         return self.timeline.since_start_ms(asyncio.get_running_loop().time())
 
     def _log(self, outcome: str) -> None:
-        """Write the one line that tells this turn: all latencies, and no words unless allowed."""
+        """Write the turn's one log line: latencies, attempts and faults; texts if allowed."""
         metrics = self.timeline.metrics
         log.info(
             "turn",
@@ -223,8 +188,14 @@ class Turn:
             sentences=len(metrics.sentences),
             attempts=sum(len(sentence.attempts) for sentence in metrics.sentences),
             faults=[fault for sentence in metrics.sentences for fault in sentence.faults],
-            **self._logged,
+            **self._logged_texts(),
         )
+
+    def _logged_texts(self) -> dict[str, str]:
+        if not self._components.log_transcripts:
+            return {}
+        texts = {"user_text": self._user_text, "response": self._response.text}
+        return {name: text for name, text in texts.items() if text}
 
 
 def _rounded(ms: float | None) -> int | None:
@@ -233,8 +204,3 @@ def _rounded(ms: float | None) -> int | None:
 
 def _silence_s(user_input: UserInput) -> float:
     return user_input.silence_s if isinstance(user_input, StreamedUtterance) else 0.0
-
-
-async def _until_none(queue: asyncio.Queue[str | None]) -> AsyncIterator[str]:
-    while (item := await queue.get()) is not None:
-        yield item

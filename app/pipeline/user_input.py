@@ -1,4 +1,4 @@
-"""What a user said, as it comes: a recording, an utterance out of a stream, or its transcript."""
+"""What starts a turn: typed text, an encoded recording, or an utterance cut from a stream."""
 
 import asyncio
 from dataclasses import dataclass
@@ -13,49 +13,52 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class EncodedUtterance:
-    """A whole utterance as the client recorded it, in any container."""
+    """A whole utterance as the client encoded it, in any container."""
 
     data: bytes
 
 
 class SpeculativeTranscript:
-    """The transcript of what may be an utterance; `tasks` owns the request."""
+    """A transcript requested before the utterance is known to have ended.
+
+    `tasks` owns the request.
+    """
 
     def __init__(
         self, transcriber: Transcriber, utterance: Utterance, tasks: asyncio.TaskGroup
     ) -> None:
         self._transcriber = transcriber
         self._utterance = utterance
-        self._task = tasks.create_task(self._transcribe(), name="early-transcript")
+        self._task = tasks.create_task(self._transcribe(), name="speculative-transcript")
 
     async def text(self) -> str | None:
-        """Return the transcript; None when it failed, and has to be asked for again."""
+        """Wait for the transcript; None when it failed."""
         return await self._task
 
     def discard(self) -> None:
-        """Give up the request; harmless when it has been answered."""
+        """Cancel the request; a no-op when it has finished."""
         self._task.cancel()
 
     async def _transcribe(self) -> str | None:
+        """Transcribe, and log a failure: the turn requests it again, and reports what it gets."""
         try:
             return await self._transcriber.transcribe(self._utterance)
         except ProviderError as error:
-            # it was a try: the turn asks again, and tells what becomes of that
-            log.info("early transcript failed", code=error.code)
+            log.info("speculative transcription failed", code=error.code)
         except Exception:
-            log.exception("early transcript failed")
+            log.exception("speculative transcription failed")
         return None
 
 
 @dataclass(frozen=True, slots=True)
 class StreamedUtterance:
-    """An utterance out of a microphone's stream: PCM16 at 16 kHz."""
+    """An utterance cut from an input stream: PCM16 at 16 kHz."""
 
     pcm: bytes
     silence_s: float = 0.0
-    """How long ago it ended: the silence that told so."""
+    """Silence after the utterance by which its end was detected."""
     speculative: SpeculativeTranscript | None = None
-    """Its transcript, if that has been asked for already."""
+    """The transcript, if it was requested at the pause before the end."""
 
 
 UserInput = EncodedUtterance | StreamedUtterance | str

@@ -1,4 +1,4 @@
-"""Makes turns of what a listener hears: barge-in, early transcripts, and halves that are one."""
+"""Starts turns from detected speech: barge-in, speculative transcripts, merged utterances."""
 
 import asyncio
 from typing import Protocol
@@ -20,26 +20,30 @@ from app.vad.base import (
     UtteranceDetector,
 )
 
-PIECE_MS = 200
-"""Audio that is listened to at a time: under 1 ms of computing, then others have their turn."""
+SLICE_MS = 200
+"""Audio that is processed before other tasks may run: under 1 ms of CPU."""
 
 
 class TurnControl(Protocol):
-    """The conversation that is listened to: who has the floor, and taking it."""
+    """Starts and interrupts turns: what the handler needs of a session."""
 
     @property
     def is_responding(self) -> bool:
-        """Whether an answer is made or heard."""
+        """Whether a turn runs, or the client still plays the last one."""
 
     async def interrupt(self, reason: events.InterruptReason) -> Turn | None:
-        """Stop the answer; return its turn."""
+        """Cancel the current turn, and return it; None when there is nothing to interrupt."""
 
-    async def begin(self, user_input: StreamedUtterance) -> Turn:
-        """Begin a turn."""
+    async def start_turn(self, user_input: StreamedUtterance) -> Turn:
+        """Start a turn, and return it."""
 
 
 class UserSpeechHandler:
-    """Hears one stream in `format`; `tasks` owns what is asked for early."""
+    """Processes one input stream in `format`. `tasks` owns the speculative requests.
+
+    A user who goes on speaking before the agent has been requested has only paused: both parts
+    become one utterance, up to the longest that is allowed.
+    """
 
     def __init__(
         self,
@@ -52,88 +56,98 @@ class UserSpeechHandler:
         tasks: asyncio.TaskGroup,
     ) -> None:
         self._detector = detector
-        self._piece_bytes = format.bytes_per_second * PIECE_MS // 1000
+        self._slice_bytes = format.bytes_per_second * SLICE_MS // 1000
         self._max_bytes = round(components.max_utterance_s * PCM16_16K.sample_rate_hz) * 2
-        self._unbroken_bytes = 0
-        """Listened to since others had their turn: many small frames may come at once as well."""
+        self._bytes_since_yield = 0
         self._turn_control = turn_control
         self._components = components
         self._emit = emit
         self._tasks = tasks
         self._speculative: SpeculativeTranscript | None = None
-        self._last: tuple[Turn, bytes] | None = None
-        self._first_half = b""
-        """An utterance that went on after its turn had begun, before the agent was asked."""
+        self._last_utterance: tuple[Turn, bytes] | None = None
+        """The last utterance and its turn, while speech may still continue it."""
+        self._continued = b""
+        """The utterance that the current speech continues; empty if it is a new one."""
 
     async def append_audio(self, data: bytes, language: Language) -> None:
-        """Take what the microphone sent, and act on what it means."""
-        if self._last is not None and (
-            self._last[0].agent_requested or not self._turn_control.is_responding
-        ):
-            self._last = None  # no half of anything any more, and it may be of megabytes
-        for start in range(0, len(data), self._piece_bytes):
-            piece = data[start : start + self._piece_bytes]
-            self._unbroken_bytes += len(piece)
-            if self._unbroken_bytes > self._piece_bytes:
+        """Process audio of the input stream.
+
+        Long audio is processed in slices, and so are many short frames that arrive together: other
+        sessions run in between.
+        """
+        if self._last_utterance is not None and not self._can_continue(self._last_utterance[0]):
+            self._last_utterance = None  # it may be megabytes
+        for start in range(0, len(data), self._slice_bytes):
+            piece = data[start : start + self._slice_bytes]
+            self._bytes_since_yield += len(piece)
+            if self._bytes_since_yield > self._slice_bytes:
                 await asyncio.sleep(0)
-                self._unbroken_bytes = len(piece)
-            for mark in self._detector.process(
+                self._bytes_since_yield = len(piece)
+            for event in self._detector.process(
                 piece, during_response=self._turn_control.is_responding
             ):
-                await self._act_on(mark, language)
+                await self._handle(event, language)
 
     async def finish(self) -> bool:
-        """End the utterance here; tell whether there was one."""
+        """End the utterance here; return whether there was one."""
         ended = self._detector.finish()
         if ended is not None:
-            await self._end(ended)
+            await self._on_speech_ended(ended)
         return ended is not None
 
     def close(self) -> None:
-        """Give up what was asked for early."""
+        """Cancel the speculative transcript that no turn has taken."""
         if self._speculative is not None:
             self._speculative.discard()
             self._speculative = None
 
-    async def _act_on(self, mark: SpeechEvent, language: Language) -> None:
-        match mark:
+    def _can_continue(self, turn: Turn) -> bool:
+        return not turn.agent_requested and self._turn_control.is_responding
+
+    async def _handle(self, event: SpeechEvent, language: Language) -> None:
+        match event:
             case SpeechBegan(start_ms):
-                await self._begin(start_ms)
+                await self._on_speech_began(start_ms)
             case SpeechPaused(pcm):
                 if self._components.stt_early:
-                    utterance = Utterance(self._joined(pcm), PCM16_16K, language)
+                    utterance = Utterance(self._merged(pcm), PCM16_16K, language)
                     self._speculative = SpeculativeTranscript(
                         self._components.transcriber, utterance, self._tasks
                     )
             case SpeechResumed():
                 self.close()
             case SpeechEnded():
-                await self._end(mark)
+                await self._on_speech_ended(event)
 
-    async def _begin(self, start_ms: float) -> None:
+    async def _on_speech_began(self, start_ms: float) -> None:
         interrupted = await self._turn_control.interrupt("barge_in")
-        self._first_half = b""
+        self._continued = b""
         if (
-            self._last is not None
-            and interrupted is self._last[0]
+            self._last_utterance is not None
+            and interrupted is self._last_utterance[0]
             and not interrupted.agent_requested
         ):
-            self._first_half = self._last[1]
+            self._continued = self._last_utterance[1]
         await self._emit(events.UserSpeechStarted(start_ms))
 
-    async def _end(self, ended: SpeechEnded) -> None:
-        pcm = self._joined(ended.pcm)
-        is_cut = len(pcm) < len(self._first_half) + len(ended.pcm)
+    async def _on_speech_ended(self, ended: SpeechEnded) -> None:
+        """Start a turn with the utterance.
+
+        The speculative transcript covers it only if it ended by silence: otherwise there was
+        speech after the pause.
+        """
+        pcm = self._merged(ended.pcm)
+        is_cut = len(pcm) < len(self._continued) + len(ended.pcm)
         reason: EndReason = "limit" if is_cut else ended.reason
         await self._emit(events.UserSpeechStopped(ended.end_ms, reason))
         if reason != "silence":
-            self.close()  # there was more speech
+            self.close()
         speculative, self._speculative = self._speculative, None
-        turn = await self._turn_control.begin(
+        turn = await self._turn_control.start_turn(
             StreamedUtterance(pcm, ended.silence_ms / 1000, speculative)
         )
-        self._last, self._first_half = (turn, pcm), b""
+        self._last_utterance, self._continued = (turn, pcm), b""
 
-    def _joined(self, pcm: bytes) -> bytes:
-        """Put both halves together, up to the longest utterance: breath may be taken for ever."""
-        return (self._first_half + pcm)[: self._max_bytes] if self._first_half else pcm
+    def _merged(self, pcm: bytes) -> bytes:
+        """Append `pcm` to the utterance that it continues, up to the longest that is allowed."""
+        return (self._continued + pcm)[: self._max_bytes] if self._continued else pcm

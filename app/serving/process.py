@@ -1,7 +1,6 @@
-"""The process: binds the port, runs the application, ends when told."""
+"""The process: listens on the port, runs the application, ends on a signal."""
 
 import gc
-import os
 import socket
 import sys
 
@@ -28,10 +27,10 @@ from app.transports import composition
 log = structlog.get_logger(__name__)
 
 GRACE_S = 5
-"""How long a stop waits for clients to leave."""
+"""How long a stop waits for open connections to close."""
 
 GC_THRESHOLD = 10_000
-"""Objects between two searches for cycles: a sentence makes thousands, and few of them are cycles
+"""New objects between two garbage collections: a sentence makes thousands, few of them in cycles
 (`docs/decisions/`)."""
 
 BACKLOG = 2048
@@ -40,7 +39,7 @@ where files are few: all that wait are accepted at once."""
 
 
 def serve() -> None:
-    """Run the gateway until it is told to stop; exit with one clear line if it cannot start."""
+    """Run the gateway until a signal stops it; exit with one line if it cannot start."""
     try:
         settings = load()
         composition.check(speech_options(settings))
@@ -51,16 +50,17 @@ def serve() -> None:
     try:
         listener = listen(settings.host, settings.port)
     except OSError as error:
-        reason = os.strerror(error.errno or 0)  # `error.strerror` says the address once more
-        sys.exit(f"nabra cannot listen on {settings.host}:{settings.port}: {reason}")
+        address = f"{settings.host}:{settings.port}"
+        reason = str(error.strerror).partition(" (while")[0]  # which repeats the address
+        sys.exit(f"nabra cannot listen on {address} (HOST, PORT): {reason}")
     admission = Admission(connection_limits(settings))
     app = create_app(settings, address_of(listener), [AdmissionCollector(admission)])
     if settings.hamsa_api_key is None and "hamsa_ws_url" in settings.model_fields_set:
-        log.warning("HAMSA_WS_URL has no effect without HAMSA_API_KEY: the simulator speaks")
+        log.warning("HAMSA_WS_URL has no effect without HAMSA_API_KEY: the simulator is used")
     config = server_config(app, settings, admission)
     config.load()
-    # What was built so far stays: searching it for cycles again and again costs CPU, and pauses
-    # that callers hear. Collections are for the cycles of sessions.
+    # What was built so far stays. Collecting it again and again costs CPU, and pauses that callers
+    # hear. From here on, garbage is what sessions leave.
     gc.freeze()
     gc.set_threshold(GC_THRESHOLD)
     with listener:
@@ -68,13 +68,13 @@ def serve() -> None:
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """Bind the port before anything else begins. Raises `OSError` when it is in use."""
+    """Listen on the port, before anything else starts. Raises `OSError` if it is in use."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     return socket.create_server((host, port), family=family, backlog=BACKLOG)
 
 
 def address_of(listener: socket.socket) -> str:
-    """Return the address for a browser; a listener on all interfaces is reached at localhost."""
+    """Return the URL for a browser; localhost if the gateway listens on all interfaces."""
     host, port = listener.getsockname()[:2]
     if host in ("0.0.0.0", "::"):
         host = "localhost"
@@ -93,7 +93,7 @@ def connection_limits(settings: Settings) -> ConnectionLimits:
 
 
 def server_config(app: FastAPI, settings: Settings, admission: Admission) -> uvicorn.Config:
-    """Configure the server without compression: audio does not compress."""
+    """Return the server's configuration, without compression: audio does not compress."""
     http, websocket = bounded_protocols(admission)
     return uvicorn.Config(
         app,

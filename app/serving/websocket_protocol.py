@@ -72,9 +72,6 @@ class BoundedWebSocketProtocol(WebSocketsSansIOProtocol):
                 await asyncio.sleep(wait_s)
         if self.queue.empty():
             self._parse()
-            if self.queue.empty() and not self._unparsed and self.read_paused:
-                self.read_paused = False
-                self.transport.resume_reading()
         return message
 
     async def send(self, message: ASGISendEvent) -> None:
@@ -158,7 +155,9 @@ class BoundedWebSocketProtocol(WebSocketsSansIOProtocol):
 
     def _parse(self) -> None:
         """Parse until a message waits to be taken, for `STEP_S` at the most."""
-        self._parsing = None
+        if self._parsing is not None:
+            self._parsing.cancel()
+            self._parsing = None
         began_at = self.loop.time()
         while self._unparsed and self._may_parse:
             piece = bytes(self._unparsed[:SLICE_BYTES])
@@ -167,10 +166,19 @@ class BoundedWebSocketProtocol(WebSocketsSansIOProtocol):
             if self._unparsed and self.loop.time() - began_at > STEP_S:
                 self._parsing = self.loop.call_soon(self._parse)
                 break
-        if self._unparsed and not self.read_paused and not self.transport.is_closing():
+        self._adjust_reading()
+        self._note_progress()
+
+    def _adjust_reading(self) -> None:
+        """Read on when all is parsed and taken, and not before."""
+        if self.transport.is_closing():
+            return
+        if self._unparsed and not self.read_paused:
             self.read_paused = True
             self.transport.pause_reading()
-        self._note_progress()
+        elif self.read_paused and not self._unparsed and self.queue.empty():
+            self.read_paused = False
+            self.transport.resume_reading()
 
     @property
     def _may_parse(self) -> bool:

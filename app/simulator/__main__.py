@@ -1,4 +1,4 @@
-"""`python -m app.simulator`: the simulator by itself."""
+"""`python -m app.simulator`: run the simulator by itself."""
 
 import argparse
 from collections.abc import Sequence
@@ -7,13 +7,13 @@ from typing import Any, get_args
 
 from app.simulator.config import SimulatorConfig
 from app.simulator.faults import FAULT_NAMES
-from app.simulator.profiles import ProfileName
-from app.simulator.script import read_lines
+from app.simulator.profiles import ProfileName, current_name
 from app.simulator.server import run
+from app.simulator.transcripts import read_lines
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Read the command line and serve."""
+    """Read the command line, and serve until a signal."""
     parser = _parser()
     options = parser.parse_args(arguments)
     try:
@@ -24,11 +24,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
+    """Declare the options, each once; the configuration checks most of the values."""
     parser = argparse.ArgumentParser(prog="python -m app.simulator", description=__doc__)
-    parser.add_argument("--profile", choices=get_args(ProfileName), default="fast")
-    parser.add_argument("--seed", type=int, default=0, help="decides which requests faults strike")
+    parser.add_argument(
+        "--profile", type=current_name, choices=get_args(ProfileName), default="fast"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="decides which requests faults fire on")
     parser.add_argument("--voice", choices=("auto", "espeak", "hum"), default="auto")
-    parser.add_argument("--script", type=Path, help="what callers say, one line a turn, UTF-8")
+    parser.add_argument("--script", type=Path, help="transcripts, one line a turn, UTF-8")
     parser.add_argument(
         "--fault",
         action="append",
@@ -51,7 +54,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _values(options: argparse.Namespace) -> dict[str, Any]:
-    """Turn options into configuration values; raises `ValueError`."""
+    """Return the options as values of the configuration. Raises `ValueError` and `OSError`."""
     names = ("profile", "seed", "voice", "ws_port", "http_port", "key")
     return {
         **{name: getattr(options, name) for name in names},
@@ -62,20 +65,20 @@ def _values(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def parse_fault(option: str) -> tuple[str, float]:
-    """Read `name=0.35`; a bare name means always. Raises `ValueError`."""
+    """Parse `NAME=PROBABILITY`; a bare name means always. Raises `ValueError`."""
     name, _, probability = option.partition("=")
     try:
         return name, float(probability or 1)
     except ValueError:
-        raise ValueError(f"faults.{name}: {probability!r} is no number") from None
+        raise ValueError(f"faults.{name}: {probability!r} is not a number from 0 to 1") from None
 
 
 def parse_throttle(option: str) -> dict[str, str]:
-    """Read `4/20` or `4/20:refused`. Raises `ValueError`."""
+    """Parse `LIMIT/SECONDS` or `LIMIT/SECONDS:MODE`. Raises `ValueError`."""
     budget, _, mode = option.partition(":")
     limit, slash, window_s = budget.partition("/")
     if not slash:
-        raise ValueError(f"throttle: {option!r} is not like 4/20 or 4/20:refused")
+        raise ValueError(f"throttle: write LIMIT/SECONDS[:MODE], like 4/20; got {option!r}")
     return {"limit": limit, "window_s": window_s, "mode": mode or "truncated"}
 
 

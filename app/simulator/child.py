@@ -1,4 +1,4 @@
-"""The simulator as a child process: it ends with its parent, however that ends."""
+"""SimulatorProcess: the simulator as a child process, which never outlives its parent."""
 
 import asyncio
 import json
@@ -8,21 +8,22 @@ from types import TracebackType
 from typing import Self
 
 START_TIMEOUT_S = 20.0
-"""Longest wait for the simulator to listen; it takes under a second on an idle machine."""
+"""Longest wait until the child listens; it takes under a second on an idle machine."""
 
 
 class SimulatorProcess:
-    """Runs `python -m app.simulator` while its context lasts.
+    """Run `python -m app.simulator` while the context lasts.
 
-    The child reads its standard input, which is a pipe from here: when this process is gone, even
-    killed, the pipe ends, and the child with it. `urls` holds what the child announced.
-    Raises `RuntimeError` when it does not start.
+    The child reads its standard input, which is a pipe from this process: when this process ends,
+    even by SIGKILL, the pipe closes, and the child ends. Entering the context raises
+    `RuntimeError` when the child does not start.
     """
 
     def __init__(self, arguments: Sequence[str] = ()) -> None:
         self._arguments = arguments
         self._process: asyncio.subprocess.Process | None = None
         self.urls: dict[str, str] = {}
+        """What the child announced: the addresses of `Urls`, and its voice, profile and seed."""
 
     async def __aenter__(self) -> Self:
         self._process = await asyncio.create_subprocess_exec(
@@ -33,12 +34,12 @@ class SimulatorProcess:
             *self._arguments,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
-            start_new_session=True,  # Ctrl-C is for the gateway: it still talks to the simulator
+            start_new_session=True,  # Ctrl-C must not end it while the gateway needs it
         )
         try:
-            self.urls = await self._announcement(self._process)
+            self.urls = await self._read_announcement(self._process)
         except BaseException:
-            await self._end(self._process)
+            await self._stop(self._process)
             raise
         return self
 
@@ -49,21 +50,28 @@ class SimulatorProcess:
         traceback: TracebackType | None,
     ) -> None:
         if self._process is not None:
-            await self._end(self._process)
+            await self._stop(self._process)
 
-    async def _announcement(self, process: asyncio.subprocess.Process) -> dict[str, str]:
+    async def _read_announcement(self, process: asyncio.subprocess.Process) -> dict[str, str]:
+        """Return what the child announces in its first line.
+
+        It prints that line when it listens; a closed pipe means that it has ended before.
+        """
         assert process.stdout is not None
         try:
             async with asyncio.timeout(START_TIMEOUT_S):
                 line = await process.stdout.readline()
         except TimeoutError:
-            raise RuntimeError(f"the simulator said nothing for {START_TIMEOUT_S} s") from None
+            raise RuntimeError(
+                f"the simulator announced no address within {START_TIMEOUT_S:g} s"
+            ) from None
         if not line:
-            raise RuntimeError("the simulator ended before it listened")
+            raise RuntimeError("the simulator ended before it listened; see its output above")
         announced: dict[str, str] = json.loads(line)
         return announced
 
-    async def _end(self, process: asyncio.subprocess.Process) -> None:
+    async def _stop(self, process: asyncio.subprocess.Process) -> None:
+        """Close the pipe, which ends the child; kill it when that takes longer than 3 s."""
         assert process.stdin is not None
         process.stdin.close()
         try:

@@ -1,4 +1,4 @@
-"""espeak-ng: the Arabic voice, from the library inside the `espeakng_loader` wheel."""
+"""Espeak: the Arabic voice of espeak-ng, from the library in the `espeakng_loader` wheel."""
 
 import ctypes
 import importlib.util
@@ -13,10 +13,10 @@ from app.audio import resample
 # digit). The provider was measured at about 3.2 KB, which is ten characters a second.
 _WORDS_PER_MINUTE = 160
 _OUTPUT_SYNCHRONOUS = 2  # espeak_AUDIO_OUTPUT: retrieve by callback, inside the call
-_DO_NOT_EXIT = 0x8000  # espeakINITIALIZE_DONT_EXIT: report missing data instead of ending us
+_DO_NOT_EXIT = 0x8000  # espeakINITIALIZE_DONT_EXIT: report missing data, do not end the process
 _PARAMETER_RATE = 1
 _CHARS_UTF8 = 1
-_GO_ON = 0  # what the callback answers; 1 would end the synthesis
+_CONTINUE = 0  # result of the callback; 1 would end the synthesis
 
 _Callback = ctypes.CFUNCTYPE(
     ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p
@@ -24,19 +24,19 @@ _Callback = ctypes.CFUNCTYPE(
 
 
 class EspeakError(Exception):
-    """espeak-ng refused to start or to speak."""
+    """espeak-ng could not be started, or could not synthesize a text."""
 
 
 def is_installed() -> bool:
-    """Tell whether the optional wheel is there, without loading it."""
+    """Return whether the optional wheel is installed, without loading it."""
     return importlib.util.find_spec("espeakng_loader") is not None
 
 
 class Espeak:
-    """Speak Arabic, one sentence at a time: the library's state is one for the whole process.
+    """Synthesize Arabic, one text at a time: the library has one state for the whole process.
 
     Two syntheses of one text differ in the last bits, because the library adds breath from a
-    generator that it never resets.
+    random generator that it never resets.
     """
 
     name = "espeak-ng"
@@ -48,8 +48,8 @@ class Espeak:
         self._library: ctypes.CDLL | None = None
         self._sample_rate_hz = 0
 
-    def speak(self, text: str) -> bytes:
-        """Return PCM16 at 16 kHz; blocks for some 10 ms a sentence."""
+    def synthesize(self, text: str) -> bytes:
+        """Return PCM16 at 16 kHz; blocks for some 10 ms a sentence. Raises `EspeakError`."""
         with self._lock:
             library = self._library or self._load()
             self._collected.clear()
@@ -58,10 +58,11 @@ class Espeak:
                 utf8, ctypes.c_size_t(len(utf8)), 0, 0, 0, _CHARS_UTF8, None, None
             )
             if code != 0:
-                raise EspeakError(f"espeak_Synth answered {code}")
+                raise EspeakError(f"espeak_Synth returned {code}")
             return resample(bytes(self._collected), self._sample_rate_hz, 16_000)
 
     def _load(self) -> ctypes.CDLL:
+        """Load the library and set it up; the order of its calls is the library's."""
         import espeakng_loader  # noqa: PLC0415 - an optional extra
 
         library = ctypes.CDLL(espeakng_loader.get_library_path())
@@ -81,10 +82,10 @@ class Espeak:
     def _collect(self, samples: "ctypes._Pointer[ctypes.c_short]", count: int, _: object) -> int:
         if samples and count > 0:
             self._collected += ctypes.string_at(samples, count * 2)
-        return _GO_ON
+        return _CONTINUE
 
 
 @cache
 def shared_espeak() -> Espeak:
-    """Give the one instance of this process."""
+    """Return the one instance of this process."""
     return Espeak()

@@ -1,9 +1,14 @@
-"""Timing profiles: how long everything takes."""
+"""Timing profiles: how long each step of the simulated providers takes."""
 
+import logging
 from dataclasses import dataclass
 from typing import Literal
 
-ProfileName = Literal["fast", "instant", "seed"]
+ProfileName = Literal["fast", "instant", "measured"]
+
+_OLD_NAMES = {"seed": "measured"}
+
+_log = logging.getLogger(__name__)
 
 TimingField = Literal[
     "handshake_ms",
@@ -19,28 +24,28 @@ TimingField = Literal[
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """Say how long each step takes; zero means at once."""
+    """How long each step takes; zero means at once."""
 
     handshake_ms: float
-    """From the upgrade request on the socket to its answer: TCP, TLS and handshake in one."""
+    """From the upgrade request of a socket to its response: TCP, TLS and handshake in one."""
     rest_connect_ms: float
-    """What the first speech request on a new HTTP connection waits more than later ones."""
+    """Extra time of the first speech request on a new HTTP connection."""
     first_audio_ms: float
     """From the request to the first audio."""
     realtime_factor: float
-    """How many times faster than it plays the rest of the audio comes; 0 is as fast as it goes."""
+    """How many times faster than real time the audio after that comes; 0 means without limit."""
     stt_ms: float
     """From the utterance to its transcript."""
     agent_first_token_ms: float
-    """From the webhook request to the first piece of the answer."""
+    """From the request to the agent to the first token of its response."""
     agent_token_ms: float
-    """Between two pieces of the answer."""
+    """Between two tokens of the response."""
     agent_answer_ms: float
-    """From the webhook request to the last piece; when not 0 it replaces `agent_token_ms`."""
+    """From the request to the agent to the last token; unless 0 it replaces `agent_token_ms`."""
 
 
 PROFILES: dict[ProfileName, Timing] = {
-    # Chosen so that a conversation by hand feels live, and yet every stage takes some time.
+    # Chosen so that a conversation by hand feels live, while every stage takes some time.
     "fast": Timing(
         handshake_ms=20,
         rest_connect_ms=10,
@@ -63,9 +68,9 @@ PROFILES: dict[ProfileName, Timing] = {
     ),
     # As measured in the field against the real providers: handshake 0.8 s and TLS 0.4 s; a cold
     # REST sentence 2.8 s against 1.2 s on a warm connection; first audio 0.28 to 0.6 s on a warm
-    # socket, here its middle; a 5 s sentence streams out in 1.6 s; an answer of four sentences
-    # takes 6.4 s, its first token about 1 s (seen on an n8n of our own).
-    "seed": Timing(
+    # socket, of which this is the middle; a 5 s sentence streams in 1.6 s; a response of four
+    # sentences takes 6.4 s, its first token about 1 s (seen on an n8n of our own).
+    "measured": Timing(
         handshake_ms=1_200,
         rest_connect_ms=1_600,
         first_audio_ms=440,
@@ -76,3 +81,11 @@ PROFILES: dict[ProfileName, Timing] = {
         agent_answer_ms=6_400,
     ),
 }
+
+
+def current_name(name: str) -> str:
+    """Return the name a profile has today; log a deprecation warning for an old one."""
+    if name not in _OLD_NAMES:
+        return name
+    _log.warning("profile '%s' is deprecated; use '%s'", name, _OLD_NAMES[name])
+    return _OLD_NAMES[name]

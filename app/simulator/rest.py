@@ -1,153 +1,156 @@
-"""The provider's REST door: `tts-stream` and `stt`."""
+"""RESTEndpoints: the provider's `tts-stream` and `stt` over HTTP."""
 
 import asyncio
+from collections.abc import AsyncIterator, Sequence
 from weakref import WeakKeyDictionary
 
-from app.simulator.exchange import Exchange
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+
 from app.simulator.faults import FaultName
-from app.simulator.ledger import Record
-from app.simulator.stt import is_speech
-from app.simulator.tts import BadRequestError, Step, TTSRequest
-from app.simulator.websocket import ELSEWHERE
-from app.simulator.world import Clock, World
+from app.simulator.http_messages import (
+    AbortedResponse,
+    RequestContext,
+    UTF8JSONResponse,
+    empty_body,
+    open_record,
+    read_json_object,
+)
+from app.simulator.pacing import RequestClock
+from app.simulator.request_log import RequestRecord
+from app.simulator.state import SimulatorState
+from app.simulator.stt import contains_speech
+from app.simulator.tts import InvalidRequestError, StreamStep, TTSRequest
+from app.simulator.websocket import REDIRECT_TARGET
 
 _SCHEME = "Token "
-_DRIP_S = 0.1  # between two pieces of a body that never ends
+_DRIP_INTERVAL_S = 0.1
+"""Between two pieces of a body that never ends."""
 
-_REFUSALS: dict[FaultName, tuple[int, int, str]] = {
+_REJECTIONS: dict[FaultName, tuple[int, int, str]] = {
     "unauthorized": (401, 401, "Invalid API key"),
     "no_funds": (403, 403, "insufficient funds"),
     "rate_limited": (429, 429, "Too many requests"),
     "quota": (429, 10_429, "usage limit reached"),
     "unavailable": (503, 503, "Service unavailable"),
 }
-"""Fault to status, code in the body, and message."""
+"""Fault to HTTP status, code in the body, and message."""
 
 
-class UnauthorizedError(BadRequestError):
+class UnauthorizedError(InvalidRequestError):
     """The key is missing or wrong."""
 
 
-class RESTChannel:
+class RESTEndpoints:
     """Serve speech requests over HTTP."""
 
-    def __init__(self, world: World) -> None:
-        self._world = world
-        self._connected: WeakKeyDictionary[object, Clock] = WeakKeyDictionary()
+    def __init__(self, state: SimulatorState) -> None:
+        self._state = state
+        self._connected: WeakKeyDictionary[object, RequestClock] = WeakKeyDictionary()
 
-    async def speak(self, exchange: Exchange) -> None:
-        """Serve `POST /v1/realtime/tts-stream`."""
-        await self._connect(exchange)
-        clock = Clock()
+    async def synthesize(self, request: Request) -> Response:
+        """Serve `POST /v1/realtime/tts-stream`: return audio as it is synthesized."""
+        await self._wait_for_connection(request)
+        clock = RequestClock()
         try:
-            self._authorize(exchange)
-            request = TTSRequest.parse(_payload(exchange))
-        except BadRequestError as error:
-            await _refuse(exchange, error)
-            return
-        with self._world.request("tts", "rest", request.text) as record:
-            if not await self._refused(exchange, record.faults):
-                steps = await self._world.speech(request, record.faults)
-                await self._stream(exchange, clock, steps, record)
+            self._authorize(request)
+            wanted = TTSRequest.parse(await _payload(request))
+        except InvalidRequestError as error:
+            return _rejection_of(error)
+        record = open_record(request, self._state.record_request("tts", "rest", wanted.text))
+        if (rejection := self._rejection(record.faults)) is not None:
+            return rejection
+        steps = await self._state.plan_speech(wanted, record.faults)
+        await clock.sleep_until(steps[0].at_s)  # the status line comes with the first audio
+        response = AbortedResponse if steps[-1].action == "drop" else StreamingResponse
+        # The provider says WAV, whatever the body is.
+        return response(_stream(steps, clock, record), media_type="audio/wav")
 
-    async def listen(self, exchange: Exchange) -> None:
-        """Serve `POST /v1/realtime/stt`."""
-        await self._connect(exchange)
-        clock = Clock()
+    async def transcribe(self, request: Request) -> Response:
+        """Serve `POST /v1/realtime/stt`: return the next transcript."""
+        await self._wait_for_connection(request)
+        clock = RequestClock()
         try:
-            self._authorize(exchange)
-            speech = is_speech(_payload(exchange))
-        except BadRequestError as error:
-            await _refuse(exchange, error)
-            return
-        with self._world.request("stt", "rest") as record:
-            if await self._refused(exchange, record.faults):
-                return
-            await clock.until(self._world.listening_s(record.faults))
-            if "drop" in record.faults:
-                await _cut_at_once(exchange)
-                return
-            text = self._world.transcript(record, speech=speech)
-            record.sent(len(text.encode()))
-            await exchange.answer(200, {"success": True, "data": {"text": text}})
+            self._authorize(request)
+            has_speech = contains_speech(await _payload(request))
+        except InvalidRequestError as error:
+            return _rejection_of(error)
+        record = open_record(request, self._state.record_request("stt", "rest"))
+        if (rejection := self._rejection(record.faults)) is not None:
+            return rejection
+        await clock.sleep_until(self._state.transcription_delay_s(record.faults))
+        if "drop" in record.faults:
+            return AbortedResponse(empty_body(), media_type="application/json")
+        text = self._state.transcribe(record, has_speech=has_speech)
+        record.count_sent(len(text.encode()))
+        return UTF8JSONResponse({"success": True, "data": {"text": text}})
 
-    async def elsewhere(self, exchange: Exchange) -> None:
-        """Serve what redirects lead to: note whether a key came along."""
-        self._world.ledger.stats.keys_leaked += bool(exchange.header("authorization"))
-        await exchange.answer(404, {"code": 404, "message": "Not found"})
+    async def redirect_target(self, request: Request) -> Response:
+        """Serve what redirects lead to; count a key that came along as leaked."""
+        has_key = bool(request.headers.get("authorization"))
+        self._state.request_log.stats.keys_leaked += has_key
+        return UTF8JSONResponse({"code": 404, "message": "Not found"}, 404)
 
-    async def _connect(self, exchange: Exchange) -> None:
-        """Wait for as long as a new connection takes; all requests on it wait for the same."""
-        clock = self._connected.setdefault(exchange.connection, Clock())
-        await clock.until(self._world.timing.rest_connect_ms / 1000)
+    async def _wait_for_connection(self, request: Request) -> None:
+        """Wait until the connection would be established; all requests on it wait for the same."""
+        connection = RequestContext.of(request.scope).stream.connection
+        clock = self._connected.setdefault(connection, RequestClock())
+        await clock.sleep_until(self._state.timing.rest_connect_ms / 1000)
 
-    def _authorize(self, exchange: Exchange) -> None:
-        header = exchange.header("authorization")
+    def _authorize(self, request: Request) -> None:
+        header = request.headers.get("authorization", "")
         key = header.removeprefix(_SCHEME) if header.startswith(_SCHEME) else ""
-        if not self._world.config.accepts(key):
-            raise UnauthorizedError
+        if not self._state.config.accepts(key):
+            raise UnauthorizedError("Invalid API key")
 
-    async def _stream(
-        self, exchange: Exchange, clock: Clock, steps: list[Step], record: Record
-    ) -> None:
-        started = False
-        for step in steps:
-            await clock.until(step.at_s)
-            if not started:
-                # The provider says WAV, whatever the body is.
-                await exchange.start(200, {"content-type": "audio/wav"})
-                started = True
-            match step.action:
-                case "audio":
-                    await exchange.write(step.data)
-                    record.sent(len(step.data))
-                case "end":
-                    await exchange.finish()
-                case "drop":
-                    await exchange.cut()
+    def _rejection(self, faults: Sequence[FaultName]) -> Response | None:
+        """Return the error response that the faults of a request demand, if they do.
 
-    async def _refused(self, exchange: Exchange, faults: tuple[FaultName, ...]) -> bool:
-        """Carry out the refusal among the faults; tell whether there was one."""
+        The three that are not in the table need more than a status, a code and a message.
+        """
         for fault in faults:
             if fault == "redirect":
-                await exchange.answer(307, {"message": "Moved"}, {"location": ELSEWHERE})
-                return True
+                return UTF8JSONResponse({"message": "Moved"}, 307, {"location": REDIRECT_TARGET})
             if fault == "endless_error":
-                await _never_end(exchange)
-            refusal = _REFUSALS.get(fault)
+                return StreamingResponse(_endless_error(), 503, media_type="application/json")
             if fault == "provider_error":
-                refusal = (400, 400, self._world.config.provider_message)
-            if refusal is not None:
-                status, code, message = refusal
-                retry = {"retry-after": str(self._world.config.retry_after_s)}
-                headers = retry if fault == "rate_limited" else None
-                await exchange.answer(status, {"code": code, "message": message}, headers)
-                return True
-        return False
+                return _error_response(400, 400, self._state.config.provider_message)
+            if fault in _REJECTIONS:
+                response = _error_response(*_REJECTIONS[fault])
+                if fault == "rate_limited":
+                    response.headers["retry-after"] = str(self._state.config.retry_after_s)
+                return response
+        return None
 
 
-async def _refuse(exchange: Exchange, error: BadRequestError) -> None:
-    if isinstance(error, UnauthorizedError):
-        await exchange.answer(401, {"code": 401, "message": "Invalid API key"})
-    else:
-        await exchange.answer(400, {"code": 400, "message": str(error)})
+async def _stream(
+    steps: Sequence[StreamStep], clock: RequestClock, record: RequestRecord
+) -> AsyncIterator[bytes]:
+    for step in steps:
+        await clock.sleep_until(step.at_s)
+        if step.action == "audio":
+            yield step.data
+            record.count_sent(len(step.data))
 
 
-def _payload(exchange: Exchange) -> dict[str, object]:
-    try:
-        return exchange.json()
-    except ValueError:
-        raise BadRequestError("The body must be a JSON object") from None
-
-
-async def _cut_at_once(exchange: Exchange) -> None:
-    await exchange.start(200, {"content-type": "application/json"})
-    await exchange.cut()
-
-
-async def _never_end(exchange: Exchange) -> None:
-    await exchange.start(503, {"content-type": "application/json"})
-    await exchange.write(b'{"code":503,"message":"')
+async def _endless_error() -> AsyncIterator[bytes]:
+    yield b'{"code":503,"message":"'
     while True:
-        await exchange.write(b"Service unavailable ")
-        await asyncio.sleep(_DRIP_S)
+        yield b"Service unavailable "
+        await asyncio.sleep(_DRIP_INTERVAL_S)
+
+
+async def _payload(request: Request) -> dict[str, object]:
+    try:
+        return await read_json_object(request)
+    except ValueError:
+        raise InvalidRequestError("The body must be a JSON object") from None
+
+
+def _rejection_of(error: InvalidRequestError) -> Response:
+    status = 401 if isinstance(error, UnauthorizedError) else 400
+    return _error_response(status, status, str(error))
+
+
+def _error_response(status: int, code: int, message: str) -> Response:
+    return UTF8JSONResponse({"code": code, "message": message}, status)

@@ -1,4 +1,4 @@
-"""Run a simulator as a process: announce where it listens, and end when told."""
+"""Run a simulator as a process: announce its addresses, and serve until a signal."""
 
 import asyncio
 import json
@@ -23,7 +23,8 @@ def run(
 ) -> None:
     """Serve until SIGTERM or SIGINT; with `exit_with_parent` also until standard input ends.
 
-    `announce` gets one line of JSON as soon as both servers listen.
+    `announce` is called with one line of JSON as soon as both servers listen. Raises an
+    `ExceptionGroup` with an `OSError` when a port is taken.
     """
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_serve(config, exit_with_parent, announce))
@@ -35,12 +36,12 @@ async def _serve(
     stop = _stop_event(exit_with_parent)
     async with Simulator(config) as simulator:
         announce(announcement(simulator))
-        sys.stdout.flush()  # a pipe would keep the line otherwise
+        sys.stdout.flush()  # to a pipe, Python would hold the line back
         await stop.wait()
 
 
 def announcement(simulator: Simulator) -> str:
-    """Say on one line where a simulator listens, and as what."""
+    """Return one line of JSON: the addresses of a simulator, its voice, profile and seed."""
     return json.dumps(
         {
             **asdict(simulator.urls),
@@ -61,10 +62,10 @@ def _stop_event(exit_with_parent: bool) -> asyncio.Event:
 
 
 def _await_end_of_input(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
-    """Read standard input to its end: the pipe closes however the parent ends.
+    """Read standard input to its end; the pipe closes however the parent ends.
 
-    A thread, because the loop can read no plain file; by descriptor, because a daemon thread must
-    not hold the lock of `sys.stdin` when the interpreter goes down.
+    In a thread, because the loop cannot read a plain file; by descriptor, because a daemon thread
+    must not hold the lock of `sys.stdin` when the interpreter shuts down.
     """
     while os.read(0, 4_096):
         pass

@@ -1,4 +1,4 @@
-"""Simulator: both servers of the stand-in, on free loopback ports."""
+"""Simulator: a WebSocket server and an HTTP server on loopback ports."""
 
 import asyncio
 import logging
@@ -14,104 +14,104 @@ from hypercorn.config import Config as HypercornConfig
 from websockets.asyncio.server import serve as serve_websocket
 
 from app.audio import PCM16_16K, AudioFormat
-from app.simulator import completions, control, webhook, websocket
+from app.simulator import chat_completions, control, n8n_webhook, websocket
 from app.simulator.config import SimulatorConfig
-from app.simulator.http import HTTPApp
-from app.simulator.ledger import Record, Stats
+from app.simulator.http_app import HTTPApp
+from app.simulator.request_log import RequestRecord, Stats
+from app.simulator.state import SimulatorState
 from app.simulator.websocket import SocketServer
-from app.simulator.world import World
 
 _HOST = "127.0.0.1"
 _BACKLOG = 128
-_CLOSE_TIMEOUT_S = 0.3  # on loopback a client that has not answered a close by then never will
-_GRACE_S = 0.3  # for HTTP connections that are still open when all work was cancelled
+_CLOSE_TIMEOUT_S = 0.3  # on loopback a client that has not replied to a close by then never will
+_GRACE_S = 0.3  # for HTTP connections that are still open after all work was cancelled
 _MAX_MESSAGE_BYTES = 32 * 2**20  # a quarter of an hour of speech, in base64
 _MAX_QUEUED_MESSAGES = 64
-_NO_LIMIT = 2**31  # hypercorn would leave an HTTP/2 client after 1,000 requests, amid the others
+_NO_LIMIT = 2**31  # after 1,000 requests hypercorn would close HTTP/2 amid other requests
 
 _log = logging.getLogger(__name__)
 _websocket_log = logging.getLogger(f"{__name__}.websocket")
-_websocket_log.setLevel(logging.CRITICAL)  # a client that leaves amid a handshake is no news
+_websocket_log.setLevel(logging.CRITICAL)  # clients that leave amid a handshake are no errors
 
 
 @dataclass(frozen=True, slots=True)
 class Urls:
-    """Where the simulator listens."""
+    """The addresses of a simulator."""
 
     hamsa_ws_url: str
     hamsa_rest_url: str
     """Scheme, host and port."""
     agent_webhook_url: str
     agent_completions_url: str
-    """The same agent, as a model behind OpenAI's API."""
+    """The same agent, as a model behind an API like OpenAI's."""
     control_url: str
 
 
 class Simulator:
-    """Serve while its context lasts."""
+    """Serve the provider and the agent while the context lasts."""
 
     def __init__(self, config: SimulatorConfig | None = None) -> None:
-        self._world = World(config or SimulatorConfig())
+        self._state = SimulatorState(config or SimulatorConfig())
         self._stack = AsyncExitStack()
         self._urls: Urls | None = None
 
     @property
     def urls(self) -> Urls:
-        """Say where it listens; only inside its context."""
+        """The addresses. Raises `RuntimeError` before the context is entered."""
         if self._urls is None:
-            raise RuntimeError("the simulator does not listen yet")
+            raise RuntimeError("the simulator does not listen: enter its context first")
         return self._urls
 
     @property
     def config(self) -> SimulatorConfig:
-        """Give the configuration in force."""
-        return self._world.config
+        """The configuration in force."""
+        return self._state.config
 
     @property
     def stats(self) -> Stats:
-        """Give the live totals."""
-        return self._world.ledger.stats
+        """The totals since the start; they go on counting."""
+        return self._state.request_log.stats
 
     @property
-    def requests(self) -> Sequence[Record]:
-        """Give the last 1,000 requests, oldest first."""
-        return tuple(self._world.ledger.timeline)
+    def requests(self) -> Sequence[RequestRecord]:
+        """Records of the last 1,000 requests, oldest first."""
+        return tuple(self._state.request_log.records)
 
     @property
     def voice_name(self) -> str:
-        """Name the voice: `espeak-ng` or `hum`."""
-        return self._world.voice.name
+        """`espeak-ng` or `hum`."""
+        return self._state.voice.name
 
     def configure(self, patch: Mapping[str, Any]) -> None:
-        """Change it while it runs, as `PATCH /simulator` does.
+        """Change the configuration, as `PATCH /simulator` does.
 
-        `faults` and `timing` change entry by entry, where None takes one away. Raises `ValueError`
-        that names the field.
+        `faults` and `timing` are changed entry by entry, where None removes one. Raises
+        `ValueError` that names the field.
         """
-        self._world.configure(patch)
+        self._state.configure(patch)
 
     def clear_faults(self) -> None:
-        """Take all faults and the throttle away."""
-        self._world.clear_faults()
+        """Remove all faults and the throttle."""
+        self._state.clear_faults()
 
     def expected_audio(self, text: str, format: AudioFormat = PCM16_16K) -> bytes:
-        """Return what an unbroken answer for this text holds, byte for byte; may block.
+        """Return the audio of a text without faults, byte for byte; may block for some 10 ms.
 
-        With espeak-ng this holds for as long as the voice remembers the text (64 MiB of audio).
+        With espeak-ng the bytes stay the same for as long as the text is cached (64 MiB).
         """
-        return self._world.voice.speak(text, format)
+        return self._state.voice.synthesize_blocking(text, format)
 
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as stack:
-            stack.callback(self._world.voice.close)
+            stack.callback(self._state.voice.close)
             tasks = await stack.enter_async_context(asyncio.TaskGroup())
-            http = await stack.enter_async_context(_http_server(self._world, tasks))
-            ws = await stack.enter_async_context(_socket_server(self._world))
+            http = await stack.enter_async_context(_http_server(self._state, tasks))
+            ws = await stack.enter_async_context(_socket_server(self._state))
             self._urls = Urls(
                 hamsa_ws_url=f"ws://{_HOST}:{ws}{websocket.PATH}",
                 hamsa_rest_url=f"http://{_HOST}:{http}",
-                agent_webhook_url=f"http://{_HOST}:{http}{webhook.PATH}",
-                agent_completions_url=f"http://{_HOST}:{http}{completions.PATH}",
+                agent_webhook_url=f"http://{_HOST}:{http}{n8n_webhook.PATH}",
+                agent_completions_url=f"http://{_HOST}:{http}{chat_completions.PATH}",
                 control_url=f"http://{_HOST}:{http}{control.PATH}",
             )
             self._stack = stack.pop_all()
@@ -131,16 +131,16 @@ class Simulator:
 
 
 @asynccontextmanager
-async def _socket_server(world: World) -> AsyncIterator[int]:
-    """Serve the provider's socket; yields the port."""
-    server = SocketServer(world)
+async def _socket_server(state: SimulatorState) -> AsyncIterator[int]:
+    """Serve the provider's WebSocket; yield the port."""
+    server = SocketServer(state)
     async with serve_websocket(
-        server.talk,
+        server.serve,
         _HOST,
-        world.config.ws_port,
+        state.config.ws_port,
         process_request=server.admit,
         compression=None,
-        ping_interval=world.config.ping_interval_s,
+        ping_interval=state.config.ping_interval_s,
         close_timeout=_CLOSE_TIMEOUT_S,
         max_size=_MAX_MESSAGE_BYTES,
         max_queue=_MAX_QUEUED_MESSAGES,
@@ -151,10 +151,10 @@ async def _socket_server(world: World) -> AsyncIterator[int]:
 
 
 @asynccontextmanager
-async def _http_server(world: World, tasks: asyncio.TaskGroup) -> AsyncIterator[int]:
-    """Serve everything that speaks HTTP; yields the port."""
-    app, stop = HTTPApp(world), asyncio.Event()
-    listener = socket.create_server((_HOST, world.config.http_port), backlog=_BACKLOG)
+async def _http_server(state: SimulatorState, tasks: asyncio.TaskGroup) -> AsyncIterator[int]:
+    """Serve REST, the agent and the control; yield the port."""
+    app, stop = HTTPApp(state), asyncio.Event()
+    listener = socket.create_server((_HOST, state.config.http_port), backlog=_BACKLOG)
     port: int = listener.getsockname()[1]
     # It listens already, so that clients may connect before hypercorn takes over the descriptor.
     config = HypercornConfig.from_mapping(
@@ -163,7 +163,7 @@ async def _http_server(world: World, tasks: asyncio.TaskGroup) -> AsyncIterator[
         errorlog=_log,
         include_server_header=False,
         keep_alive_max_requests=_NO_LIMIT,
-        keep_alive_timeout=world.config.keep_alive_timeout_s,
+        keep_alive_timeout=state.config.keep_alive_timeout_s,
         graceful_timeout=_GRACE_S,
     )
     serving = serve_http(cast(Any, app), config, shutdown_trigger=stop.wait)

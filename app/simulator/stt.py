@@ -1,48 +1,45 @@
-"""Speech to text: it listens only for whether somebody speaks, and answers from a script."""
+"""Speech to text: find out whether somebody speaks; the words come from a script."""
 
 import base64
 import binascii
-import struct
+import io
+import wave
 from collections.abc import Mapping
 from typing import Any
 
 from app.audio import peak_dbfs
-from app.simulator.tts import BadRequestError
+from app.simulator.tts import InvalidRequestError
 
 _SILENCE_DBFS = -50.0  # below the loudest sample of a quiet room through a phone
-_WANTED = (1, 1, 16_000, 16)  # PCM, mono, 16 kHz, 16 bits
+_ACCEPTED_FORMAT = (1, 2, 16_000)  # channels, bytes a sample, Hz
 
 
-def is_speech(payload: Mapping[str, Any]) -> bool:
-    """Tell whether the utterance in a request is louder than silence.
+def contains_speech(payload: Mapping[str, Any]) -> bool:
+    """Return whether the utterance in a request is louder than silence.
 
-    Raises `BadRequestError` where the provider refuses: it takes one WAV file, 16 kHz mono PCM16.
+    Raises `InvalidRequestError` for anything but one WAV file of 16 kHz mono PCM16, in base64.
     """
     encoded = payload.get("audioBase64")
     if not isinstance(encoded, str) or not encoded:
-        raise BadRequestError("audioBase64 is required")
+        raise InvalidRequestError("audioBase64 is required")
     try:
         data = base64.b64decode(encoded, validate=True)
     except binascii.Error:
-        raise BadRequestError("audioBase64 is not base64") from None
-    return peak_dbfs(_samples(data)) >= _SILENCE_DBFS
+        raise InvalidRequestError("audioBase64 is not base64") from None
+    return peak_dbfs(_read_samples(data)) >= _SILENCE_DBFS
 
 
-def _samples(data: bytes) -> bytes:
-    """Return the PCM16 in a WAV file."""
-    if len(data) < 12 or data[:4] != b"RIFF" or data[8:12] != b"WAVE":
-        raise BadRequestError("Only WAV files are supported")
-    offset, wanted = 12, False
-    while offset + 8 <= len(data):
-        name, size = struct.unpack_from("<4sI", data, offset)
-        offset += 8
-        if name == b"fmt " and size >= 16 and offset + 16 <= len(data):
-            tag, channels, rate_hz, _, _, bits = struct.unpack_from("<HHIIHH", data, offset)
-            wanted = (tag, channels, rate_hz, bits) == _WANTED
-        if name == b"data":
-            if not wanted:
-                raise BadRequestError("WAV must be 16 kHz, mono, 16-bit PCM")
-            pcm = data[offset : offset + size]
-            return pcm[: len(pcm) // 2 * 2]
-        offset += size + size % 2
-    raise BadRequestError("WAV holds no audio")
+def _read_samples(data: bytes) -> bytes:
+    """Return the PCM16 of a WAV file, and of one that is cut off what there is of it."""
+    if data[:4] != b"RIFF" or data[8:12] != b"WAVE":
+        raise InvalidRequestError("Only WAV files are supported")
+    wrong_format = InvalidRequestError("WAV must be 16 kHz, mono, 16-bit PCM")
+    try:
+        with wave.open(io.BytesIO(data), "rb") as file:
+            if file.getparams()[:3] != _ACCEPTED_FORMAT:
+                raise wrong_format
+            pcm = file.readframes(file.getnframes())
+    # `wave` ends with a RuntimeError when a chunk claims to be longer than the file.
+    except (wave.Error, EOFError, RuntimeError):
+        raise wrong_format from None
+    return pcm[: len(pcm) // 2 * 2]

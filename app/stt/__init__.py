@@ -1,1 +1,1 @@
-"""Speech to text: the strategy and its implementations."""
+"""Speech to text (STT): the strategy and its implementations."""

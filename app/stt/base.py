@@ -1,4 +1,4 @@
-"""The speech-to-text strategy: one whole utterance goes in, its transcript comes out."""
+"""The STT strategy: one whole utterance in, its transcript out."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from app.audio import AudioFormat
 
 @dataclass(frozen=True, slots=True)
 class Utterance:
-    """What the user said: headerless PCM16 mono in `format`."""
+    """Speech of the user: PCM16, mono, without a header, in `format`."""
 
     pcm: bytes
     format: AudioFormat
@@ -16,19 +16,19 @@ class Utterance:
 
 
 class Transcriber(ABC):
-    """Something that turns an utterance into text."""
+    """Turns utterances into text."""
 
     name: str
 
     @abstractmethod
     async def transcribe(self, utterance: Utterance) -> str:
-        """Return the transcript, stripped; empty when no words were heard.
+        """Return the transcript, stripped; empty when the utterance holds no words.
 
         Raises a `ProviderError` when the provider fails.
         """
 
     async def warm_up(self) -> None:
-        """Open what the first request would otherwise wait for."""
+        """Open the connection that the first request would otherwise wait for."""
 
     async def aclose(self) -> None:
-        """Give up all connections."""
+        """Close all connections."""

@@ -1,4 +1,4 @@
-"""Speech to text by the first way that works: a transcriber made of transcribers."""
+"""STT by the first transcriber that works."""
 
 import asyncio
 from collections.abc import Sequence
@@ -12,9 +12,10 @@ log = structlog.get_logger(__name__)
 
 
 class FallbackTranscriber(Transcriber):
-    """Asks `transcribers` in turn, until one answers or `deadline_s` is over.
+    """Tries `transcribers` in turn until one succeeds.
 
-    Raises the last one's error when none does, and a final error at once.
+    Raises the last one's error when all fail, a final error at once, and `ProviderTimeoutError`
+    after `deadline_s` seconds in all.
     """
 
     name = "fallback"
@@ -24,23 +25,23 @@ class FallbackTranscriber(Transcriber):
         self._deadline_s = deadline_s
 
     async def transcribe(self, utterance: Utterance) -> str:
-        """Return the transcript, stripped; empty when no words were heard."""
+        """Return the transcript, stripped; empty when the utterance holds no words."""
         try:
             async with asyncio.timeout(self._deadline_s):
-                return await self._ask_each(utterance)
+                return await self._try_each(utterance)
         except TimeoutError:
             raise ProviderTimeoutError(f"no transcript within {self._deadline_s} s") from None
 
     async def warm_up(self) -> None:
-        """Warm the first up; the others are there for when it fails."""
+        """Warm up the first transcriber; the others are seldom needed."""
         await self._transcribers[0].warm_up()
 
     async def aclose(self) -> None:
-        """Close all."""
+        """Close all transcribers."""
         for transcriber in self._transcribers:
             await transcriber.aclose()
 
-    async def _ask_each(self, utterance: Utterance) -> str:
+    async def _try_each(self, utterance: Utterance) -> str:
         *earlier, last = self._transcribers
         for transcriber in earlier:
             try:

@@ -1,4 +1,4 @@
-"""Speech to text over REST."""
+"""STT over REST."""
 
 import asyncio
 
@@ -7,19 +7,20 @@ import orjson
 from app import errors
 from app.audio import wav
 from app.hamsa import wire
-from app.hamsa.http import HamsaClient
+from app.hamsa.rest import HamsaClient
 from app.stt.base import Transcriber, Utterance
 
 PATH = "/v1/realtime/stt"
 
-MAX_ANSWER_BYTES = 1024 * 1024
-"""Largest answer read; a transcript of two minutes is a few kilobytes."""
+MAX_RESPONSE_BYTES = 1024 * 1024
+"""Largest response read; the transcript of two minutes is a few kilobytes."""
 
 
 class RestTranscriber(Transcriber):
-    """Sends the whole utterance by one HTTP request; `timeout_s` bounds the wait for the answer.
+    """Sends the whole utterance by one HTTP request, and waits `timeout_s` seconds at most.
 
-    A connection that breaks meanwhile is replaced once: it may have died unnoticed while idle.
+    When the connection breaks, the request is sent once more over another one, within the same
+    limit: a connection can die unnoticed while it is idle.
     """
 
     name = "rest"
@@ -29,32 +30,31 @@ class RestTranscriber(Transcriber):
         self._timeout_s = timeout_s
 
     async def transcribe(self, utterance: Utterance) -> str:
-        """Return the transcript, stripped; empty when no words were heard."""
+        """Return the transcript, stripped; empty when the utterance holds no words."""
         payload = wire.stt_payload(
             wav(utterance.pcm, utterance.format), language=utterance.language
         )
         try:
             async with asyncio.timeout(self._timeout_s):
                 try:
-                    body = await self._client.post_whole(PATH, payload, MAX_ANSWER_BYTES)
+                    body = await self._client.post_whole(PATH, payload, MAX_RESPONSE_BYTES)
                 except errors.ConnectionLostError:
-                    body = await self._client.post_whole(PATH, payload, MAX_ANSWER_BYTES)
+                    body = await self._client.post_whole(PATH, payload, MAX_RESPONSE_BYTES)
                 return _transcript(body)
         except TimeoutError:
             raise errors.ProviderTimeoutError(f"no transcript within {self._timeout_s} s") from None
 
     async def warm_up(self) -> None:
-        """Have a connection opened."""
+        """Open a connection."""
         await self._client.warm_up()
 
 
 def _transcript(body: bytes) -> str:
     """Read `{"success": true, "data": {"text": …}}`."""
     try:
-        answer = orjson.loads(body)
-        text = answer["data"]["text"]
+        text = orjson.loads(body)["data"]["text"]
     except (orjson.JSONDecodeError, KeyError, TypeError):
-        raise errors.ProtocolError("the transcript is not where it should be") from None
+        raise errors.ProtocolError("the response has no data.text") from None
     if not isinstance(text, str):
-        raise errors.ProtocolError("the transcript is not text")
+        raise errors.ProtocolError(f"data.text must be a string, got {type(text).__name__}")
     return text.strip()

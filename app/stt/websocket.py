@@ -1,4 +1,4 @@
-"""Speech to text over the pool of persistent sockets."""
+"""STT over the pool of persistent sockets."""
 
 import asyncio
 
@@ -10,11 +10,12 @@ from app.stt.base import Transcriber, Utterance
 
 
 class WebSocketTranscriber(Transcriber):
-    """Sends the whole utterance over a leased socket; `timeout_s` bounds the wait for the answer.
+    """Sends the whole utterance over a leased socket, and waits `timeout_s` seconds at most.
 
-    `patience_s` bounds the wait for a socket; without it the pool's own limit does.
-    A socket that breaks while it waits is replaced once, within the same bound: it may have died
-    unnoticed while idle.
+    `acquire_timeout_s` bounds the wait for a socket, in seconds; None is the limit of the pool.
+
+    When the socket breaks, the request is sent once more over another one, within the same limit:
+    a socket can die unnoticed while it is idle.
     """
 
     name = "websocket"
@@ -27,25 +28,29 @@ class WebSocketTranscriber(Transcriber):
         self._timeout_s = timeout_s
 
     async def transcribe(self, utterance: Utterance) -> str:
-        """Return the transcript, stripped; empty when no words were heard."""
+        """Return the transcript, stripped; empty when the utterance holds no words."""
         request = wire.stt_request(
             wav(utterance.pcm, utterance.format), language=utterance.language
         )
         loop = asyncio.get_running_loop()
-        asked_at = loop.time()
+        deadline = loop.time() + self._timeout_s
         try:
-            return await self._ask(request, self._timeout_s)
+            return await self._send(request, self._timeout_s)
         except errors.ConnectionLostError:
-            left_s = asked_at + self._timeout_s - loop.time()
+            left_s = deadline - loop.time()
             if left_s <= 0:
                 raise
-            return await self._ask(request, left_s)
+            return await self._send(request, left_s)
 
     async def warm_up(self) -> None:
-        """Have a socket opened."""
+        """Have a socket opened; do not wait for it."""
         self._pool.warm_up()
 
-    async def _ask(self, request: str, timeout_s: float) -> str:
+    async def _send(self, request: str, timeout_s: float) -> str:
+        """Send the request over a leased socket and wait for the transcript.
+
+        The wait for a socket does not count: `timeout_s` says how slow the provider may be.
+        """
         async with self._pool.lease(self._acquire_timeout_s) as lease:
             try:
                 async with asyncio.timeout(timeout_s):

@@ -1,1 +1,1 @@
-"""What an operator sees of the process: logs and counts."""
+"""What an operator sees of the process: logs and counters."""

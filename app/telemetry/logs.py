@@ -1,4 +1,4 @@
-"""Logging: one line an event, as key-values for people or as JSON for collectors."""
+"""Logging: one line an event, as key-values for people or as JSON for log collectors."""
 
 import io
 import logging
@@ -10,9 +10,9 @@ import structlog
 
 
 def configure(level: str, format: Literal["console", "json"]) -> None:
-    """Send all logs, ours and those of libraries, to standard error in one form.
+    """Send all logs, ours and those of libraries, to standard error in one format.
 
-    Libraries speak from warnings up: at lower levels some of them log headers, and so keys.
+    Libraries log from `warning` up: at lower levels some of them log headers, and so keys.
     """
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
@@ -26,7 +26,7 @@ def configure(level: str, format: Literal["console", "json"]) -> None:
         if format == "json"
         else structlog.dev.ConsoleRenderer(
             colors=sys.stderr.isatty(),
-            # the richer ones show local variables, and so keys and what people said
+            # richer formatters show local variables, and so keys and transcripts
             exception_formatter=structlog.dev.plain_traceback,
         )
     )
@@ -48,10 +48,10 @@ def configure(level: str, format: Literal["console", "json"]) -> None:
 
 
 class _StandardError(io.TextIOBase):
-    """Standard error as it is now; what it does not take is lost.
+    """The current standard error; a line that cannot be written is lost.
 
-    Whoever reads the log may go, or a disk be full: that must not cost a caller the answer. The
-    logs of libraries are written likewise.
+    The reader of the log may exit, or a disk be full: no turn may fail by that. The handler of the
+    libraries' logs tolerates it, too.
     """
 
     def write(self, text: str) -> int:

@@ -1,4 +1,4 @@
-"""What all attempts at speech of one process came to."""
+"""Counters of the synthesis attempts of one process."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 
 @dataclass(slots=True)
 class SpeechMetrics:
-    """Counts attempts and audio that came too late; one object is shared by all sessions."""
+    """Counts synthesis attempts and late audio. All sessions share one object."""
 
     attempts: Counter[tuple[str, str]] = field(default_factory=Counter)
-    """Attempts by transport and outcome: the code of the fault, `none` for a good attempt,
-    `abandoned` for one that was cancelled before its end."""
+    """Attempts by transport and outcome: the error code, `none` for success, `abandoned` for one
+    that was cancelled."""
     late_audio_bytes: int = 0
-    """Audio that arrived when the next sentence had already begun, and was dropped."""
+    """Audio that arrived after the next sentence had started, and was dropped."""

@@ -1,1 +1,1 @@
-"""Text between agent and speech: where a sentence ends, and what of it is read out."""
+"""Text between agent and synthesis: where sentences end, and which text is synthesized."""

@@ -1,47 +1,48 @@
-"""What the end of a word says about the sentence: pure, one word at a time."""
+"""Sentence and clause boundaries: what ends with a word. Pure, one word at a time."""
 
 import re
 import unicodedata
 from enum import Enum, auto
 
+from app.text.brackets import CLOSERS, OPENERS, QUOTES
+
 SENTENCE_MARKS = "!?؟۔"
-GLUING_MARKS = ".!؟"
-"""Marks after which writers, and models, forget the space: «وصلت.هل»."""
+UNSPACED_MARKS = ".!؟"
+"""Marks after which writers and models forget the space: «وصلت.هل»."""
 CLAUSE_MARKS = "،,:;–—"
 
-OPENERS = "«‹([{﴿"
-CLOSERS = "»›)]}﴾"
-QUOTES = '"“”'
-"""Quotation marks that open and close alike: writers of Arabic use the curly ones either way."""
+INVISIBLE = "\u200b\u200e\u200f\u061c\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufeff"
+"""Marks of direction and of zero width."""
+MARKUP = "*_`~"
+"""Markdown that may stand around a word."""
 
-_INVISIBLE = "\u200b\u200e\u200f\u061c\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufeff"
-_MARKUP = "*_`~"
 _MARKS = (".", "…", "؛", *SENTENCE_MARKS, *CLAUSE_MARKS)
 _EMOJI = ("So", "Sk", "Mn", "Me", "Cf")
-"""Categories of pictures, and of what shades, joins or circles them."""
-_AFTER = CLOSERS + QUOTES + "'’" + _MARKUP + _INVISIBLE
-"""What may follow a mark and still belongs to it."""
-_BEFORE = OPENERS + QUOTES + "'‘" + _MARKUP + _INVISIBLE
+"""Unicode categories of emoji, and of what colours, joins or encloses them."""
+_TRAILING = CLOSERS + QUOTES + "'’" + MARKUP + INVISIBLE
+"""Characters that may follow a mark and still belong to it."""
+_LEADING = OPENERS + QUOTES + "'‘" + MARKUP + INVISIBLE
+"""Characters that may stand before a word and belong to it."""
 
-_SHORTENED = "mr mrs ms dr prof eng st vs inc ltd co no هـ"
-_ABBREVIATIONS = frozenset(_SHORTENED.split())
-_DOTTED = re.compile(r"(?:[^\W\d_]\.)+[^\W\d_]?")  # e.g, U.S, ص.ب, ش.م.م
-_BULLET = re.compile(r"[^\W\d_][.)\-]|[-*+•▪◦●·–—]")
-_NUMBER = re.compile(r"(\d{1,3})[.)\-]")
+_ABBREVIATION_WORDS = "mr mrs ms dr prof eng st vs inc ltd co no هـ"
+_ABBREVIATIONS = frozenset(_ABBREVIATION_WORDS.split())
+_DOTTED = re.compile(r"(?:[^\W\d_]\.)+[^\W\d_]?")
+"""Dotted abbreviations without their last dot: e.g, U.S, ص.ب, ش.م.م."""
 
-_CONTINUING_WORDS = (
+_CONTINUATION_WORDS = (
     "ثم أو او أم لكن ولكن لكنه لكنها لكنك بل حتى لأن لأنه لأنها لأنك كي لكي إذ كما حيث بينما "
     "الذي التي الذين وإلا وإن ولو"
 )
-CONTINUING = frozenset(_CONTINUING_WORDS.split())
-"""Words that begin no sentence: after a doubtful end they go on with the one before."""
+CONTINUATION_WORDS = frozenset(_CONTINUATION_WORDS.split())
+"""Words that begin no sentence: after an ambiguous boundary they continue the one before."""
 
-_GLUED = re.compile(r"[^\W\d_a-zA-Z]{3,}[.!؟]+")
-_GLUED_NEXT = re.compile(r"[^\W\d_a-zA-Z]")
-"""Shorter ones may be initials, ص.ب; those of other scripts may be addresses, nql.com."""
-GLUED_CHARS = 80
-"""Longest word after which a space may be forgotten, with its vowel signs and markup. A model that
-is stuck writes «!!!!…» without end, and all of it would be looked at again with each."""
+_UNSPACED_WORD = re.compile(r"[^\W\d_a-zA-Z]{3,}[.!؟]+")
+"""A word with its mark, after which a space may be missing. Shorter words may be initials, ص.ب;
+those of other scripts may be addresses, nql.com."""
+_UNSPACED_NEXT = re.compile(r"[^\W\d_a-zA-Z]")
+MAX_UNSPACED_CHARS = 80
+"""Longest word, with vowel signs and markup, that is tested for a missing space. A model that is
+stuck writes «!!!!…» without end, and every character would test all of it again."""
 
 
 class Boundary(Enum):
@@ -50,65 +51,77 @@ class Boundary(Enum):
     NONE = auto()
     CLAUSE = auto()
     SEMICOLON = auto()
-    """A clause, and as good as a sentence once the text is long enough."""
+    """A clause; a sentence once the text is long enough."""
     AMBIGUOUS = auto()
     """A sentence, unless the next word continues it: after an ellipsis, a quotation, a unit."""
     SENTENCE = auto()
 
 
-def item_number(word: str) -> int | None:
-    """Return the number that this word may give to an item of a list: `2.`, `٢)`."""
-    match = _NUMBER.fullmatch(word.strip(_INVISIBLE + _MARKUP))
-    return int(match[1]) if match else None
-
-
-def is_bullet(word: str) -> bool:
-    """Tell whether this word may stand before an item of a list."""
-    return _BULLET.fullmatch(word.strip(_INVISIBLE)) is not None
-
-
 def missing_space(word: str, char: str) -> bool:
-    """Tell whether `word`, with its mark, is a word by itself though `char` follows at once."""
-    bare = "".join(each for each in word if _counts(each))
+    """Return whether `word`, which ends with a mark, is complete though `char` follows at once."""
+    bare = "".join(each for each in word if _is_significant(each))
     return (
-        _GLUED.fullmatch(bare.lstrip(_BEFORE)) is not None and _GLUED_NEXT.match(char) is not None
+        _UNSPACED_WORD.fullmatch(bare.lstrip(_LEADING)) is not None
+        and _UNSPACED_NEXT.match(char) is not None
     )
 
 
-def boundary_after(word: str, *, before: str = "", ended: Boundary = Boundary.NONE) -> Boundary:
-    """Tell what ends with `word`, which follows the word `before`, with which `ended` ended."""
-    core = _core(word)
-    closed = any(char in CLOSERS or char in QUOTES for char in word[len(core) :])
-    if not core:  # a closing mark by itself belongs to what it closes
-        if ended is Boundary.SENTENCE and closed:
+def boundary_after(
+    word: str, *, previous: str = "", previous_boundary: Boundary = Boundary.NONE
+) -> Boundary:
+    """Return the boundary after `word`.
+
+    `previous` is the word before it, and `previous_boundary` the boundary after that one.
+    """
+    core = _without_trailing(word)
+    closes = any(char in CLOSERS or char in QUOTES for char in word[len(core) :])
+    if not core:  # a closing mark by itself belongs to the text that it closes
+        if previous_boundary is Boundary.SENTENCE and closes:
             return Boundary.AMBIGUOUS
-        return ended if ended is not Boundary.CLAUSE else Boundary.NONE
+        return previous_boundary if previous_boundary is not Boundary.CLAUSE else Boundary.NONE
     if core.endswith(("…", "..")):
         return Boundary.AMBIGUOUS
     if core[-1] == ".":
-        body = core[:-1].lstrip(_BEFORE)
-        if _is_abbreviation(body):  # after a number it is a unit, which may end a sentence: 5 م.
-            return Boundary.AMBIGUOUS if before[-1:].isdigit() else Boundary.NONE
-        return Boundary.AMBIGUOUS if closed else Boundary.SENTENCE
+        if _is_abbreviation(core[:-1].lstrip(_LEADING)):
+            # after a number it is a unit, which may end a sentence: 5 م.
+            return Boundary.AMBIGUOUS if previous[-1:].isdigit() else Boundary.NONE
+        return Boundary.AMBIGUOUS if closes else Boundary.SENTENCE
     if core[-1] == "؛":
         return Boundary.SEMICOLON
     if core[-1] in CLAUSE_MARKS:
         return Boundary.CLAUSE
     if core[-1] not in SENTENCE_MARKS:
         return Boundary.NONE
-    return Boundary.AMBIGUOUS if closed else Boundary.SENTENCE
+    return Boundary.AMBIGUOUS if closes else Boundary.SENTENCE
 
 
-def _core(word: str) -> str:
-    """Take off what follows the last mark and still belongs to it, also emoji: «تم!😊»."""
+def continues_sentence(word: str, *, complete: bool) -> bool | None:
+    """Return whether the word after an ambiguous boundary continues the sentence.
+
+    None: the characters of an incomplete word do not decide it yet.
+    """
+    plain = "".join(char for char in word if _is_significant(char)).rstrip(CLAUSE_MARKS)
+    if not plain:
+        return False if complete else None
+    if plain[0].islower():
+        return True
+    if plain in CONTINUATION_WORDS:
+        return True if complete else None
+    if not complete and any(known.startswith(plain) for known in CONTINUATION_WORDS):
+        return None
+    return False
+
+
+def _without_trailing(word: str) -> str:
+    """Return the word up to its last mark, without what belongs to the mark, as in «تم!😊»."""
     end = len(word)
-    while end and (word[end - 1] in _AFTER or unicodedata.category(word[end - 1]) in _EMOJI):
+    while end and (word[end - 1] in _TRAILING or unicodedata.category(word[end - 1]) in _EMOJI):
         end -= 1
-    return word[:end] if word[:end].endswith(_MARKS) else word.rstrip(_AFTER)
+    return word[:end] if word[:end].endswith(_MARKS) else word.rstrip(_TRAILING)
 
 
 def _is_abbreviation(body: str) -> bool:
-    """Tell whether the stop after `body` only shortens it."""
+    """Return whether a full stop after `body` only abbreviates it."""
     plain = body.lower()
     if len(plain) == 1 and plain.isalpha():  # initials and titles: د. أ. م. J.
         return True
@@ -117,19 +130,6 @@ def _is_abbreviation(body: str) -> bool:
     return plain in _ABBREVIATIONS or _DOTTED.fullmatch(plain) is not None
 
 
-def continues(word: str, *, whole: bool) -> bool | None:
-    """Tell whether the word after a doubtful end goes on with its sentence; None: who knows."""
-    plain = "".join(char for char in word if _counts(char)).rstrip(CLAUSE_MARKS)
-    if not plain:
-        return False if whole else None
-    if plain[0].islower():
-        return True
-    if plain in CONTINUING:
-        return True if whole else None
-    if not whole and any(known.startswith(plain) for known in CONTINUING):
-        return None
-    return False
-
-
-def _counts(char: str) -> bool:
-    return char not in _INVISIBLE and unicodedata.category(char) != "Mn"
+def _is_significant(char: str) -> bool:
+    """Return whether a character is neither invisible nor a vowel sign."""
+    return char not in INVISIBLE and unicodedata.category(char) != "Mn"

@@ -1,19 +1,19 @@
-"""Which characters of a text are spoken: pure decisions that all rooms share."""
+"""Which characters of a text are pronounced. Pure."""
 
 import unicodedata
 
 TATWEEL = "\u0640"
-"""The Arabic lengthening stroke: a letter by its category, but silent."""
+"""The Arabic lengthening stroke: a letter by its Unicode category, but not pronounced."""
 
 
 def speakable_chars(text: str) -> int:
-    """Count the characters that are spoken: letters, digits, and one space between words."""
+    """Count the pronounced characters: letters, digits, and one space between words."""
     words = ("".join(filter(_is_speakable_char, word)) for word in text.split())
     return len(" ".join(word for word in words if word))
 
 
 def is_speakable(text: str) -> bool:
-    """Tell whether there is anything in the text to be spoken."""
+    """Return whether a text has any pronounced character."""
     return any(_is_speakable_char(char) for char in text)
 
 

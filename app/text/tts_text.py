@@ -1,4 +1,4 @@
-"""What of a written text is read out: no Markdown, HTML, emoji or URLs; pure."""
+"""The text that is synthesized: without Markdown, HTML, emoji and URLs. Pure."""
 
 import html
 import re
@@ -16,20 +16,20 @@ _INLINE: list[tuple[re.Pattern[str], str]] = [
     for pattern, replacement, flags in (
         (r"<!--.*?-->", "", re.DOTALL),
         (r"<(?:br|/p|/li|/div|/tr|/h[1-6])\s*/?>", "\n", re.IGNORECASE),
-        # with attributes, or «a <b وكان c> d» would be one
+        # after its name only attributes: «a <b وكان c> d» is no tag
         (r"</?[a-z][a-z0-9-]{0,20}(?:\s[^<>=]{0,100}=[^<>]{0,500})?\s*/?>", "", re.IGNORECASE),
         (
             r"^\s*\[[^\[\]\n]+\]:\s*<?(?:https?:|www\.)\S*[^\n]*$",
             "",
             re.MULTILINE,
-        ),  # where [a][1] leads
+        ),  # the definition of a reference link, [a][1]
         (rf"!?{_LINK}", r"\1", 0),
         (r"\[([^\[\]\n]+)\]\[[^\[\]\n]{0,40}\]", r"\1", 0),
-        (r"\[\^[^\[\]\s]*\]", "", 0),  # a footnote's number
+        (r"\[\^[^\[\]\s]*\]", "", 0),  # a footnote
         (r"<(?:mailto:)?([^\s<>@]{1,64}@[^\s<>@]{1,255})>", r"\1", re.IGNORECASE),
         (r"(?:mailto|tel):(?=\S)", "", re.IGNORECASE),
         (_URL, "", re.IGNORECASE),
-        (r"<\s*>|\(\s*\)|\[\s*\]|«\s*»|\"\s*\"", "", 0),  # what an address leaves behind
+        (r"<\s*>|\(\s*\)|\[\s*\]|«\s*»|\"\s*\"", "", 0),  # left empty by a removed URL
         (rf"{_EMOJI}(?:{_EMOJI}|[\ufe0f\u200d])*|[\ufe0e\ufe0f\u20e3]", "", 0),
         ("[\u00ad\u200b\u200e\u200f\u061c\u202a-\u202e\u2066-\u2069\ufeff]", "", 0),
     )
@@ -38,10 +38,10 @@ _INLINE: list[tuple[re.Pattern[str], str]] = [
 _LINE: list[tuple[re.Pattern[str], str]] = [
     (re.compile(pattern), replacement)
     for pattern, replacement in (
-        (r"\s+", " "),  # first of all, so that no pattern below meets a long run of it
-        (r"^\s*(?:```|~~~)[\w+-]*\s*$", ""),  # a fence, with the name of its language
-        (r"^\s*(?:[-*_=]\s*){3,}$", ""),  # a rule
-        (r"^[\s|:-]*-[\s|:-]*$", ""),  # the line under a table's head
+        (r"\s+", " "),  # first, so that no pattern below is slow on a long run of it
+        (r"^\s*(?:```|~~~)[\w+-]*\s*$", ""),  # a code fence
+        (r"^\s*(?:[-*_=]\s*){3,}$", ""),  # a horizontal rule
+        (r"^[\s|:-]*-[\s|:-]*$", ""),  # the separator under a table's header
         (r"^\s*(?:>\s*)+", ""),
         (r"^\s*#{1,6}\s+|\s+#+\s*$", ""),
         (r"^\s*(?:[-*+•▪◦●·–—]\s+)?(?:\*\*|__)?\d{1,3}[.)\-]\s+(?=\S)", ""),
@@ -53,7 +53,7 @@ _LINE: list[tuple[re.Pattern[str], str]] = [
         (r"`+|~~", ""),
         (r"\*{2,}|(?<!\d )\*(?!\d)", ""),  # «*123#» is a number to dial
         (r"__+|(?<!\w)_|_(?!\w)", ""),  # not inside names: a_b@c.sa
-        (r"(?<=[؀-ۿ])_(?=[؀-ۿ])", " "),  # a tag: #ناقل_إكسبرس
+        (r"(?<=[؀-ۿ])_(?=[؀-ۿ])", " "),  # a hashtag: #ناقل_إكسبرس
         (r"\s+", " "),
         (r" (?=[.،,؛](?:\s|$))", ""),
     )
@@ -61,26 +61,26 @@ _LINE: list[tuple[re.Pattern[str], str]] = [
 
 
 def tts_text(text: str) -> str:
-    """Return what is read out of a text that is shown: its words, in their order.
+    """Return the words of a displayed text that are spoken, in their order.
 
-    A link speaks its label, a bare URL nothing; the marker of a list's item, also its number, is
-    not read out; a line break is a pause.
+    Of a link the label is spoken, of a bare URL nothing. Markers of list items, numbers included,
+    are dropped. A line break becomes a pause.
     """
     text = html.unescape(text)
     for pattern, replacement in _INLINE:
         text = pattern.sub(replacement, text)
-    lines = map(_spoken_line, text.splitlines())
-    return _joined([line for line in lines if line])
+    lines = map(_strip_line_markup, text.splitlines())
+    return _join_lines([line for line in lines if line])
 
 
-def _spoken_line(line: str) -> str:
+def _strip_line_markup(line: str) -> str:
     for pattern, replacement in _LINE:
         line = pattern.sub(replacement, line)
     return line.strip()
 
 
-def _joined(lines: list[str]) -> str:
-    """Join lines; one that ends without a mark gets a comma, or it would run into the next."""
+def _join_lines(lines: list[str]) -> str:
+    """Join lines; one without punctuation at its end gets a comma, to be spoken as a pause."""
     return " ".join([line + _pause_after(line[-1]) for line in lines[:-1]] + lines[-1:])
 
 

@@ -1,1 +1,1 @@
-"""Text to speech: the strategy, its transports, and what an answer is worth."""
+"""Text to speech (TTS): the strategy, its transports, and what makes them reliable."""

@@ -1,30 +1,19 @@
-"""One attempt at a sentence: proved before anything of it is heard, judged at its end."""
+"""One attempt at a sentence: started, held back until it is usable, judged at its end."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
 
 from app import errors
 from app.audio import AudioFormat
 from app.transports import completeness
-from app.transports.base import AudioStream, SpeechRequest, TrailingAudio, TTSTransport
-from app.transports.breaker import Breaker
+from app.transports.base import AudioStream, SpeechRequest, TrailingAudio
 from app.transports.hold_back import AttemptBuffer, ContinuationSplice, HoldBackBuffer
-
-
-class Route:
-    """A transport, and what was learned of it."""
-
-    def __init__(self, transport: TTSTransport) -> None:
-        self.transport = transport
-        self.breaker = Breaker()
-
-    def __repr__(self) -> str:
-        return f"<Way {self.transport.name} {self.breaker}>"
+from app.transports.route import Route, rate_limited_error
 
 
 class DeliveredAudio:
-    """What the caller has heard of a sentence, whichever attempts it came from."""
+    """How much of a sentence was delivered, by whichever attempts."""
 
     def __init__(self) -> None:
         self.position = 0
@@ -33,9 +22,9 @@ class DeliveredAudio:
         self.format: AudioFormat | None = None
 
     def buffer_for(self, stream: AudioStream) -> AttemptBuffer:
-        """Return the gate of an attempt that begins now.
+        """Return the buffer of an attempt that begins now.
 
-        Raises `ProtocolError` when it comes in another format than what was heard.
+        Raises `ProtocolError` when its format differs from that of the delivered audio.
         """
         if self.position and stream.format != self.format:
             raise errors.ProtocolError(f"{stream.format} cannot continue {self.format}")
@@ -45,7 +34,10 @@ class DeliveredAudio:
 
 
 class AttemptRunner:
-    """Takes one request through one way. Whoever gets a proved trial must `leave` it."""
+    """Runs one attempt at a request over one route.
+
+    Whoever gets a runner after `await_first_audio` must call its `release`.
+    """
 
     def __init__(
         self,
@@ -57,34 +49,35 @@ class AttemptRunner:
     ) -> None:
         self.route = route
         self._is_probe = is_probe
-        """Whether the breaker was open, and let it through to learn from it."""
+        """Whether this attempt can be the probe of an open breaker."""
         self._request = request
         self._delivered = delivered
-        self._expected_ms = completeness.min_expected_duration_ms(request.text)
+        self._min_duration_ms = completeness.min_expected_duration_ms(request.text)
         self._context: AbstractAsyncContextManager[AudioStream] | None = None
         self._stream: AudioStream | None = None
         self._chunks: AsyncIterator[bytes] | None = None
         self._buffer: AttemptBuffer | None = None
         self._first = b""
         self._ended = False
-        self._judged = False
-        """Whether the breaker knows what came of it: an answer is good when it is whole."""
+        self._is_recorded = False
+        """Whether the breaker has been told the outcome."""
 
     @property
     def stream(self) -> AudioStream:
-        """The transport's own stream; only once proved."""
+        """The stream of the transport, after `await_first_audio`."""
         assert self._stream is not None
         return self._stream
 
     @property
     def trailing(self) -> TrailingAudio | None:
-        """Where audio that comes late is found."""
+        """The trailing audio of the stream."""
         return self.stream.trailing
 
     async def await_first_audio(self) -> None:
-        """Begin, and take audio until some of it may be heard, or the answer is whole without any.
+        """Start the attempt, and wait for audio that may be played, or for a complete end.
 
-        Raises the `ProviderError` of an attempt that is worth nothing; nothing is left then.
+        A continuation can end without any audio that has not been delivered. Raises the
+        `ProviderError` of an attempt that is unusable, and then holds no resources.
         """
         context = self.route.transport.synthesize(self._request)
         self._stream = await context.__aenter__()
@@ -99,9 +92,13 @@ class AttemptRunner:
             raise
 
     async def audio(self) -> AsyncIterator[bytes]:
-        """Iterate over what may be heard. Raises the `ProviderError` that breaks it."""
+        """Iterate over the audio that may be played, and count it as delivered.
+
+        Raises the `ProviderError` with which the attempt fails. The format is recorded here and
+        not before: of several attempts that race only the selected one is iterated over.
+        """
         assert self._buffer is not None
-        self._delivered.format = self.stream.format  # set here: of several that race, one is heard
+        self._delivered.format = self.stream.format
         if self.stream.attempt is not None:
             self.stream.attempt.delivered = True
         chunk, self._first = self._first, b""
@@ -111,17 +108,20 @@ class AttemptRunner:
                 self._delivered.last_chunk = chunk
                 yield chunk
             chunk = b"" if self._ended else await self._next()
-        self.route.breaker.succeeded()
-        self._judged = True
+        self.route.breaker.record_success()
+        self._is_recorded = True
 
     async def release(self, error: BaseException | None = None) -> None:
-        """Give the resources back, and tell transport and breaker what went wrong, if anything."""
-        if not self._judged:
-            self._judged = True
+        """Release all resources; `error` is what ended the attempt, if anything.
+
+        The transport is told, since a failure costs its connection, and the breaker is told.
+        """
+        if not self._is_recorded:
+            self._is_recorded = True
             if isinstance(error, errors.ProviderError):
-                _learn(self.route, error, is_probe=self._is_probe)
+                self.route.on_failure(error, is_probe=self._is_probe)
             else:
-                self.route.breaker.abandoned(is_probe=self._is_probe)
+                self.route.breaker.record_abandoned(is_probe=self._is_probe)
         await self._exit(error)
 
     async def _exit(self, error: BaseException | None) -> None:
@@ -135,7 +135,11 @@ class AttemptRunner:
                 raise
 
     async def _next(self) -> bytes:
-        """Wait for audio that may be heard; empty while none may, and at the end."""
+        """Wait for the next audio; empty while it is held back, and at the end.
+
+        At the end the sentence is judged by all audio delivered of it, not by this attempt alone:
+        a continuation brings only the rest.
+        """
         assert self._chunks is not None
         assert self._buffer is not None
         chunk = await anext(self._chunks, b"")
@@ -143,69 +147,63 @@ class AttemptRunner:
             return self._buffer.feed(chunk)
         self._ended = True
         rest = self._buffer.finish()
-        spoken_ms = self.stream.format.duration_ms(self._buffer.position)
-        if spoken_ms < self._expected_ms:
+        duration_ms = self.stream.format.duration_ms(self._buffer.position)
+        if duration_ms < self._min_duration_ms:
             raise errors.IncompleteAudioError(
-                f"{spoken_ms:.0f} ms of audio for a text that needs {self._expected_ms:.0f} ms"
+                f"{duration_ms:.0f} ms of audio; the text needs {self._min_duration_ms:.0f} ms"
             )
         return rest
 
 
 async def start_first_available(
-    order: list[Route], request: SpeechRequest, delivered: DeliveredAudio
+    routes: Sequence[Route], request: SpeechRequest, delivered: DeliveredAudio
 ) -> AttemptRunner:
-    """Return a proved trial by the first of these ways that takes the request.
+    """Start an attempt over the first route that accepts the request; wait for its first audio.
 
-    A way whose pool has nothing to lease, or whose breaker is open, is passed over: that is no
-    attempt. When all are, those with an open breaker are tried in spite of it, but none before
-    the time that it has named.
+    A route whose pool has no free socket, or whose breaker is open, is passed over. If that leaves
+    none, the routes with an open breaker are tried all the same, except those that are rate
+    limited.
+
+    Raises the `ProviderError` of the attempt, `PoolExhaustedError`, or `RateLimitedError`.
     """
     now = asyncio.get_running_loop().time()
     suspended: list[Route] = []
     exhausted: errors.PoolExhaustedError | None = None
-    for route in order:
+    for route in routes:
         if not route.breaker.try_begin(now):
             suspended.append(route)
             continue
         try:
-            return await _attempt(route, request, delivered, is_probe=not route.breaker.is_closed)
+            return await _start(route, request, delivered, is_probe=not route.breaker.is_closed)
         except errors.PoolExhaustedError as error:
             exhausted = error
     for route in suspended:
         if route.breaker.blocked_until(now) > now:
             continue
         try:
-            return await _attempt(route, request, delivered, is_probe=False)
+            return await _start(route, request, delivered, is_probe=False)
         except errors.PoolExhaustedError as error:
             exhausted = error
-    raise exhausted or errors.RateLimitedError("all ways have asked for time")
+    raise exhausted or rate_limited_error(routes, now)
 
 
-async def _attempt(
+async def _start(
     route: Route, request: SpeechRequest, delivered: DeliveredAudio, *, is_probe: bool
 ) -> AttemptRunner:
-    """Make one attempt, and let the way's breaker learn from it."""
+    """Start an attempt, and record its outcome in the breaker if it ends here.
+
+    A pool without a free socket is no failure: nothing was sent.
+    """
     runner = AttemptRunner(route, request, delivered, is_probe=is_probe)
     try:
         await runner.await_first_audio()
     except errors.PoolExhaustedError:
-        route.breaker.abandoned(is_probe=is_probe)
+        route.breaker.record_abandoned(is_probe=is_probe)
         raise
     except errors.ProviderError as error:
-        _learn(route, error, is_probe=is_probe)
+        route.on_failure(error, is_probe=is_probe)
         raise
     except BaseException:
-        route.breaker.abandoned(is_probe=is_probe)
+        route.breaker.record_abandoned(is_probe=is_probe)
         raise
     return runner
-
-
-def _learn(route: Route, error: errors.ProviderError, *, is_probe: bool) -> None:
-    """Tell the breaker; what is final says nothing about the way."""
-    now = asyncio.get_running_loop().time()
-    if isinstance(error, errors.RateLimitedError) and error.retry_after_s:
-        route.breaker.block(now + error.retry_after_s)
-    if error.retryable:
-        route.breaker.failed(now, is_probe=is_probe)
-    else:
-        route.breaker.abandoned(is_probe=is_probe)

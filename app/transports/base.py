@@ -1,4 +1,4 @@
-"""The text-to-speech strategy: one sentence goes in, its audio comes out as it is made."""
+"""The TTS strategy: text of one sentence in, its audio out while it is being made."""
 
 import asyncio
 from abc import ABC, abstractmethod
@@ -19,34 +19,35 @@ log = structlog.get_logger(__name__)
 
 @dataclass(slots=True, eq=False)
 class Attempt:
-    """What one attempt at a sentence did: the record that metrics and log lines are made of.
+    """The record of one attempt at a sentence, for metrics and the log.
 
-    Compared by identity: attempts that race look alike until something has come of them.
+    Compared by identity: attempts that race are equal in every field at first.
     """
 
     transport: str
     started_at: float = 0.0
-    """When it began, on the loop's clock in seconds."""
+    """When it began, in seconds on the loop's clock."""
     connection: Literal["new", "reused"] | None = None
+    """Whether its connection had carried a request before; None without a connection."""
     ttfb_ms: float | None = None
     """Request sent to first audio byte."""
     total_ms: float | None = None
-    """Begin to end of the attempt, the wait for a socket included."""
+    """Start to end of the attempt, with the wait for a connection."""
     fault: str | None = None
-    """The code of the error that ended the attempt; None when it succeeded."""
+    """The code of the error that ended the attempt; None if there was none."""
     delivered: bool = False
-    """Whether its audio was heard."""
+    """Whether any of its audio was passed on to the session."""
     metrics: SpeechMetrics = field(default_factory=SpeechMetrics)
     """Where it is counted."""
     _sent_at: float = 0.0
 
     def mark_sent(self, connection: Literal["new", "reused"] | None) -> None:
-        """Record that the request goes out, and on what, if that is known."""
+        """Record that the request is being sent; `connection` is None if it is not known yet."""
         self.connection = connection
         self._sent_at = _now()
 
     def log(self, chars: int) -> None:
-        """Write the one line that tells this attempt."""
+        """Write the log line of this attempt; `chars` is the length of its text."""
         log.info(
             "attempt",
             transport=self.transport,
@@ -58,35 +59,34 @@ class Attempt:
         )
 
     def mark_first_byte(self) -> None:
-        """Record that the first audio is there."""
+        """Record that the first audio has arrived."""
         self.ttfb_ms = (_now() - self._sent_at) * 1000
 
 
 @dataclass(frozen=True, slots=True)
 class SpeechRequest:
-    """A sentence to be spoken.
-
-    `text` has 1 to 2,000 characters (the provider's limit). `format` is asked for, not promised:
-    the stream says what came.
-    """
+    """A sentence to be spoken."""
 
     text: str
+    """1 to 2,000 characters, the provider's limit."""
     voice: Voice
     format: AudioFormat
+    """The preferred format; the stream may have another one."""
     language: Language = "ar"
     needed_now: asyncio.Event | None = field(default=None, compare=False)
-    """Set when its turn to be heard has come; None when it has. One that is made ahead can wait
-    rather than cost a socket."""
+    """Set when playout has reached this sentence; None if it had from the start. Until then the
+    request is a prefetch, which waits for a free socket rather than open one."""
     attempts: list[Attempt] = field(default_factory=list, compare=False)
-    """The record of all attempts, the last one last; every transport adds its own."""
+    """All attempts in order of their start. Every transport adds its own."""
     metrics: SpeechMetrics = field(default_factory=SpeechMetrics, compare=False)
     """Where its attempts are counted."""
 
     @contextmanager
     def attempt(self, transport: str) -> Iterator[Attempt]:
-        """Keep the record of one more attempt, for metrics and for one log line.
+        """Record one more attempt, for the metrics and for one log line.
 
-        An attempt for which nothing could be leased was none, and leaves no record.
+        The error that leaves the context is the attempt's fault. Attempts that got no connection
+        are not counted.
         """
         outcome = "abandoned"
         attempt = Attempt(transport, started_at=_now(), metrics=self.metrics)
@@ -108,38 +108,39 @@ class SpeechRequest:
 
 
 class TrailingAudio:
-    """Audio of an answer that comes after its end.
+    """Audio of a sentence that arrives after its regular end.
 
-    It is played if its turn has not passed, else counted. `wait_s` bounds how long anybody waits.
+    It is played if the next sentence has not begun, else counted as late. `wait_s` bounds how long
+    `wait_closed` waits.
     """
 
     def __init__(self, wait_s: float, metrics: SpeechMetrics) -> None:
         self._metrics = metrics
         self._wait_s = wait_s
         self._chunks: list[bytes] = []
-        self._passed = False
+        self._is_drained = False
         self._closed = asyncio.Event()
 
     def put(self, data: bytes) -> None:
-        """Take a piece that came late."""
-        if self._passed:
+        """Take a chunk; count it as late after `drain`."""
+        if self._is_drained:
             self._metrics.late_audio_bytes += len(data)
         else:
             self._chunks.append(data)
 
     def close(self) -> None:
-        """Learn that no more can come."""
+        """Note that no more audio will come."""
         self._closed.set()
 
     def drain(self) -> bytes:
-        """Return what came so far, and count from now on: the next sentence begins."""
+        """Return the audio that has arrived; what comes later is counted as late."""
         data = b"".join(self._chunks)
         self._chunks.clear()
-        self._passed = True
+        self._is_drained = True
         return data
 
     async def wait_closed(self) -> None:
-        """Wait until no more can come."""
+        """Wait until no more audio will come, for `wait_s` seconds at most."""
         try:
             async with asyncio.timeout(self._wait_s):
                 await self._closed.wait()
@@ -148,16 +149,16 @@ class TrailingAudio:
 
 
 class AudioStream(ABC):
-    """Audio of one sentence as it arrives: headerless, sample-aligned, never empty.
+    """The audio of one sentence as it arrives: without a header, sample-aligned, never empty.
 
-    Iterating raises a `ProviderError` where the answer fails.
+    Iterating raises a `ProviderError` when the stream fails.
     """
 
     format: AudioFormat
     attempt: Attempt | None = None
-    """The record of the attempt that this is."""
+    """The record of the attempt that this stream belongs to."""
     trailing: TrailingAudio | None = None
-    """After the end: where audio that comes late is found, if this transport can have any."""
+    """Set at the end of the stream if the transport can have audio after it."""
 
     @abstractmethod
     def __aiter__(self) -> AsyncIterator[bytes]:
@@ -165,7 +166,7 @@ class AudioStream(ABC):
 
 
 class TTSTransport(ABC):
-    """A way to the provider, or a composition of ways."""
+    """A way to make speech of text, or a composition of several."""
 
     name: str
 
@@ -173,17 +174,18 @@ class TTSTransport(ABC):
     def synthesize(self, request: SpeechRequest) -> AbstractAsyncContextManager[AudioStream]:
         """Speak one sentence.
 
-        Entering the context returns when the first audio is there, so `format` is known; it
-        raises a `ProviderError` when none comes. Leaving the context, however it is left, gives
-        the resources back: an unfinished answer is abandoned. It may be left by another task than
-        the one that entered it.
+        Entering the context returns when the first audio is there, so that `format` is known. It
+        raises a `ProviderError` when there is none.
+
+        Leaving the context releases all resources, and abandons a stream that has not ended. A
+        task other than the one that entered may leave it.
         """
 
     async def warm_up(self) -> None:
-        """Open what the first request would otherwise wait for."""
+        """Open the connections that the first request would otherwise wait for."""
 
     async def aclose(self) -> None:
-        """Give up all connections."""
+        """Close all connections."""
 
 
 def _now() -> float:

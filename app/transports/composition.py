@@ -1,4 +1,4 @@
-"""Which ways a sentence may take: transports compose, they are not configured."""
+"""Which routes a sentence may take: composes transports as the operator has chosen."""
 
 from dataclasses import replace
 from typing import Literal
@@ -9,25 +9,33 @@ from app.transports.options import SpeechOptions
 from app.transports.registry import TransportContext
 from app.transports.resilient import ResilientTransport
 
-BY_NAME = ("websocket", "rest", "auto")
-"""What a client may choose between."""
+CLIENT_CHOICES = ("websocket", "rest", "auto")
+"""The transports that a client may choose between."""
 
-OTHER = {"websocket": "rest", "rest": "websocket"}
+DEFAULT_FALLBACKS = {"websocket": "rest", "rest": "websocket"}
 
 ACQUIRE_TIMEOUT_S = 0.25
-"""How long a sentence waits for a socket when it could go another way: less than the other way
-needs for its first audio."""
+"""Longest wait for a socket over the preferred route.
+
+Less than the other route needs for its first audio (`docs/hamsa.md`, Timing).
+"""
 
 QUICK_ACQUIRE_TIMEOUT_S = 0.02
-"""The same when only a socket that is free now counts: time to end a linger, on a busy loop. As the
-other way, a socket that must be opened first comes later than another answer over REST."""
+"""Longest wait for a socket where only one that is free now is of use.
+
+It leaves time to cancel a linger on a busy loop. As a fallback, a socket that must be opened first
+is slower than another attempt by REST.
+"""
 
 STT_ACQUIRE_TIMEOUT_S = 2.0
-"""The same for a transcript, which takes so long: a handshake of 1.2 s, and some."""
+"""Longest wait of an utterance for a socket.
+
+A transcript takes about as long, and a handshake 1.2 s (`docs/hamsa.md`, Timing).
+"""
 
 
 def check(options: SpeechOptions) -> None:
-    """Raise `ConfigurationError` for an unknown transport, or a pair that makes no sense."""
+    """Raise `ConfigurationError` for an unknown transport or a useless fallback."""
     chosen, fallback = options.transport, options.fallback
     if chosen != "auto":
         registry.find(chosen)
@@ -44,10 +52,14 @@ def check(options: SpeechOptions) -> None:
 
 
 def compose(options: SpeechOptions, context: TransportContext) -> ResilientTransport:
-    """Build the transport of this process. Raises `ConfigurationError` as `check` does."""
+    """Build the transport of this process.
+
+    `auto` prefers a socket that is free now, and never waits for one to be opened. Raises
+    `ConfigurationError` as `check` does.
+    """
     check(options)
     chosen = options.transport
-    fallback = options.fallback or OTHER.get(chosen, "none")
+    fallback = options.fallback or DEFAULT_FALLBACKS.get(chosen, "none")
     preferred = replace(context, warm_connections=options.warm_connections)
     if chosen == "auto":
         free_socket = replace(
@@ -61,21 +73,21 @@ def compose(options: SpeechOptions, context: TransportContext) -> ResilientTrans
             (chosen, replace(preferred, acquire_timeout_s=ACQUIRE_TIMEOUT_S)),
             (fallback, replace(context, acquire_timeout_s=QUICK_ACQUIRE_TIMEOUT_S)),
         ]
-    transports = [registry.find(name)(its_context) for name, its_context in routes]
+    transports = [registry.find(name)(route_context) for name, route_context in routes]
     return ResilientTransport(transports, options.policy)
 
 
 def compose_choices(
     options: SpeechOptions, context: TransportContext
 ) -> dict[str, ResilientTransport]:
-    """Build what a client may choose, by name; nothing unless it may.
+    """Build the transports that a client may choose, by name; none unless it may choose.
 
-    The choices share the pool, and differ in which transport is preferred.
+    They share the pool, and differ in which transport they prefer.
     """
     if not options.allow_client_choice:
         return {}
     fallback: Literal["none"] | None = "none" if options.fallback == "none" else None
     return {
         name: compose(replace(options, transport=name, fallback=fallback), context)
-        for name in BY_NAME
+        for name in CLIENT_CHOICES
     }

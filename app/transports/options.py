@@ -1,4 +1,4 @@
-"""What the operator has chosen for text to speech."""
+"""The operator's choices for TTS."""
 
 from dataclasses import dataclass, field
 from typing import Literal
@@ -8,14 +8,14 @@ from app.transports.policy import Policy
 
 @dataclass(frozen=True, slots=True)
 class StreamLimits:
-    """How long an attempt may be silent, in seconds; every transport gets these."""
+    """How long an attempt may be silent, in seconds. Every transport gets these limits."""
 
     first_audio_timeout_s: float = 3.0
     """Longest wait for the first audio."""
     stall_timeout_s: float = 2.0
     """Longest silence after the first audio."""
     linger_s: float = 0.3
-    """How long audio is expected after the regular end of an answer."""
+    """How long trailing audio may arrive after the regular end of a stream."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,10 +25,10 @@ class SpeechOptions:
     transport: str = "websocket"
     """Name of the preferred transport, or `auto`."""
     fallback: Literal["websocket", "rest", "none"] | None = None
-    """Name of the transport that is used when the preferred one fails; None: the other one."""
+    """Name of the transport after it. None chooses the other one of `websocket` and `rest`."""
     allow_client_choice: bool = False
     """Whether a client may choose another transport for its session."""
     warm_connections: int = 1
-    """Sockets that one response keeps busy, and that are opened ahead of need."""
+    """How many sockets are opened ahead of need: as many as one response keeps busy."""
     policy: Policy = field(default_factory=Policy)
     limits: StreamLimits = field(default_factory=StreamLimits)

@@ -1,4 +1,4 @@
-"""One provider answer as clean audio: strips the header, aligns samples, bounds every silence."""
+"""The provider's bytes as audio: without a header, sample-aligned, with a limit on each silence."""
 
 from collections.abc import AsyncGenerator, AsyncIterator
 
@@ -9,10 +9,10 @@ from app.transports.base import Attempt, AudioStream, TrailingAudio
 
 
 class ProviderStream(AudioStream):
-    """Turns the raw pieces of one answer into samples.
+    """Turns the raw chunks of one attempt into samples.
 
-    `begin` is called once with the source of the pieces; `stall_timeout_s` bounds each silence
-    after the first audio.
+    `format` is what was requested; a header overrides it. `stall_timeout_s` bounds each silence
+    after the first audio, in seconds.
     """
 
     def __init__(self, attempt: Attempt, format: AudioFormat, *, stall_timeout_s: float) -> None:
@@ -23,17 +23,17 @@ class ProviderStream(AudioStream):
         self._aligner = SampleAligner(format.bytes_per_sample)
         self._source: AsyncGenerator[bytes, None] | None = None
         self._first = b""
-        self._watchdog = ReusableTimeout()
+        self._stall_timeout = ReusableTimeout()
 
     async def begin(self, source: AsyncGenerator[bytes, None]) -> None:
-        """Wait for the first audio; from then on `format` is known.
+        """Wait for the first audio of `source`; from then on `format` is final. Call it once.
 
-        Raises `IncompleteAudioError` when the answer holds none. The caller bounds the wait.
+        Raises `IncompleteAudioError` if there is none. The caller bounds the wait.
         """
         self._source = source
         self._first = await self._next()
         if not self._first:
-            raise errors.IncompleteAudioError("the answer holds no audio")
+            raise errors.IncompleteAudioError("the provider sent no audio")
         self.attempt.mark_first_byte()
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
@@ -41,30 +41,33 @@ class ProviderStream(AudioStream):
         while chunk:
             yield chunk
             try:
-                chunk = await self._watchdog.bound(self._next(), self._stall_timeout_s)
+                chunk = await self._stall_timeout.wait_for(self._next(), self._stall_timeout_s)
             except TimeoutError:
                 raise errors.ProviderTimeoutError(
                     f"no audio for {self._stall_timeout_s} s"
                 ) from None
 
     async def aclose(self) -> None:
-        """Let go of the source."""
-        self._watchdog.close()
+        """Close the source."""
+        self._stall_timeout.close()
         if self._source is not None:
             await self._source.aclose()
 
-    def trailing_audio(self, wait_s: float) -> "TrailingSamples":
-        """Say that audio may come after the end, for `wait_s` seconds."""
+    def expect_trailing_audio(self, wait_s: float) -> "TrailingSamples":
+        """Return a sink for audio that may arrive within `wait_s` seconds after the end."""
         self.trailing = TrailingAudio(wait_s, self.attempt.metrics)
         return TrailingSamples(self.trailing, self._aligner)
 
     async def _next(self) -> bytes:
-        """Wait for the next samples; empty at the end."""
+        """Wait for the next samples; empty at the end.
+
+        A header may be split over several chunks. It can name another format than the requested
+        one, with samples of another size, but only before the first audio.
+        """
         assert self._source is not None
-        async for piece in self._source:
-            audio = self._header.feed(piece)
+        async for chunk in self._source:
+            audio = self._header.feed(chunk)
             if self._header.format not in (None, self.format):
-                # Said before the first audio, and not what was asked for: samples of another size.
                 self.format = self._header.format
                 self._aligner = SampleAligner(self.format.bytes_per_sample)
             if samples := self._aligner.feed(audio):
@@ -73,17 +76,17 @@ class ProviderStream(AudioStream):
 
 
 class TrailingSamples:
-    """Aligns audio that comes late with what came before it."""
+    """Aligns trailing audio with the stream before it: half a sample may be left of that."""
 
     def __init__(self, trailing: TrailingAudio, aligner: SampleAligner) -> None:
-        self._late = trailing
+        self._trailing = trailing
         self._aligner = aligner
 
     def put(self, data: bytes) -> None:
-        """Take a piece."""
+        """Take a chunk."""
         if samples := self._aligner.feed(data):
-            self._late.put(samples)
+            self._trailing.put(samples)
 
     def close(self) -> None:
-        """Learn that no more can come."""
-        self._late.close()
+        """Note that no more audio will come."""
+        self._trailing.close()

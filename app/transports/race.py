@@ -1,4 +1,4 @@
-"""Several attempts at once: the first that proves itself wins, the others are given up."""
+"""Several attempts at once: the first with usable audio is selected, the others are cancelled."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -7,18 +7,21 @@ from app import errors
 from app.transports.attempt import AttemptRunner
 
 Candidate = Callable[[], Awaitable[AttemptRunner]]
+"""Starts an attempt and waits for its first audio."""
+
+Outcome = AttemptRunner | errors.ProviderError
 
 
 async def race(candidates: Sequence[Candidate], *, hedge_delay_s: float = 0.0) -> AttemptRunner:
-    """Return the first trial that proves itself.
+    """Return the first attempt with usable audio.
 
-    The others start `head_start_s` seconds after the first, or as soon as that one fails. Raises
-    the last `ProviderError` when all fail, and a final one at once. What has lost is cleaned up
-    before this returns.
+    All candidates but the first start `hedge_delay_s` seconds after it, or as soon as it fails.
+    Raises a final `ProviderError` at once, and another one when all candidates have failed. The
+    attempts that lost are released before this returns.
     """
     failed = asyncio.Event()
-    tasks: list[asyncio.Task[AttemptRunner | errors.ProviderError]] = []
-    winner: AttemptRunner | None = None
+    tasks: list[asyncio.Task[Outcome]] = []
+    selected: AttemptRunner | None = None
     try:
         async with asyncio.TaskGroup() as group:
             for number, candidate in enumerate(candidates):
@@ -26,27 +29,29 @@ async def race(candidates: Sequence[Candidate], *, hedge_delay_s: float = 0.0) -
                 tasks.append(
                     group.create_task(_run(candidate, delay_s, failed), name=f"attempt-{number}")
                 )
-            winner = await _first_good(tasks)
+            selected = await _first_usable(tasks)
             for task in tasks:
                 task.cancel()
-        await _release_all(tasks, winner, None)
+        await _release_others(tasks, selected, None)
     except BaseException as error:
-        await _release_all(tasks, None, error)
+        await _release_others(tasks, None, error)
         raise
-    if winner is None:
-        raise _worst([task.result() for task in tasks if not task.cancelled()])
-    return winner
+    if selected is None:
+        raise _error_to_raise([task.result() for task in tasks if not task.cancelled()])
+    return selected
 
 
-async def _run(
-    candidate: Candidate, delay_s: float, failed: asyncio.Event
-) -> AttemptRunner | errors.ProviderError:
+async def _run(candidate: Candidate, delay_s: float, failed: asyncio.Event) -> Outcome:
+    """Run a candidate after its delay, which the first failure of any other ends.
+
+    The error is returned, not raised: it must not cancel the other candidates.
+    """
     if delay_s:
         try:
             async with asyncio.timeout(delay_s):
                 await failed.wait()
         except TimeoutError:
-            failed.set()  # nobody waits any longer
+            failed.set()  # ends the delay of all others as well
     try:
         return await candidate()
     except errors.ProviderError as error:
@@ -54,9 +59,11 @@ async def _run(
         return error
 
 
-async def _first_good(
-    tasks: Sequence[asyncio.Task[AttemptRunner | errors.ProviderError]],
-) -> AttemptRunner | None:
+async def _first_usable(tasks: Sequence[asyncio.Task[Outcome]]) -> AttemptRunner | None:
+    """Wait for the first attempt with usable audio; None if all fail.
+
+    None also after a final error, since then no other attempt can succeed.
+    """
     pending = set(tasks)
     while pending:
         done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
@@ -71,21 +78,21 @@ async def _first_good(
     return None
 
 
-async def _release_all(
-    tasks: Sequence[asyncio.Task[AttemptRunner | errors.ProviderError]],
-    winner: AttemptRunner | None,
+async def _release_others(
+    tasks: Sequence[asyncio.Task[Outcome]],
+    selected: AttemptRunner | None,
     error: BaseException | None,
 ) -> None:
-    """Give up every trial that proved itself too late."""
+    """Release every attempt that had usable audio, but was not selected."""
     for task in tasks:
         if task.done() and not task.cancelled() and task.exception() is None:
             outcome = task.result()
-            if isinstance(outcome, AttemptRunner) and outcome is not winner:
+            if isinstance(outcome, AttemptRunner) and outcome is not selected:
                 await outcome.release(error)
 
 
-def _worst(outcomes: Sequence[AttemptRunner | errors.ProviderError]) -> errors.ProviderError:
-    """Pick the error to tell: a final one, else one that was an attempt, else any."""
+def _error_to_raise(outcomes: Sequence[Outcome]) -> errors.ProviderError:
+    """Return a final error if there is one, else one of a request that was sent, else any."""
     failures = [outcome for outcome in outcomes if not isinstance(outcome, AttemptRunner)]
     return min(
         failures, key=lambda error: (error.retryable, isinstance(error, errors.PoolExhaustedError))

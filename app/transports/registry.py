@@ -1,7 +1,7 @@
-"""Where transports are found by name: ours, and those of installed packages.
+"""Transports by name: the built-in ones, and those of installed packages.
 
-A package adds one with an entry point in the group `nabra.tts_transports` that names a callable
-`(TransportContext) -> TTSTransport`.
+A package adds a transport by an entry point in the group `nabra.tts_transports`, which names a
+callable `(TransportContext) -> TTSTransport`.
 """
 
 from collections.abc import Callable
@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 
 from app.errors import ConfigurationError
-from app.hamsa.http import HamsaClient
 from app.hamsa.pool import ConnectionPool
+from app.hamsa.rest import HamsaClient
 from app.transports.base import TTSTransport
 from app.transports.options import StreamLimits
 from app.transports.rest import RestTransport
@@ -21,15 +21,15 @@ GROUP = "nabra.tts_transports"
 
 @dataclass(frozen=True, slots=True)
 class TransportContext:
-    """What a transport may build on: its limits, and what the whole process shares."""
+    """What a transport is built from: its limits, and what the whole process shares."""
 
     limits: StreamLimits
     pool: ConnectionPool
     client: HamsaClient
     acquire_timeout_s: float | None = None
-    """How long a request may wait for a socket; None is the pool's own limit."""
+    """Longest wait for a socket, in seconds; None is the limit of the pool."""
     allow_connect: bool = True
-    """Whether a socket may be opened for it."""
+    """Whether a socket may be opened for a request that gets none."""
     warm_connections: int = 1
     """How many sockets are opened ahead of need."""
 
@@ -61,10 +61,10 @@ BUILT_IN: dict[str, Factory] = {"websocket": _websocket, "rest": _rest}
 
 
 def find(name: str) -> Factory:
-    """Return what builds the transport of this name.
+    """Return the factory of the transport of this name.
 
-    Raises `ConfigurationError` with the names there are, or why a plug-in cannot be used. So does
-    what is returned, when a plug-in builds anything but a transport.
+    Raises `ConfigurationError` for an unknown name or an unusable plug-in. The factory of a plug-in
+    raises it, too, when it builds something else than a transport.
     """
     if name in BUILT_IN:
         return BUILT_IN[name]
@@ -72,24 +72,27 @@ def find(name: str) -> Factory:
     if name not in installed:
         known = ", ".join([*BUILT_IN, "auto", *sorted(installed)])
         raise ConfigurationError(f"TTS_TRANSPORT: {name!r} is unknown; allowed: {known}")
-    return _plug_in(installed[name])
+    return _load_plug_in(installed[name])
 
 
-def _plug_in(entry: EntryPoint) -> Factory:
-    """Load a plug-in, and see to it that its mistakes show at the start, not in the first call."""
+def _load_plug_in(entry: EntryPoint) -> Factory:
+    """Load a plug-in. Its mistakes must be found at the start, not during the first call.
+
+    Built-in names are looked up before, so a plug-in cannot replace a built-in transport.
+    """
     plug_in = f"TTS_TRANSPORT: plug-in {entry.name!r}"
     try:
         factory = entry.load()
     except (ImportError, AttributeError) as error:
         raise ConfigurationError(f"{plug_in} cannot be loaded: {error}") from error
     if not callable(factory):
-        raise ConfigurationError(f"{plug_in} names no callable: {entry.value}")
+        raise ConfigurationError(f"{plug_in} must name a callable, got {entry.value}")
 
     def build(context: TransportContext) -> TTSTransport:
         transport = factory(context)
         if not isinstance(transport, TTSTransport):
             built = type(transport).__name__
-            raise ConfigurationError(f"{plug_in} builds a {built}, not a TTSTransport")
+            raise ConfigurationError(f"{plug_in} must build a TTSTransport, got {built}")
         return transport
 
     return build

@@ -1,10 +1,10 @@
-"""Decides what an answer is worth: a transport made of transports.
+"""Speaks every sentence whole, once, over several transports, in rounds of attempts.
 
-    round 1          the preferred way
-    round 2          at once, beginning with the other way; several together when much fails
+    round 1          the preferred route
+    round 2          at once, first over the other route; several attempts if much fails
     round 3 and on   after a pause
 
-An answer that breaks in the middle begins the rounds anew, from the place where it broke.
+A sentence that breaks in the middle is continued where it broke, beginning with round 2.
 """
 
 import asyncio
@@ -16,23 +16,24 @@ from functools import partial
 import structlog
 
 from app import errors
-from app.transports.attempt import AttemptRunner, DeliveredAudio, Route, start_first_available
+from app.transports.attempt import AttemptRunner, DeliveredAudio, start_first_available
 from app.transports.base import AudioStream, SpeechRequest, TrailingAudio, TTSTransport
 from app.transports.policy import Policy, parallel_attempts
 from app.transports.race import Candidate, race
+from app.transports.route import Route, rate_limited_error, unblocked_at
 
 log = structlog.get_logger(__name__)
 
 
 OUTAGE_ATTEMPTS = 2
-"""Attempts at a sentence that begins when all ways are out: enough to probe, and a quick answer
-for the caller."""
+"""Attempts at a sentence that begins in an outage of all routes: enough for a probe, and the caller
+gets a quick error."""
 
 
 class ResilientTransport(TTSTransport):
-    """Speaks every sentence whole, once, by whichever of `transports` can; the first is preferred.
+    """Speaks every sentence whole, once, by any of `transports`; the first is preferred.
 
-    Raises the last attempt's error when all fail, a final error at once.
+    Raises the last attempt's error when all have failed, and a final error at once.
     """
 
     name = "resilient"
@@ -58,12 +59,12 @@ class ResilientTransport(TTSTransport):
             await stream.release(None)
 
     async def warm_up(self) -> None:
-        """Warm all ways up: what is there for when one fails must be there at once."""
+        """Warm up all transports: a fallback is needed without delay, too."""
         for route in self.routes:
             await route.transport.warm_up()
 
     async def aclose(self) -> None:
-        """Close all ways."""
+        """Close all transports."""
         for route in self.routes:
             await route.transport.aclose()
 
@@ -78,16 +79,16 @@ class ResilientStream(AudioStream):
         self._delivered = DeliveredAudio()
         self._runner: AttemptRunner | None = None
         self._next_route = 0
-        outage = all(route.breaker.is_outage for route in routes)
-        self._attempts = min(policy.attempts, OUTAGE_ATTEMPTS) if outage else policy.attempts
+        is_outage = all(route.breaker.is_outage for route in routes)
+        self._max_attempts = min(policy.attempts, OUTAGE_ATTEMPTS) if is_outage else policy.attempts
 
     @property
-    def trailing(self) -> TrailingAudio | None:  # type: ignore[override]
-        """Where audio that comes late is found."""
+    def trailing(self) -> TrailingAudio | None:  # type: ignore[override]  # read-only
+        """The trailing audio of the last attempt."""
         return self._runner.trailing if self._runner is not None else None
 
     async def begin(self) -> None:
-        """Find the first attempt that proves itself."""
+        """Wait for the first audio that may be played."""
         self._runner = await self._search(first_round=1)
         self.format = self._runner.stream.format
 
@@ -97,33 +98,48 @@ class ResilientStream(AudioStream):
                 async for chunk in self._runner.audio():
                     yield chunk
             except errors.ProviderError as error:
-                await self._broke(error)
+                await self._on_break(self._runner, error)
                 self._runner = await self._search(first_round=2)
             else:
                 return
 
     async def release(self, error: BaseException | None) -> None:
-        """Give the resources back."""
+        """Release the attempt that is under way; `error` is what ended it, if anything."""
         runner, self._runner = self._runner, None
         if runner is not None:
             await runner.release(error)
 
-    async def _broke(self, error: errors.ProviderError) -> None:
-        """Give the broken attempt up; raises its error when no other can help."""
-        assert self._runner is not None
-        log.warning("answer broke", code=error.code, heard_bytes=self._delivered.position)
+    async def _on_break(self, runner: AttemptRunner, error: errors.ProviderError) -> None:
+        """Release the attempt that broke, and let the search begin with the route after it.
+
+        Raises the error if there can be no continuation.
+        """
+        attempts = enumerate(self._request.attempts, 1)
+        broken = runner.stream.attempt
+        log.warning(
+            "audio stream ended early",
+            transport=runner.route.transport.name,
+            attempt=next((number for number, attempt in attempts if attempt is broken), None),
+            bytes=self._delivered.position,
+            milliseconds=round(runner.stream.format.duration_ms(self._delivered.position)),
+            code=error.code,
+        )
         await self.release(error)
         if not error.retryable or self._attempts_left < 1:
             raise error
         self._next_route += 1
 
     async def _search(self, *, first_round: int) -> AttemptRunner:
-        """Go through the rounds until an attempt proves itself."""
+        """Go through the rounds until an attempt has usable audio.
+
+        The deadline holds for each search, not for the sentence: a break near the end of a long
+        sentence must not find the time used up.
+        """
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._policy.deadline_s
-        number, resume_at = first_round, self._unblocked_at
+        number, resume_at = first_round, unblocked_at(self._routes, loop.time())
         if resume_at >= deadline:
-            raise errors.RateLimitedError("all ways have asked for time", resume_at - loop.time())
+            raise rate_limited_error(self._routes, loop.time())
         while True:
             try:
                 async with asyncio.timeout_at(deadline):
@@ -137,42 +153,40 @@ class ResilientStream(AudioStream):
                     raise
             except TimeoutError:
                 raise errors.ProviderTimeoutError(
-                    f"no good answer within {self._policy.deadline_s} s"
+                    f"no usable audio within {self._policy.deadline_s} s"
                 ) from None
 
     async def _round(self, number: int) -> AttemptRunner:
+        """Run one attempt, or several that race.
+
+        A single route never races: its sockets are too scarce.
+        """
         count, hedge_delay_s = 1, 0.0
-        if len(self._routes) > 1:  # otherwise sockets are too scarce to race on
+        if len(self._routes) > 1:
             if number > 1:
                 count = min(parallel_attempts(self._failure_rate), self._attempts_left)
             elif self._policy.hedge_after_s is not None:
                 count, hedge_delay_s = min(2, self._attempts_left), self._policy.hedge_after_s
-        candidates = [self._candidate(self._next_route + turn) for turn in range(count)]
+        candidates = [self._candidate(self._next_route + offset) for offset in range(count)]
         if count == 1:
             return await candidates[0]()
         return await race(candidates, hedge_delay_s=hedge_delay_s)
 
-    def _candidate(self, first: int) -> Candidate:
-        """Return an attempt by this way, or by those after it when it cannot take the request."""
-        at = first % len(self._routes)
-        order = [*self._routes[at:], *self._routes[:at]]
+    def _candidate(self, route_number: int) -> Candidate:
+        """Return a candidate that prefers this route and falls back to those after it."""
+        first = route_number % len(self._routes)
+        order = [*self._routes[first:], *self._routes[:first]]
         return partial(start_first_available, order, self._request, self._delivered)
 
     def _resume_at(self, number: int) -> float:
-        """Return when the next round may begin: after its pause, and after what was asked of us."""
+        """Return when a round may begin: after its pause, and when a route is not rate limited."""
         now = asyncio.get_running_loop().time()
         pause_s = self._policy.pause_s(number, random.random())  # noqa: S311 - no secret
-        return max(now + pause_s, self._unblocked_at)
-
-    @property
-    def _unblocked_at(self) -> float:
-        """When the first of the ways may be used that asked for time; now if one did not."""
-        now = asyncio.get_running_loop().time()
-        return min(route.breaker.blocked_until(now) for route in self._routes)
+        return max(now + pause_s, unblocked_at(self._routes, now))
 
     @property
     def _attempts_left(self) -> int:
-        return self._attempts - len(self._request.attempts)
+        return self._max_attempts - len(self._request.attempts)
 
     @property
     def _failure_rate(self) -> float:

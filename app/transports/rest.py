@@ -1,4 +1,4 @@
-"""Text to speech over REST `tts-stream`, on one shared HTTP/2 client."""
+"""TTS over REST: one HTTP request for each sentence, on a shared client."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 
 from app import errors
 from app.hamsa import wire
-from app.hamsa.http import HamsaClient
+from app.hamsa.rest import HamsaClient
 from app.transports.base import Attempt, AudioStream, SpeechRequest, TTSTransport
 from app.transports.provider_stream import ProviderStream
 
@@ -14,10 +14,10 @@ PATH = "/v1/realtime/tts-stream"
 
 
 class RestTransport(TTSTransport):
-    """Speaks by one HTTP request a sentence.
+    """Speaks by one HTTP request for each sentence.
 
     `first_audio_timeout_s` bounds the wait for the first audio, `stall_timeout_s` each silence
-    after it.
+    after it, both in seconds.
     """
 
     name = "rest"
@@ -39,20 +39,25 @@ class RestTransport(TTSTransport):
                 stall_timeout_s=self._stall_timeout_s,
             )
             async with AsyncExitStack() as stack:
-                await self._ask(request, attempt, stream, stack)
+                await self._begin(request, attempt, stream, stack)
                 yield stream
 
     async def warm_up(self) -> None:
-        """Have a connection opened."""
+        """Open a connection."""
         await self._client.warm_up()
 
-    async def _ask(
+    async def _begin(
         self,
         request: SpeechRequest,
         attempt: Attempt,
         stream: ProviderStream,
         stack: AsyncExitStack,
     ) -> None:
+        """Send the request and wait for its first audio.
+
+        The response stays open beyond this call, so `stack` closes it. The request is marked as
+        sent before the connection is known: the client may open one first.
+        """
         payload = wire.tts_payload(
             request.text,
             speaker=request.voice.speaker,

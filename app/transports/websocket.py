@@ -1,4 +1,4 @@
-"""Text to speech over the pool of persistent sockets."""
+"""TTS over the pool of persistent sockets."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
@@ -11,26 +11,35 @@ from app.hamsa.pool import ConnectionPool
 from app.transports.base import AudioStream, SpeechRequest, TTSTransport
 from app.transports.provider_stream import ProviderStream
 
-FAILURES_TO_OPEN_A_SOCKET = 2
-"""One may be bad luck; when the next fails too, the other way is no way."""
+FAILURES_BEFORE_CONNECT = 2
+"""Failed attempts after which a socket may be opened even where `allow_connect` is False.
 
+One may be bad luck. After two, the other transport is probably down.
+"""
 
 MAX_ACQUIRE_TIMEOUT_S = 0.5
-"""Longest that failures make a request wait for a socket: two attempts by REST take as long, and
-when every second one is truncated they are the better chance."""
+"""Longest wait for a socket that failed attempts can lead to.
+
+Two attempts by REST take as long (`docs/hamsa.md`, Timing), and are the better chance even if every
+second stream is truncated.
+"""
 
 
 class WebSocketTransport(TTSTransport):
-    """Speaks over a leased socket, one request at a time.
+    """Speaks over leased sockets, one request at a time on each.
 
-    `first_audio_timeout_s` bounds the wait for the first audio, `stall_timeout_s` each silence
-    after it, `linger_s` the wait for audio that comes after the end. `patience_s` bounds the wait
-    for a socket; without it the pool's own limit does. Unless it `may_open`, a request takes a
-    socket that is there, or none. A sentence that is made ahead waits for one, and opens none; so
-    that it need not wait, `warm_connections` are opened ahead of need.
+    All times are seconds.
 
-    The more attempts have failed, the better is a socket that comes late: the patience doubles
-    with each of them up to `MAX_PATIENCE_S`; after `FAILURES_TO_OPEN_A_SOCKET` one may be opened.
+    `first_audio_timeout_s`: longest wait for the first audio.
+    `stall_timeout_s`: longest silence after it.
+    `linger_s`: longest wait for trailing audio.
+    `acquire_timeout_s`: longest wait for a socket; None is the limit of the pool.
+    `allow_connect`: whether a socket may be opened for a request that gets none.
+    `warm_connections`: how many sockets `warm_up` opens, so that prefetches find one.
+
+    The more attempts have failed, the more is a socket worth waiting for. So the wait doubles with
+    each of them up to `MAX_ACQUIRE_TIMEOUT_S`, and after `FAILURES_BEFORE_CONNECT` of them a socket
+    may be opened.
     """
 
     name = "websocket"
@@ -48,7 +57,7 @@ class WebSocketTransport(TTSTransport):
     ) -> None:
         self._pool = pool
         self._acquire_timeout_s = (
-            acquire_timeout_s if acquire_timeout_s is not None else pool.lease_timeout_s
+            acquire_timeout_s if acquire_timeout_s is not None else pool.acquire_timeout_s
         )
         self._allow_connect = allow_connect
         self._warm_connections = warm_connections
@@ -60,9 +69,9 @@ class WebSocketTransport(TTSTransport):
     async def synthesize(self, request: SpeechRequest) -> AsyncIterator[AudioStream]:
         """Speak one sentence over a socket of the pool."""
         failures = sum(attempt.fault is not None for attempt in request.attempts)
-        grown_s = min(self._acquire_timeout_s * 2**failures, MAX_ACQUIRE_TIMEOUT_S)
-        acquire_timeout_s = max(self._acquire_timeout_s, grown_s)
-        allow_connect = self._allow_connect or failures >= FAILURES_TO_OPEN_A_SOCKET
+        doubled_s = min(self._acquire_timeout_s * 2**failures, MAX_ACQUIRE_TIMEOUT_S)
+        acquire_timeout_s = max(self._acquire_timeout_s, doubled_s)
+        allow_connect = self._allow_connect or failures >= FAILURES_BEFORE_CONNECT
         with request.attempt(self.name) as attempt:
             async with self._pool.lease(
                 acquire_timeout_s, allow_connect=allow_connect, needed_now=request.needed_now
@@ -74,16 +83,20 @@ class WebSocketTransport(TTSTransport):
                 )
                 async with aclosing(stream):
                     attempt.mark_sent("reused" if lease.reused else "new")
-                    await self._ask(lease.connection, request, stream)
+                    await self._begin(lease.connection, request, stream)
                     yield stream
 
     async def warm_up(self) -> None:
-        """Have sockets opened."""
+        """Have sockets opened; do not wait for them."""
         self._pool.warm_up(self._warm_connections)
 
-    async def _ask(
+    async def _begin(
         self, connection: Connection, request: SpeechRequest, stream: ProviderStream
     ) -> None:
+        """Send the request and wait for its first audio.
+
+        The timeout covers the sending, too, which blocks when the peer does not read.
+        """
         message = wire.tts_request(
             request.text,
             speaker=request.voice.speaker,
@@ -94,17 +107,17 @@ class WebSocketTransport(TTSTransport):
         try:
             async with asyncio.timeout(self._first_audio_timeout_s):
                 await connection.send(message)
-                await stream.begin(_audio_of(connection, stream, self._linger_s))
+                await stream.begin(_audio_frames(connection, stream, self._linger_s))
         except TimeoutError:
             raise errors.ProviderTimeoutError(
                 f"no first audio within {self._first_audio_timeout_s} s"
             ) from None
 
 
-async def _audio_of(
+async def _audio_frames(
     connection: Connection, stream: ProviderStream, linger_s: float
 ) -> AsyncGenerator[bytes, None]:
-    """Yield the audio frames of one answer; after `end`, late ones are led to the stream."""
+    """Yield the audio frames up to `end`; later ones go to the trailing audio of `stream`."""
     while True:
         match await connection.receive():
             case wire.Audio(data):
@@ -112,5 +125,5 @@ async def _audio_of(
             case wire.Failure(error):
                 raise error
             case wire.End():
-                connection.trailing = stream.trailing_audio(linger_s)
+                connection.trailing = stream.expect_trailing_audio(linger_s)
                 return

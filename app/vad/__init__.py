@@ -1,1 +1,1 @@
-"""Listening: where in a stream of audio somebody speaks."""
+"""Voice activity detection and endpointing: where in a stream utterances begin and end."""

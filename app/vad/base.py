@@ -1,4 +1,4 @@
-"""The listening strategy: a microphone's stream goes in, the borders of utterances come out."""
+"""The VAD strategy: an input stream goes in, the boundaries of its utterances come out."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
@@ -8,36 +8,37 @@ from typing import Literal
 from app.audio import AudioFormat
 
 EndReason = Literal["silence", "limit", "client"]
-"""Why an utterance is over: a pause, its greatest length, or because the client said so."""
+"""What ended an utterance: silence, its greatest length, or the client."""
 
 
 @dataclass(frozen=True, slots=True)
 class SpeechBegan:
-    """Somebody speaks, since `start_ms` of the stream."""
+    """An utterance has begun, at `start_ms` of the stream."""
 
     start_ms: float
 
 
 @dataclass(frozen=True, slots=True)
 class SpeechPaused:
-    """A pause that may turn out to be the end; `pcm` is the utterance if it does."""
+    """The user pauses. `pcm` is the whole utterance if this is its end."""
 
     pcm: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class SpeechResumed:
-    """It was not the end."""
+    """The pause was not the end of the utterance."""
 
 
 @dataclass(frozen=True, slots=True)
 class SpeechEnded:
-    """The utterance is over: `pcm` holds it from before its first syllable, at 16 kHz."""
+    """The utterance has ended. `pcm` holds it with its pre-roll: PCM16 at 16 kHz."""
 
     end_ms: float
+    """End of the speech in the stream."""
     pcm: bytes
     silence_ms: float
-    """Silence that was heard before this was decided."""
+    """Silence after the speech until this was decided."""
     reason: EndReason
 
 
@@ -45,19 +46,20 @@ SpeechEvent = SpeechBegan | SpeechPaused | SpeechResumed | SpeechEnded
 
 
 class UtteranceDetector(ABC):
-    """Listens to one stream. Without I/O: it is fed, and returns what it heard."""
+    """Finds the utterances of one stream. Does no I/O."""
 
     @abstractmethod
     def process(self, data: bytes, *, during_response: bool) -> list[SpeechEvent]:
-        """Take what a microphone sent; its boundary may split a sample.
+        """Take the next audio, and return what was detected in it.
 
-        It takes more speech to begin an utterance `during_answer`: a listener's «اه» is none.
+        `data` may end within a sample. `during_response`, an utterance needs more speech to begin:
+        a backchannel such as «اه» is not a barge-in.
         """
 
     @abstractmethod
     def finish(self) -> SpeechEnded | None:
-        """End the utterance here; None when nobody speaks."""
+        """End the utterance here; None when there is none."""
 
 
 CreateDetector = Callable[[AudioFormat], Awaitable[UtteranceDetector]]
-"""Opens a listener for a stream in this format."""
+"""Creates a detector for a stream in this format."""

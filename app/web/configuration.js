@@ -1,89 +1,103 @@
+/** @import { ConfigureFields, ConfiguredMessage, ErrorMessage, Options } from "./types" */
+
 /**
- * @typedef {object} Options what `configure` takes, as docs/protocol.md has it
- * @property {"ar" | "en"} [language]
- * @property {{encoding?: "pcm_s16le" | "mulaw", sample_rate?: number,
- *   framing?: "base64" | "binary"}} [output] default framing here: `binary`
- * @property {"none" | "server_vad"} [turn_detection]
- * @property {{speaker?: string, dialect?: string}} [voice]
- * @property {string} [transport] where the gateway lets clients choose
+ * @typedef {object} Request
+ * @property {string} id
+ * @property {ConfigureFields} changes
+ * @property {(configured: ConfiguredMessage) => void} [resolve] where a caller waits for it
+ * @property {(error: ErrorMessage) => void} [reject]
  */
 
-/** What the microphone's worklet makes. */
-const MICROPHONE = { encoding: "pcm_s16le", sample_rate: 16000 };
+/** What the capture worklet produces. @type {ConfigureFields["input"]} */
+const MICROPHONE_FORMAT = { encoding: "pcm_s16le", sample_rate: 16000 };
 
-/** Our own choice: a third less to carry than base64. */
-const OURS = { output: { framing: "binary" } };
+/** Binary framing saves the third that base64 adds. @type {Options} */
+const DEFAULTS = { output: { framing: "binary" } };
 
 /**
- * What is configured: on each connection anew, and on any of them changed.
+ * Keeps the options of a client, and sends them to each new connection and when they change.
  *
- * The server answers in order: `configured`, which has no id, belongs to the oldest request, and an
- * `error` names its own.
+ * The gateway replies in order: `configured`, which has no id, belongs to the oldest request; an
+ * `error` names its request.
  */
-export class Configuration {
+export class ClientConfiguration {
   #send;
   #options;
+  /** @type {Request[]} */
   #requests = [];
   #count = 0;
 
   /** @param {Options} options @param {(message: object) => boolean} send */
   constructor(options, send) {
-    this.#options = merged(OURS, options);
+    this.#options = merge(DEFAULTS, options);
     this.#send = send;
   }
 
-  /** Ask for changes, now or when there is a connection. Resolves with `configured`. */
+  /**
+   * Ask for changes, now or as soon as there is a connection.
+   *
+   * @param {ConfigureFields} changes
+   * @returns {Promise<ConfiguredMessage>}
+   */
   change(changes) {
     return new Promise((resolve, reject) => {
       const request = { id: `configure-${++this.#count}`, changes, resolve, reject };
       this.#requests.push(request);
-      this.#ask(request);
+      this.#sendRequest(request);
     });
   }
 
-  /** Let the server forget what was streamed: it does so when the input is named again. */
-  forgetInput() {
-    this.change({ input: MICROPHONE }).catch(() => {}); // told by "error" as well
+  /** Make the gateway discard streamed audio: it does so when the input is configured again. */
+  discardInput() {
+    this.change({ input: MICROPHONE_FORMAT }).catch(() => {}); // the "error" event reports it
   }
 
-  /** Tell a new connection everything. */
-  begin() {
-    // The input by itself: the microphone works even where the rest is refused.
+  /** Send all options to a new connection. */
+  onConnected() {
+    // The input by itself, so that the microphone works even if the options are refused.
     this.#requests.unshift(
-      { id: "configure-input", changes: { input: MICROPHONE } },
+      { id: "configure-input", changes: { input: MICROPHONE_FORMAT } },
       { id: "configure-options", changes: this.#options },
     );
-    for (const request of this.#requests) this.#ask(request);
+    for (const request of this.#requests) this.#sendRequest(request);
   }
 
-  /** Keep for the next connection what somebody still waits for. */
-  end() {
+  /** Keep only the requests that callers wait for; the next connection gets them. */
+  onDisconnected() {
     this.#requests = this.#requests.filter((request) => request.resolve);
   }
 
-  configured(message) {
-    const { changes, resolve } = this.#requests.shift();
-    if (!resolve) return;
-    this.#options = merged(this.#options, changes);
-    resolve(message);
+  /** @param {ConfiguredMessage} message */
+  onConfigured(message) {
+    const request = this.#requests.shift();
+    if (!request?.resolve) return;
+    this.#options = merge(this.#options, request.changes);
+    request.resolve(message);
   }
 
-  refused(error) {
-    const at = this.#requests.findIndex((request) => request.id === error.in_reply_to);
-    if (at >= 0) this.#requests.splice(at, 1)[0].reject?.(error);
+  /** @param {ErrorMessage} error */
+  onError(error) {
+    const index = this.#requests.findIndex((request) => request.id === error.in_reply_to);
+    if (index >= 0) this.#requests.splice(index, 1)[0].reject?.(error);
   }
 
-  #ask({ id, changes }) {
+  /** @param {Request} request */
+  #sendRequest({ id, changes }) {
     this.#send({ type: "configure", id, ...changes });
   }
 }
 
-/** The options with changes to the fields of each part. */
-function merged(options, changes) {
+/**
+ * Return the options with changes to the fields of each part.
+ *
+ * @param {ConfigureFields} options @param {ConfigureFields} changes
+ */
+function merge(options, changes) {
+  /** @type {Record<string, any>} */
   const result = { ...options };
   for (const [name, value] of Object.entries(changes)) {
     const isPart = value !== null && typeof value === "object";
-    result[name] = isPart ? { ...options[name], ...value } : value;
+    result[name] = isPart ? { ...result[name], ...value } : value;
   }
-  return result;
+  return /** @type {ConfigureFields} */ (result);
 }

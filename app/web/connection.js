@@ -1,45 +1,56 @@
+/** @import { ConnectionEvents, ConnectionState } from "./types" */
+/** @import { ProblemCode } from "./problem.js" */
+import { Emitter } from "./emitter.js";
 import { NabraProblem } from "./problem.js";
 
-const FIRST_WAIT_MS = 400;
-const LONGEST_WAIT_MS = 15000;
+const FIRST_RETRY_MS = 400;
+const MAX_RETRY_MS = 15000;
+const MIN_BUSY_RETRY_MS = 3000;
 
-/** A connection that lasted so long was a good one: the next loss begins anew with short waits. */
+/** After a connection that lasted this long, the backoff starts again with short waits. */
 const STABLE_MS = 5000;
 
-/** How long a handshake may take, with the greeting: a proxy may open where no server is behind. */
-const GREETING_MS = 15000;
+/** For the handshake and the greeting: a proxy may accept where no gateway is behind it. */
+const GREETING_TIMEOUT_MS = 15000;
 
-/** Silence after which the server is asked whether it is there; and how long it may take to say. */
+/** After this silence the gateway is pinged; without any message in reply the socket is dead. */
 const HEARTBEAT_MS = 20000;
-const PONG_MS = 3000;
-const PROBE_MS = 4000;
+const PONG_TIMEOUT_MS = 3000;
+const PROBE_TIMEOUT_MS = 4000;
 
-const BY_CLOSE_CODE = {
+/** @type {Record<number, ProblemCode>} */
+const PROBLEM_BY_CLOSE_CODE = {
   1001: "server-draining",
   1008: "refused",
   1012: "server-draining",
   1013: "too-busy",
 };
-const BY_STATUS = { 401: "refused", 403: "refused", 429: "too-busy", 503: "too-busy" };
+/** @type {Record<number, ProblemCode>} */
+const PROBLEM_BY_STATUS = { 401: "refused", 403: "refused", 429: "too-busy", 503: "too-busy" };
 
 /**
- * A WebSocket that comes back: with growing waits, at random within a half so that a crowd of
- * clients does not return as one, and at once when the network or the user does.
+ * A WebSocket that reconnects: with exponential backoff and jitter, so that many clients do not
+ * return at once, and immediately when the network comes back or the user asks for it.
  *
- * @fires state `{state, reason, retryInMs}`; `message` with its data; `problem`
+ * @extends {Emitter<ConnectionEvents>}
  */
-export class Connection extends EventTarget {
-  /** @type {"closed" | "connecting" | "open" | "waiting"} */
+export class GatewayConnection extends Emitter {
+  /** @type {ConnectionState} */
   state = "closed";
   #url;
+  /** @type {WebSocket | null} */
   #socket = null;
   #attempts = 0;
   #openedAt = 0;
-  #heardAt = 0;
+  #lastMessageAt = 0;
+  /** @type {PromiseWithResolvers<void> | null} */
   #opening = null;
-  #retry;
-  #deadline;
-  #heartbeat;
+  /** @type {number | undefined} */
+  #retryTimer;
+  /** Runs until a message proves that the gateway is there. @type {number | undefined} */
+  #livenessTimer;
+  /** @type {number | undefined} */
+  #heartbeatTimer;
 
   /** @param {URL} url */
   constructor(url) {
@@ -47,164 +58,195 @@ export class Connection extends EventTarget {
     this.#url = url;
   }
 
-  /** Resolves when the server has greeted; rejects when it refuses, or by `close`. */
+  /**
+   * Connect; resolves when the gateway has greeted, rejects when it refuses or on `close`.
+   *
+   * @returns {Promise<void>}
+   */
   open() {
     if (this.state === "open") return Promise.resolve();
     if (this.#opening === null) {
       this.#opening = Promise.withResolvers ? Promise.withResolvers() : withResolvers();
-      this.#opening.promise.catch(() => {}); // told by `problem` as well: nobody has to wait here
+      this.#opening.promise.catch(() => {}); // the "problem" event reports it as well
     }
     if (this.state === "closed") {
       this.#attempts = 0;
-      this.#watch(true);
+      this.#watchNetwork(true);
       this.#connect();
     } else if (this.state === "waiting") {
-      this.#connect(); // somebody does not care to wait
+      this.#connect();
     }
     return this.#opening.promise;
   }
 
   close() {
-    this.#end(new NabraProblem("closed"));
+    this.#stop(new NabraProblem("closed"));
   }
 
-  /** Send, or drop what cannot be sent now; tells which. */
+  /**
+   * Send, or drop what cannot be sent now.
+   *
+   * @param {string | ArrayBuffer} data
+   * @param {{maxBuffered?: number}} [limits] bytes that may wait in the socket already
+   * @returns {boolean} whether it was sent
+   */
   send(data, { maxBuffered = Infinity } = {}) {
-    if (this.state !== "open" || this.#socket.bufferedAmount > maxBuffered) return false;
-    this.#socket.send(data);
+    const socket = this.#socket;
+    if (this.state !== "open" || socket === null) return false;
+    if (socket.bufferedAmount > maxBuffered) return false;
+    socket.send(data);
     return true;
   }
 
   #connect() {
-    clearTimeout(this.#retry);
+    clearTimeout(this.#retryTimer);
     const socket = new WebSocket(this.#url);
     socket.binaryType = "arraybuffer";
     this.#socket = socket;
-    this.#become("connecting");
-    this.#deadline = setTimeout(() => this.#lose("no greeting"), GREETING_MS);
-    socket.onmessage = ({ data }) => socket === this.#socket && this.#hear(data);
-    socket.onclose = ({ code }) => socket === this.#socket && this.#lose(code);
+    this.#setState("connecting");
+    this.#livenessTimer = setTimeout(() => this.#onLost("no greeting"), GREETING_TIMEOUT_MS);
+    socket.onmessage = ({ data }) => socket === this.#socket && this.#onMessage(data);
+    socket.onclose = ({ code }) => socket === this.#socket && this.#onLost(code);
   }
 
-  #hear(data) {
-    this.#heardAt = performance.now();
-    clearTimeout(this.#deadline);
-    this.#deadline = undefined;
+  /** @param {string | ArrayBuffer} data */
+  #onMessage(data) {
+    this.#lastMessageAt = performance.now();
+    clearTimeout(this.#livenessTimer);
+    this.#livenessTimer = undefined;
     if (this.state !== "open") {
-      this.#openedAt = this.#heardAt;
-      this.#become("open");
+      this.#openedAt = this.#lastMessageAt;
+      this.#setState("open");
       this.#opening?.resolve();
       this.#opening = null;
     }
-    this.dispatchEvent(new CustomEvent("message", { detail: data }));
+    this.emit("message", data);
   }
 
-  async #lose(code) {
+  /** @param {number | string} cause a close code, or why we gave the socket up */
+  async #onLost(cause) {
     const wasOpen = this.state === "open";
-    const socket = this.#leave();
+    const socket = this.#dropSocket();
     if (wasOpen && performance.now() - this.#openedAt > STABLE_MS) this.#attempts = 0;
-    let cause = BY_CLOSE_CODE[code] ?? "connection-lost";
-    if (!wasOpen && code === 1006) {
-      this.#socket = socket; // still ours: `close` may come while we ask
-      cause = await this.#ask();
+    let code = PROBLEM_BY_CLOSE_CODE[Number(cause)] ?? "connection-lost";
+    if (!wasOpen && cause === 1006) {
+      this.#socket = socket; // kept during the probe, so that `close` is noticed
+      code = await this.#probe();
       if (this.#socket !== socket) return;
       this.#socket = null;
     }
-    const problem = new NabraProblem(cause, `the connection ended with ${code}`);
-    if (cause === "refused") {
-      this.#end(problem);
-    } else {
-      const rest = LONGEST_WAIT_MS * (cause === "too-busy" ? 0.2 : 0);
-      const wait = Math.min(LONGEST_WAIT_MS, Math.max(rest, FIRST_WAIT_MS * 2 ** this.#attempts++));
-      const retryInMs = Math.round(wait * (0.5 + Math.random() / 2));
-      this.#become("waiting", cause, retryInMs);
-      this.#retry = setTimeout(() => this.#connect(), retryInMs);
-    }
-    this.dispatchEvent(new CustomEvent("problem", { detail: problem }));
+    const problem = new NabraProblem(code, `the connection ended with ${cause}`);
+    if (code === "refused") this.#stop(problem);
+    else this.#retryLater(code);
+    this.emit("problem", problem);
   }
 
-  /** A page is not told why a handshake failed, but plain HTTP to the same place may tell. */
-  async #ask() {
+  /** @param {ProblemCode} code */
+  #retryLater(code) {
+    const backoffMs = FIRST_RETRY_MS * 2 ** this.#attempts++;
+    const minMs = code === "too-busy" ? MIN_BUSY_RETRY_MS : 0;
+    const waitMs = Math.min(MAX_RETRY_MS, Math.max(minMs, backoffMs));
+    const retryInMs = Math.round(waitMs * (0.5 + Math.random() / 2));
+    this.#setState("waiting", code, retryInMs);
+    this.#retryTimer = setTimeout(() => this.#connect(), retryInMs);
+  }
+
+  /**
+   * Ask by plain HTTP why a handshake failed: browsers do not tell a page the status.
+   *
+   * @returns {Promise<ProblemCode>}
+   */
+  async #probe() {
     const url = new URL(this.#url);
     url.protocol = url.protocol.replace("ws", "http");
     if (url.origin !== globalThis.location?.origin) return "connection-lost";
     try {
-      const signal = AbortSignal.timeout(PROBE_MS);
+      const signal = AbortSignal.timeout(PROBE_TIMEOUT_MS);
       const { status } = await fetch(url, { cache: "no-store", signal });
-      return BY_STATUS[status] ?? "connection-lost";
+      return PROBLEM_BY_STATUS[status] ?? "connection-lost";
     } catch {
-      return "connection-lost"; // nobody is there
+      return "connection-lost";
     }
   }
 
-  /** Take leave of the socket, which may be beyond hearing. */
-  #leave(code) {
-    clearTimeout(this.#deadline);
-    this.#deadline = undefined;
+  /** Ignore the socket from now on, and close it. @param {number} [code] */
+  #dropSocket(code) {
+    clearTimeout(this.#livenessTimer);
+    this.#livenessTimer = undefined;
     const socket = this.#socket;
     this.#socket = null;
     socket?.close(code);
     return socket;
   }
 
-  #end(problem) {
-    clearTimeout(this.#retry);
-    this.#watch(false);
-    this.#leave(1000);
-    this.#become("closed", problem.code);
+  /** @param {NabraProblem} problem */
+  #stop(problem) {
+    clearTimeout(this.#retryTimer);
+    this.#watchNetwork(false);
+    this.#dropSocket(1000);
+    this.#setState("closed", problem.code);
     this.#opening?.reject(problem);
     this.#opening = null;
   }
 
-  #become(state, reason, retryInMs) {
+  /** @param {ConnectionState} state @param {ProblemCode} [reason] @param {number} [retryInMs] */
+  #setState(state, reason, retryInMs) {
     if (state === this.state) return;
     this.state = state;
-    this.dispatchEvent(new CustomEvent("state", { detail: { state, reason, retryInMs } }));
+    this.emit("state", { state, reason, retryInMs });
   }
 
-  #watch(on) {
+  /** @param {boolean} on */
+  #watchNetwork(on) {
     const change = on ? "addEventListener" : "removeEventListener";
-    globalThis[change]("online", this.#networkChanged);
-    globalThis[change]("offline", this.#networkChanged);
-    document[change]("visibilitychange", this.#networkChanged);
-    clearInterval(this.#heartbeat);
+    globalThis[change]("online", this.#onNetworkChange);
+    globalThis[change]("offline", this.#onNetworkChange);
+    document[change]("visibilitychange", this.#onNetworkChange);
+    clearInterval(this.#heartbeatTimer);
     if (on) {
-      this.#heartbeat = setInterval(() => {
-        if (performance.now() - this.#heardAt > HEARTBEAT_MS) this.#check();
+      this.#heartbeatTimer = setInterval(() => {
+        if (performance.now() - this.#lastMessageAt > HEARTBEAT_MS) this.#checkLiveness();
       }, HEARTBEAT_MS);
     }
   }
 
-  #networkChanged = ({ type }) => {
+  /** @param {Event} event */
+  #onNetworkChange = ({ type }) => {
     if (type === "visibilitychange" && document.hidden) return;
     if (this.state === "waiting" && navigator.onLine) this.#connect();
-    else this.#check();
+    else this.#checkLiveness();
   };
 
-  /** A socket does not notice that its network is gone: ask, and leave when nobody answers. */
-  #check() {
-    if (this.#deadline !== undefined) return;
+  /** Ping: a socket does not notice by itself that its network is gone. */
+  #checkLiveness() {
+    if (this.#livenessTimer !== undefined) return;
     if (!this.send(JSON.stringify({ type: "ping", id: "heartbeat" }))) return;
-    this.#deadline = setTimeout(() => this.#lose(1006), PONG_MS);
+    this.#livenessTimer = setTimeout(() => this.#onLost(1006), PONG_TIMEOUT_MS);
   }
 }
 
-/** The address of one session: an endpoint's, by `ws:`; a query, with a token perhaps, stays. */
-export function endpoint(url, sessionId) {
-  const whole = new URL(url, globalThis.location?.href);
-  whole.protocol = whole.protocol.replace("http", "ws");
-  whole.pathname = `${whole.pathname.replace(/\/*$/, "")}/${encodeURIComponent(sessionId)}/`;
-  return whole;
+/**
+ * Return the WebSocket address of one session; a query, which may carry a token, is kept.
+ *
+ * @param {string | URL} url an endpoint without the session id
+ * @param {string} sessionId
+ */
+export function sessionUrl(url, sessionId) {
+  const result = new URL(url, globalThis.location?.href);
+  result.protocol = result.protocol.replace("http", "ws");
+  result.pathname = `${result.pathname.replace(/\/*$/, "")}/${encodeURIComponent(sessionId)}/`;
+  return result;
 }
 
-/** `crypto.randomUUID` is missing where there is no HTTPS, and there one may still type. */
+/** Return a random id; `crypto.randomUUID` exists only with HTTPS, typed turns work without. */
 export function randomId() {
   const bytes = crypto.getRandomValues(new Uint8Array(16));
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
+/** Stand in for `Promise.withResolvers` in browsers before 2024. */
 function withResolvers() {
-  const parts = {};
-  parts.promise = new Promise((resolve, reject) => Object.assign(parts, { resolve, reject }));
-  return parts;
+  const result = /** @type {PromiseWithResolvers<void>} */ ({});
+  result.promise = new Promise((resolve, reject) => Object.assign(result, { resolve, reject }));
+  return result;
 }

@@ -1,8 +1,11 @@
+/** @import { MicrophoneEvents, MicrophoneFrame } from "./types" */
+/** @import { ProblemCode } from "./problem.js" */
+import { Emitter } from "./emitter.js";
 import { NabraProblem } from "./problem.js";
 import { addWorklet } from "./worklet.js";
 
-/** What `getUserMedia` throws, and what it means. */
-const PROBLEMS = {
+/** By the name of what `getUserMedia` throws. @type {Record<string, ProblemCode>} */
+const PROBLEM_BY_ERROR = {
   NotAllowedError: "microphone-denied",
   SecurityError: "microphone-denied",
   NotFoundError: "no-microphone",
@@ -11,16 +14,16 @@ const PROBLEMS = {
   AbortError: "microphone-busy",
 };
 
-/** How long the worklet may take to hand over what it has not sent yet. */
-const LAST_FRAME_MS = 250;
+/** How long the worklet may take to deliver its last frame. */
+const LAST_FRAME_TIMEOUT_MS = 250;
 
 /**
- * The microphone as frames of 16 kHz PCM16.
+ * The microphone as frames of 16 kHz PCM16; "lost" when the device is gone and no other took over.
  *
- * @fires frame `{audio: ArrayBuffer, level}`; `lost` when the device went away and none took over
+ * @extends {Emitter<MicrophoneEvents>}
  */
-export class Microphone extends EventTarget {
-  /** @type {Capture | null} */
+export class Microphone extends Emitter {
+  /** @type {MicrophoneCapture | null} */
   #capture = null;
 
   /** Whether it is on, or about to be. */
@@ -40,101 +43,119 @@ export class Microphone extends EventTarget {
     }
   }
 
-  /** Turn it off; resolves when the last frame has been handed over. */
+  /** Turn it off; resolves when the last frame has been delivered. */
   async stop() {
     const capture = this.#capture;
     this.#capture = null;
     await capture?.close();
   }
 
-  #open(getContext, before) {
-    const hand = (frame) => this.dispatchEvent(new CustomEvent("frame", { detail: frame }));
-    const capture = new Capture(getContext, hand, before);
-    capture.onlost = () => this.#reopen(capture, getContext);
+  /** @param {() => Promise<AudioContext>} getContext @param {Promise<void>} [previousClosed] */
+  #open(getContext, previousClosed) {
+    const onFrame = (/** @type {MicrophoneFrame} */ frame) => this.emit("frame", frame);
+    const capture = new MicrophoneCapture(getContext, onFrame, previousClosed);
+    capture.onLost = () => this.#reopen(capture, getContext);
     return capture;
   }
 
-  /** A headset was unplugged, or another one became the system's choice: take what there is now. */
+  /**
+   * Switch to the device that there is now: a headset was unplugged, or the default has changed.
+   *
+   * @param {MicrophoneCapture} capture @param {() => Promise<AudioContext>} getContext
+   */
   async #reopen(capture, getContext) {
     if (this.#capture !== capture) return;
-    // In its place at once: whoever stops the microphone meanwhile stops this one.
+    // Replaced before any await, so that a `stop` in the meantime stops the new one.
     this.#capture = this.#open(getContext, capture.close());
     try {
       await this.start(getContext);
     } catch (problem) {
-      this.dispatchEvent(new CustomEvent("lost", { detail: problem }));
+      this.emit("lost", /** @type {NabraProblem} */ (problem));
     }
   }
 }
 
 /** One opened device. */
-class Capture {
-  onlost = () => {};
+class MicrophoneCapture {
+  onLost = () => {};
   #closed = false;
-  #stream = null;
+  /** @type {MediaStream | undefined} */
+  #stream;
+  /** @type {AudioNode | null} */
   #source = null;
+  /** @type {AudioWorkletNode | null} */
   #node = null;
-  #onframe;
-  #onlast = () => {};
+  #onFrame;
+  #onLastFrame = () => {};
 
-  constructor(getContext, onframe, before) {
-    this.#onframe = onframe;
-    this.opened = this.#open(getContext, before);
+  /**
+   * @param {() => Promise<AudioContext>} getContext
+   * @param {(frame: MicrophoneFrame) => void} onFrame
+   * @param {Promise<void>} [previousClosed]
+   */
+  constructor(getContext, onFrame, previousClosed) {
+    this.#onFrame = onFrame;
+    this.opened = this.#open(getContext, previousClosed);
   }
 
-  async #open(getContext, before) {
-    if (before) await before;
+  /** @param {() => Promise<AudioContext>} getContext @param {Promise<void>} [previousClosed] */
+  async #open(getContext, previousClosed) {
+    if (previousClosed) await previousClosed;
     if (this.#closed) return;
-    // both at once: a gesture counts for what is begun in it
+    // Both at once: browsers allow only what begins within the gesture.
     const [stream, context] = await Promise.allSettled([getStream(), getContext()]);
-    this.#stream = stream.value;
+    if (stream.status === "fulfilled") this.#stream = stream.value;
     try {
-      for (const { reason } of [stream, context]) if (reason) throw reason;
-      if (!this.#closed) await this.#listen(context.value);
+      if (stream.status === "rejected") throw stream.reason;
+      if (context.status === "rejected") throw context.reason;
+      if (!this.#closed) await this.#connect(context.value, stream.value);
     } catch (problem) {
       this.#release();
       throw problem;
     }
-    if (this.#closed) this.#release(); // stopped before it had begun
+    if (this.#closed) this.#release(); // closed while it was opening
   }
 
-  async #listen(context) {
+  /** @param {AudioContext} context @param {MediaStream} stream */
+  async #connect(context, stream) {
     await addWorklet(context, "capture.js");
     if (this.#closed) return;
-    this.#node = new AudioWorkletNode(context, "nabra-capture", { outputChannelCount: [1] });
-    this.#node.port.onmessage = ({ data }) => {
-      if (data.audio.byteLength > 0) this.#onframe(data);
-      if (data.last) this.#onlast();
+    const node = new AudioWorkletNode(context, "nabra-capture", { outputChannelCount: [1] });
+    node.port.onmessage = ({ data }) => {
+      if (data.audio.byteLength > 0) this.#onFrame(data);
+      if (data.last) this.#onLastFrame();
     };
-    this.#source = new MediaStreamAudioSourceNode(context, { mediaStream: this.#stream });
-    this.#source.connect(this.#node).connect(context.destination); // silent, but so it is run
-    const [track] = this.#stream.getAudioTracks();
-    track.addEventListener("ended", () => this.onlost());
-    navigator.mediaDevices.addEventListener("devicechange", this.#devicesChanged);
+    this.#node = node;
+    this.#source = new MediaStreamAudioSourceNode(context, { mediaStream: stream });
+    // The node's output is silent, but a node that leads nowhere is not run.
+    this.#source.connect(node).connect(context.destination);
+    stream.getAudioTracks()[0].addEventListener("ended", () => this.onLost());
+    navigator.mediaDevices.addEventListener("devicechange", this.#onDevicesChanged);
   }
 
-  /** Turn it off; resolves when the last frame has been handed over. */
+  /** Turn it off; resolves when the last frame has been delivered. */
   async close() {
     if (this.#closed) return;
     this.#closed = true;
     if (this.#node !== null) {
-      const last = new Promise((resolve) => (this.#onlast = resolve));
+      const last = new Promise((resolve) => (this.#onLastFrame = () => resolve(null)));
       this.#node.port.postMessage("stop");
-      await Promise.race([last, new Promise((resolve) => setTimeout(resolve, LAST_FRAME_MS))]);
+      const timeout = new Promise((resolve) => setTimeout(resolve, LAST_FRAME_TIMEOUT_MS));
+      await Promise.race([last, timeout]);
     }
     this.#release();
   }
 
   #release() {
-    navigator.mediaDevices?.removeEventListener("devicechange", this.#devicesChanged);
+    navigator.mediaDevices?.removeEventListener("devicechange", this.#onDevicesChanged);
     this.#source?.disconnect();
     this.#node?.disconnect();
     for (const track of this.#stream?.getTracks() ?? []) track.stop();
   }
 
-  #devicesChanged = () => {
-    const [track] = this.#stream.getAudioTracks();
-    if (track.muted || track.readyState === "ended") this.onlost();
+  #onDevicesChanged = () => {
+    const track = this.#stream?.getAudioTracks()[0];
+    if (track?.muted || track?.readyState === "ended") this.onLost();
   };
 }
 
@@ -145,6 +166,7 @@ async function getStream() {
   try {
     return await navigator.mediaDevices.getUserMedia({ audio });
   } catch (error) {
-    throw new NabraProblem(PROBLEMS[error.name] ?? "microphone-busy", String(error));
+    const name = error instanceof Error ? error.name : "";
+    throw new NabraProblem(PROBLEM_BY_ERROR[name] ?? "microphone-busy", String(error));
   }
 }

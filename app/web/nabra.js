@@ -1,15 +1,19 @@
-import { Configuration } from "./configuration.js";
-import { Connection, endpoint, randomId } from "./connection.js";
+/** @import { ConnectionState, ConfiguredMessage, MicrophoneFrame, NabraEvents, Options,
+ *    PlaybackPosition, ProblemDetail, ServerMessage, StateChange } from "./types" */
+import { ClientConfiguration } from "./configuration.js";
+import { GatewayConnection, randomId, sessionUrl } from "./connection.js";
+import { Emitter } from "./emitter.js";
 import { Microphone } from "./microphone.js";
-import { decode, fromBase64, toBase64 } from "./pcm.js";
+import { toBase64 } from "./pcm.js";
+import { PlaybackReporter, REPORT_ID } from "./playback-reporter.js";
 import { NabraProblem } from "./problem.js";
-import { REPORT_ID, Reports } from "./reports.js";
+import { ResponseAudio } from "./response-audio.js";
 import { Speaker } from "./speaker.js";
 
 export { NabraProblem };
 
-/** What the network may be behind by, 4 s of microphone; beyond it frames are dropped. */
-const MAX_BEHIND_BYTES = 128 * 1024;
+/** 4 s of microphone audio may wait for a slow network; beyond that, frames are dropped. */
+const MAX_BUFFERED_BYTES = 128 * 1024;
 
 /**
  * A conversation with a Nabra gateway: connects, listens, plays, and stops when interrupted.
@@ -20,64 +24,66 @@ const MAX_BEHIND_BYTES = 128 * 1024;
  *     button.onpointerdown = () => nabra.startMicrophone();
  *     button.onpointerup = () => nabra.stopMicrophone();
  *
- * Every event of the server is a CustomEvent of its `type`, whose `detail` is the message; all of
- * them, in their order, come as "message" too. Besides there are
+ * Every message of the gateway is a CustomEvent of its `type`, whose `detail` is the message; all
+ * of them also come, in order, as "message". Further events:
  *
  * - "state" `{state, reason, retryInMs}`
- * - "level" `{input, output}`, 0 to 1, 20 to 30 times a second while there is something
- * - "playing" `{turn, index, playedMs}`: this sentence begins to sound now
+ * - "level" `{input, output}`, 0 to 1, 20 to 30 times a second while there is audio
+ * - "playing" `{turn, index, playedMs}`: this sentence begins to sound
  * - "idle" `{turn, playedMs}`: all of the turn has been played, or dropped
- * - "problem" `{code, message, recoverable}`: of what happens by itself. What goes wrong in a
- *   method is thrown by it instead, as a `NabraProblem`, which has the same fields.
+ * - "problem" `{code, message, recoverable}`: something went wrong by itself. A method that fails
+ *   throws a `NabraProblem` instead, which has the same fields.
  *
- * After a loss it connects again, with the same session id and configuration, for as long as it
- * takes. Turns are counted anew by each connection. What the microphone hears meanwhile is dropped,
- * and so is what was streamed but not yet ended.
+ * After a loss it reconnects, with the same session id and configuration, for as long as it takes.
+ * Each connection counts turns from 1. Microphone audio is dropped while there is no connection,
+ * and so is what was streamed before the loss but not ended.
+ *
+ * @extends {Emitter<NabraEvents>}
  */
-export class Nabra extends EventTarget {
-  /** Keeps the agent's memory; a page that stores it may go on with the conversation later. */
+export class Nabra extends Emitter {
+  /** Identifies the agent's memory: a page that stores it can continue the conversation later. */
   sessionId;
-  /** How loud the microphone and the answer are, 0 to 1. */
+  /** Level of the microphone, 0 to 1. */
   level = 0;
+  /** Level of the response, 0 to 1. */
   outputLevel = 0;
   #connection;
+  #configuration;
   #speaker = new Speaker();
   #microphone = new Microphone();
-  #configuration;
-  #reports = new Reports((message) => this.#send(message));
+  #audio = new ResponseAudio(this.#speaker, () =>
+    this.#reportProblem(new NabraProblem("audio-locked", "unlock() has not been called")));
+  #reporter = new PlaybackReporter((message) => this.#send(message));
   #connections = 0;
-  #turn = 0;
-  #silenced = 0;
-  #audio = null;
-  #lockTold = 0;
-  #streamed = 0;
+  /** Frames of the utterance that is being streamed. */
+  #streamedFrames = 0;
 
   /**
-   * @param {object} [how]
-   * @param {string | URL} [how.url] the endpoint without the id; default: /ws/agent/ of this origin
-   * @param {string} [how.sessionId] default: a new one
-   * @param {import("./configuration.js").Options} [how.options]
+   * @param {object} [settings]
+   * @param {string | URL} [settings.url] endpoint without session id; default: /ws/agent/ here
+   * @param {string} [settings.sessionId] default: a new one
+   * @param {Options} [settings.options]
    */
   constructor({ url = "/ws/agent/", sessionId = randomId(), options = {} } = {}) {
     super();
     this.sessionId = sessionId;
-    this.#configuration = new Configuration(options, (message) => this.#send(message));
-    this.#connection = new Connection(endpoint(url, sessionId));
-    this.#on(this.#connection, "state", (detail) => this.#changed(detail));
-    this.#on(this.#connection, "problem", (problem) => this.#problem(problem));
-    this.#on(this.#connection, "message", (data) => this.#receive(data));
-    this.#on(this.#speaker, "playing", (now) => this.#emit("playing", now));
-    this.#on(this.#speaker, "tick", (now) => this.#ticked(now));
-    this.#on(this.#speaker, "idle", (now) => this.#finished(now));
-    this.#on(this.#speaker, "locked", () => this.#problem(new NabraProblem("audio-locked")));
-    this.#on(this.#microphone, "frame", (frame) => this.#stream(frame));
-    this.#on(this.#microphone, "lost", (problem) => {
+    this.#configuration = new ClientConfiguration(options, (message) => this.#send(message));
+    this.#connection = new GatewayConnection(sessionUrl(url, sessionId));
+    this.#connection.on("state", (change) => this.#onState(change));
+    this.#connection.on("problem", (problem) => this.#reportProblem(problem));
+    this.#connection.on("message", (data) => this.#onData(data));
+    this.#speaker.on("playing", (position) => this.emit("playing", position));
+    this.#speaker.on("tick", (position) => this.#onTick(position));
+    this.#speaker.on("idle", (position) => this.#onIdle(position));
+    this.#speaker.on("locked", () => this.#reportProblem(new NabraProblem("audio-locked")));
+    this.#microphone.on("frame", (frame) => this.#onFrame(frame));
+    this.#microphone.on("lost", (problem) => {
       this.#endUtterance(false);
-      this.#problem(problem);
+      this.#reportProblem(problem);
     });
   }
 
-  /** @returns {"closed" | "connecting" | "open" | "waiting"} */
+  /** @returns {ConnectionState} */
   get state() {
     return this.#connection.state;
   }
@@ -87,58 +93,54 @@ export class Nabra extends EventTarget {
     return this.#microphone.isOn;
   }
 
-  /** What is played, to listen in to; null before `unlock`. @returns {AudioNode | null} */
+  /** The node that carries what is played; null before `unlock`. @returns {AudioNode | null} */
   get output() {
     return this.#speaker.output;
   }
 
-  /** Connect; resolves when the server has greeted. Rejects only when it refuses, or by `close`. */
+  /** Connect; resolves when the gateway has greeted, rejects when it refuses or on `close`. */
   connect() {
-    this.#speaker.wake();
+    this.#speaker.resume();
     return this.#connection.open();
   }
 
-  /** End it all: connection, microphone and sound. `connect` begins anew. */
+  /** End the connection, the microphone and the sound. `connect` starts again. */
   close() {
     this.#silence();
     this.#connection.close();
-    this.#speaker.rest();
+    this.#speaker.suspend();
   }
 
   /**
-   * Change what was configured, now and for all connections to come.
+   * Change the configuration, now and for all connections to come.
    *
-   * @param {import("./configuration.js").Options} changes what is left out stays as it is
-   * @returns {Promise<object>} the server's `configured`; rejects with its `error`, and then all
-   *   stays as it was
+   * @param {Options} changes fields left out stay as they are
+   * @returns {Promise<ConfiguredMessage>} rejects with the gateway's `error`; nothing changes then
    */
   configure(changes) {
     return this.#configuration.change(changes);
   }
 
-  /** Let the page sound. Call it in a user's gesture, or the browser will not have it. */
+  /** Start the audio. Call it in a user's gesture, because browsers allow it only there. */
   async unlock() {
     await this.#speaker.unlock();
   }
 
   /**
-   * Listen, and stream what is heard. The first time the user is asked; call it in a gesture.
+   * Turn the microphone on and stream it. The browser may ask the user; call it in a gesture.
    *
-   * With `turn_detection: "server_vad"` the server finds where an utterance begins and ends; else
-   * `stopMicrophone` ends it.
+   * With `turn_detection: "server_vad"` the gateway finds where utterances begin and end; without
+   * it, `stopMicrophone` ends the utterance.
    */
   async startMicrophone() {
-    await this.#microphone.start(async () => {
-      await this.#speaker.unlock();
-      return this.#speaker.context;
-    });
+    await this.#microphone.start(() => this.#speaker.unlock());
   }
 
   /**
    * Turn the microphone off.
    *
-   * @param {{send?: boolean}} [how] `send`: what was streamed is to be answered, else forgotten
-   * @returns {Promise<boolean>} whether there was anything to send or to forget
+   * @param {{send?: boolean}} [how] `send: false` discards what was streamed
+   * @returns {Promise<boolean>} whether there was anything to send or to discard
    */
   async stopMicrophone({ send = true } = {}) {
     if (!this.listening) return false;
@@ -146,155 +148,125 @@ export class Nabra extends EventTarget {
     return this.#endUtterance(send);
   }
 
-  /** Say it by text; tells whether there was a connection to send it by. */
+  /**
+   * Send a typed utterance, and stop the current response.
+   *
+   * @param {string} text
+   * @returns {boolean} whether it was sent: without a connection it is not
+   */
   say(text) {
-    return this.#begin({ type: "text", text });
+    return this.#sendUtterance({ type: "text", text });
   }
 
-  /** Say it by a recording: WAV, WebM, Ogg, MP3 or M4A. @param {Blob | BufferSource} recording */
+  /**
+   * Send a recorded utterance: WAV, WebM, Ogg, MP3 or M4A.
+   *
+   * @param {Blob | BufferSource} recording
+   */
   async sendRecording(recording) {
-    const bytes = new Uint8Array(await new Response(recording).arrayBuffer());
-    return this.#begin({ type: "audio", audio_base64: toBase64(bytes) });
+    const body = new Response(/** @type {BodyInit} */ (recording));
+    const bytes = new Uint8Array(await body.arrayBuffer());
+    return this.#sendUtterance({ type: "audio", audio_base64: toBase64(bytes) });
   }
 
-  /** Stop the answer: its sound at once, its making as soon as the server is told. */
+  /** Stop the response: its sound at once, the gateway's work as soon as it is told. */
   interrupt() {
     this.#silence();
     return this.#send({ type: "interrupt" });
   }
 
-  #begin(message) {
+  /** @param {object} message */
+  #sendUtterance(message) {
     if (this.state !== "open") return false;
     this.#silence();
     return this.#send(message);
   }
 
+  /** @param {object} message */
   #send(message) {
     return this.#connection.send(JSON.stringify(message));
   }
 
+  /** @param {boolean} send */
   #endUtterance(send) {
     this.level = 0;
     this.#emitLevel();
-    const isAny = this.#streamed > 0 && this.state === "open";
-    this.#streamed = 0;
-    if (isAny && send) this.#send({ type: "audio_end" });
-    else if (isAny) this.#configuration.forgetInput();
-    return isAny;
+    const isStreamed = this.#streamedFrames > 0 && this.state === "open";
+    this.#streamedFrames = 0;
+    if (isStreamed && send) this.#send({ type: "audio_end" });
+    else if (isStreamed) this.#configuration.discardInput();
+    return isStreamed;
   }
 
-  #stream({ audio, level }) {
+  /** @param {MicrophoneFrame} frame */
+  #onFrame({ audio, level }) {
     this.level = level;
     this.#emitLevel();
-    this.#streamed += Number(this.#connection.send(audio, { maxBuffered: MAX_BEHIND_BYTES }));
+    const isSent = this.#connection.send(audio, { maxBuffered: MAX_BUFFERED_BYTES });
+    if (isSent) this.#streamedFrames++;
   }
 
-  #changed(detail) {
-    if (detail.state === "open") {
-      this.#turn = this.#silenced = this.#lockTold = this.#streamed = 0;
-      this.#audio = null;
-      this.#reports.begin(++this.#connections);
-      this.#configuration.begin();
-    } else if (detail.state !== "connecting") {
-      this.#speaker.end(); // what has come is played; more of it will not come
-      this.#configuration.end();
-      if (detail.state === "closed") this.#microphone.stop();
+  /** @param {StateChange} change */
+  #onState(change) {
+    if (change.state === "open") {
+      this.#connections++;
+      this.#streamedFrames = 0;
+      this.#audio.reset(this.#connections);
+      this.#reporter.reset(this.#connections);
+      this.#configuration.onConnected();
+    } else if (change.state !== "connecting") {
+      this.#speaker.end(); // what has arrived is played; no more will come
+      this.#configuration.onDisconnected();
+      if (change.state === "closed") this.#microphone.stop();
     }
-    this.#emit("state", detail);
+    this.emit("state", change);
   }
 
-  #receive(data) {
-    if (typeof data !== "string") {
-      this.#play(new Uint8Array(data));
-      return;
-    }
-    const message = JSON.parse(data);
+  /** @param {string | ArrayBuffer} data */
+  #onData(data) {
+    if (typeof data === "string") this.#onMessage(JSON.parse(data));
+    else this.#audio.play(new Uint8Array(data));
+  }
+
+  /** @param {ServerMessage} message */
+  #onMessage(message) {
     if (message.type === "error" && message.in_reply_to === REPORT_ID) {
-      this.#reports.refused();
+      this.#reporter.disable();
       return;
     }
-    if (message.turn > this.#turn) {
-      this.#turn = message.turn;
-      this.#speaker.flush(); // an old turn's sound does not reach into this one
-    }
-    this.#follow(message);
-    this.#emit("message", message);
-    this.#emit(message.type, message);
-  }
-
-  #follow(message) {
-    switch (message.type) {
-      case "configured":
-        this.#configuration.configured(message);
-        break;
-      case "error":
-        this.#configuration.refused(message);
-        break;
-      case "tts_start": {
-        const { turn, encoding, sample_rate: rate } = message;
-        this.#audio = { turn, index: 0, encoding, rate };
-        break;
-      }
-      case "sentence":
-        this.#audio = { ...this.#audio, index: message.index };
-        break;
-      case "tts_chunk":
-        this.#play(fromBase64(message.audio_base64));
-        break;
-      case "interrupted":
-        this.#silenced = message.turn;
-        this.#speaker.flush();
-        break;
-      case "done":
-        this.#speaker.end();
-        break;
-    }
-  }
-
-  #play(bytes) {
-    if (this.#audio === null || this.#audio.turn <= this.#silenced || bytes.length === 0) return;
-    const { turn, index, rate, encoding } = this.#audio;
-    if (this.#speaker.isOpen) {
-      const of = { connection: this.#connections, turn, index, rate };
-      this.#speaker.play(decode(bytes, encoding), of);
-    } else if (this.#lockTold !== turn) {
-      this.#lockTold = turn;
-      this.#problem(new NabraProblem("audio-locked", "unlock() has not been called"));
-    }
+    this.#audio.onMessage(message);
+    if (message.type === "configured") this.#configuration.onConfigured(message);
+    if (message.type === "error") this.#configuration.onError(message);
+    this.emit("message", message);
+    this.emit(message.type, message);
   }
 
   #silence() {
-    this.#silenced = this.#turn;
-    this.#reports.report(); // before what ends the turn
-    this.#speaker.flush();
+    this.#reporter.reportNow(); // before the message that ends the turn
+    this.#audio.interrupt();
   }
 
-  #ticked(now) {
-    this.outputLevel = now.level;
-    this.#reports.take(now);
+  /** @param {PlaybackPosition & {level: number}} position */
+  #onTick(position) {
+    this.outputLevel = position.level;
+    this.#reporter.update(position);
     this.#emitLevel();
   }
 
-  #finished(now) {
+  /** @param {PlaybackPosition} position */
+  #onIdle(position) {
     this.outputLevel = 0;
-    this.#reports.finish(now);
+    this.#reporter.finish(position);
     this.#emitLevel();
-    this.#emit("idle", now);
+    this.emit("idle", position);
   }
 
   #emitLevel() {
-    this.#emit("level", { input: this.level, output: this.outputLevel });
+    this.emit("level", { input: this.level, output: this.outputLevel });
   }
 
-  #problem({ code, message, recoverable }) {
-    this.#emit("problem", { code, message, recoverable });
-  }
-
-  #emit(type, detail) {
-    this.dispatchEvent(new CustomEvent(type, { detail }));
-  }
-
-  #on(target, type, handle) {
-    target.addEventListener(type, ({ detail }) => handle(detail));
+  /** @param {ProblemDetail} problem */
+  #reportProblem({ code, message, recoverable }) {
+    this.emit("problem", { code, message, recoverable });
   }
 }

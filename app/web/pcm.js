@@ -1,4 +1,4 @@
-/** G.711 mu-law: 8 bits a sample, as telephones send it. */
+/** Samples of G.711 mu-law, by their byte. */
 const MULAW = Float32Array.from({ length: 256 }, (_, byte) => {
   const [sign, exponent, mantissa] = [~byte & 0x80, (~byte >> 4) & 7, ~byte & 15];
   const magnitude = ((((mantissa << 3) + 0x84) << exponent) - 0x84) / 32768;
@@ -8,7 +8,7 @@ const MULAW = Float32Array.from({ length: 256 }, (_, byte) => {
 /**
  * @param {Uint8Array} bytes raw audio without a header
  * @param {"pcm_s16le" | "mulaw"} encoding
- * @returns {Float32Array} samples of -1 to 1
+ * @returns samples of -1 to 1
  */
 export function decode(bytes, encoding) {
   if (encoding === "mulaw") return Float32Array.from(bytes, (byte) => MULAW[byte]);
@@ -18,7 +18,7 @@ export function decode(bytes, encoding) {
   return samples;
 }
 
-/** @param {string} text @returns {Uint8Array} */
+/** @param {string} text */
 export function fromBase64(text) {
   const binary = atob(text);
   const bytes = new Uint8Array(binary.length);
@@ -26,7 +26,7 @@ export function fromBase64(text) {
   return bytes;
 }
 
-/** @param {Uint8Array} bytes @returns {string} */
+/** @param {Uint8Array} bytes */
 export function toBase64(bytes) {
   let binary = "";
   for (let i = 0; i < bytes.length; i += 32768) {

@@ -1,12 +1,12 @@
 /**
- * What can go wrong on the way to a conversation. The page says it in words; here are the causes.
+ * What can go wrong with a conversation on the client's side.
  *
  * @typedef {"no-microphone" | "microphone-denied" | "microphone-busy" | "insecure-context" |
  *   "unsupported-browser" | "audio-locked" | "connection-lost" | "server-draining" | "refused" |
  *   "too-busy" | "closed"} ProblemCode
  */
 
-/** Problems after which nothing goes on by itself: somebody has to change something first. */
+/** Problems that retrying does not solve: somebody has to change something first. */
 const FINAL = new Set(["insecure-context", "unsupported-browser", "refused", "closed"]);
 
 /** A problem with a stable `code`; `recoverable` is false when trying again does not help. */

@@ -1,17 +1,17 @@
-/** Samples to each side of an output sample that the filter looks at, at the lower of the rates. */
-const REACH = 24;
+/** Half the length of the filter, in samples of the lower of the two rates. */
+const HALF_LENGTH = 24;
 
-/** Where the filter cuts, as a part of the lower Nyquist frequency: half-way down its slope. */
+/** The middle of the filter's slope, as a part of the lower Nyquist frequency. */
 const CUTOFF = 0.92;
 
-/** Of the Kaiser window: what lies beyond the slope is damped by some 60 dB. */
+/** Of the Kaiser window: attenuates by some 60 dB beyond the slope. */
 const BETA = 6;
 
 /**
- * Converts a stream of samples from one rate to another, with its state across chunks.
+ * Converts a stream of samples from one rate to another; its state lasts across chunks.
  *
- * A polyphase windowed sinc: rates are taken as a ratio of whole numbers, so nothing drifts, and
- * the filter cuts below the lower of the two Nyquist frequencies, so nothing is mirrored.
+ * A polyphase windowed sinc. The ratio of the rates is one of whole numbers, so nothing drifts; the
+ * filter cuts below the lower of the two Nyquist frequencies, so nothing is aliased.
  */
 export class Resampler {
   #up;
@@ -19,7 +19,8 @@ export class Resampler {
   #taps;
   #phases;
   #recent;
-  #at = 0;
+  /** Where the next input sample goes. */
+  #index = 0;
   #phase = 0;
 
   /** @param {number} from Hz @param {number} to Hz */
@@ -27,16 +28,16 @@ export class Resampler {
     const divisor = gcd(from, to);
     this.#up = to / divisor;
     this.#down = from / divisor;
-    this.#taps = from === to ? 1 : 2 * Math.ceil(REACH * Math.max(1, from / to));
+    this.#taps = from === to ? 1 : 2 * Math.ceil(HALF_LENGTH * Math.max(1, from / to));
     this.#phases = from === to ? [Float32Array.of(1)] : filter(this.#taps, this.#up, to / from);
     this.#recent = new Float32Array(2 * this.#taps); // twice, so that a window never wraps
     this.#phase = this.#up; // the first output asks for the first input
   }
 
   /**
-   * Give the next output sample, taking as many input samples as it needs.
+   * Return the next output sample, taking as many input samples as it needs.
    *
-   * @param {() => number} next gives the next input sample
+   * @param {() => number} next returns the next input sample
    */
   pull(next) {
     while (this.#phase >= this.#up) {
@@ -47,7 +48,7 @@ export class Resampler {
   }
 
   /**
-   * Take one input sample, and hand over the output samples that it completes.
+   * Take one input sample, and emit the output samples that it completes.
    *
    * @param {number} sample
    * @param {(sample: number) => void} emit
@@ -58,22 +59,27 @@ export class Resampler {
     while (this.#phase < this.#up) emit(this.#output());
   }
 
+  /** @param {number} sample */
   #take(sample) {
-    this.#recent[this.#at] = this.#recent[this.#at + this.#taps] = sample;
-    this.#at = (this.#at + 1) % this.#taps;
+    this.#recent[this.#index] = this.#recent[this.#index + this.#taps] = sample;
+    this.#index = (this.#index + 1) % this.#taps;
   }
 
   #output() {
     const taps = this.#taps;
     const weights = this.#phases[this.#phase];
     let sum = 0;
-    for (let i = 0; i < taps; i++) sum += weights[i] * this.#recent[this.#at + i];
+    for (let i = 0; i < taps; i++) sum += weights[i] * this.#recent[this.#index + i];
     this.#phase += this.#down;
     return sum;
   }
 }
 
-/** Weights for every phase between two input samples, the oldest sample first. */
+/**
+ * Return the weights for every phase between two input samples, the oldest sample first.
+ *
+ * @param {number} taps @param {number} up @param {number} ratio
+ */
 function filter(taps, up, ratio) {
   const cutoff = CUTOFF * Math.min(1, ratio);
   return Array.from({ length: up }, (_, phase) => {
@@ -86,21 +92,24 @@ function filter(taps, up, ratio) {
   });
 }
 
+/** @param {number} x */
 function sinc(x) {
   return x === 0 ? 1 : Math.sin(Math.PI * x) / (Math.PI * x);
 }
 
+/** @param {number} x */
 function kaiser(x) {
   return Math.abs(x) >= 1 ? 0 : bessel(BETA * Math.sqrt(1 - x * x)) / bessel(BETA);
 }
 
-/** The modified Bessel function of order zero, by its series. */
+/** The modified Bessel function of order zero, by its series. @param {number} x */
 function bessel(x) {
   let sum = 1;
   for (let term = 1, k = 1; term > 1e-9 * sum; k++) sum += term *= (x / (2 * k)) ** 2;
   return sum;
 }
 
+/** @param {number} a @param {number} b @returns {number} */
 function gcd(a, b) {
   return b === 0 ? a : gcd(b, a % b);
 }

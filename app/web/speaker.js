@@ -1,75 +1,85 @@
+/** @import { AudioChunk, PlaybackCommand, SpeakerEvents } from "./types" */
+import { Emitter } from "./emitter.js";
 import { NabraProblem } from "./problem.js";
 import { addWorklet } from "./worklet.js";
 
-/** How long a browser may take to let a page sound, once it has been asked from a gesture. */
-const UNLOCK_MS = 1500;
+/** How long a browser may take to start the audio after a gesture. */
+const UNLOCK_TIMEOUT_MS = 1500;
 
 /**
- * The way to the loudspeaker: an AudioContext, and the worklet that plays the answer in it.
+ * The loudspeaker: an AudioContext, and the worklet that plays responses in it.
  *
- * @fires playing, tick and idle, as `playback.js` posts them; `locked` when the system silences us
+ * Emits what `playback.js` posts, and "locked" when the system stops the audio.
+ *
+ * @extends {Emitter<SpeakerEvents>}
  */
-export class Speaker extends EventTarget {
+export class Speaker extends Emitter {
   /** @type {AudioContext | null} */
   context = null;
-  /** What is played: an AudioNode to listen in to. @type {GainNode | null} */
+  /** Carries all that is played. @type {GainNode | null} */
   output = null;
+  /** @type {AudioWorkletNode | null} */
   #node = null;
+  /** @type {Promise<AudioContext> | null} */
   #opening = null;
-  #early = [];
-  #wanted = false;
+  /** Commands from before the worklet was loaded. @type {PlaybackCommand[]} */
+  #pending = [];
+  #isWanted = false;
 
-  /** Make the page sound. Begin this in a user's gesture; it may be called again. */
+  /** Start the audio. Call it in a user's gesture; it may be called again. */
   async unlock() {
-    this.#wanted = true;
+    this.#isWanted = true;
     this.#opening ??= this.#open().catch((problem) => {
       this.#opening = null;
       throw problem;
     });
-    // Before any await, or the gesture is over. A phone call has it rejected: the state tells.
+    // Before any await, while the gesture lasts. It is rejected during phone calls, for example;
+    // the context's state is checked below instead.
     const resumed = this.context?.resume().catch(() => {});
-    await this.#opening;
-    await Promise.race([resumed, new Promise((resolve) => setTimeout(resolve, UNLOCK_MS))]);
-    if (this.context.state !== "running") throw new NabraProblem("audio-locked");
+    const context = await this.#opening;
+    await Promise.race([resumed, new Promise((resolve) => setTimeout(resolve, UNLOCK_TIMEOUT_MS))]);
+    if (context.state !== "running") throw new NabraProblem("audio-locked");
+    return context;
   }
 
-  /** Whether there is a way for sound; what is played before is lost. */
+  /** Whether audio is played or kept; before, it is lost. */
   get isOpen() {
     return this.#opening !== null;
   }
 
-  /** @param {Float32Array} samples @param {{connection, turn, index, rate}} of */
-  play(samples, of) {
-    this.#tell({ type: "audio", samples, ...of }, [samples.buffer]);
+  /** @param {AudioChunk} chunk whose samples are transferred */
+  play(chunk) {
+    this.#post({ type: "audio", ...chunk }, [chunk.samples.buffer]);
   }
 
-  /** Say that nothing more of this turn comes. */
+  /** Announce that no more audio of this turn follows. */
   end() {
-    this.#tell({ type: "end" });
+    this.#post({ type: "end" });
   }
 
-  /** Drop what waits, and fade out what sounds. */
+  /** Drop what is queued, and fade out what is playing. */
   flush() {
-    this.#early = [];
-    this.#tell({ type: "flush" });
+    this.#pending = [];
+    this.#post({ type: "flush" });
   }
 
-  /** Let the system have the loudspeaker back. */
-  rest() {
-    this.#wanted = false;
+  /** Release the system's audio device. */
+  suspend() {
+    this.#isWanted = false;
     return this.context?.suspend();
   }
 
-  /** Go on after `rest`, or after the system took the loudspeaker away. */
-  wake() {
-    this.#wanted = true;
+  /** Continue after `suspend`, or after the system stopped the audio. */
+  resume() {
+    this.#isWanted = true;
     if (this.context === null || this.context.state === "running") return undefined;
-    return this.context.resume().catch(() => this.#changed());
+    return this.context.resume().catch(() => this.#onContextState());
   }
 
-  #tell(message, transfer = []) {
-    if (this.#node !== null) this.#node.port.postMessage(message, transfer);
-    else if (this.isOpen) this.#early.push(message); // until the worklet is loaded
+  /** @param {PlaybackCommand} command @param {Transferable[]} [transfer] */
+  #post(command, transfer = []) {
+    if (this.#node !== null) this.#node.port.postMessage(command, transfer);
+    else if (this.isOpen) this.#pending.push(command);
   }
 
   async #open() {
@@ -83,28 +93,29 @@ export class Speaker extends EventTarget {
       outputChannelCount: [1],
     });
     this.#node.port.onmessage = ({ data }) => {
-      this.dispatchEvent(new CustomEvent(data.type, { detail: data }));
+      this.emit(/** @type {keyof SpeakerEvents} */ (data.type), data);
     };
     this.output = new GainNode(context);
     this.#node.connect(this.output).connect(context.destination);
-    for (const message of this.#early.splice(0)) this.#tell(message);
+    for (const command of this.#pending.splice(0)) this.#post(command);
+    return context;
   }
 
   #makeContext() {
     const context = new AudioContext({ latencyHint: "interactive" });
-    context.addEventListener("statechange", () => this.#changed());
-    // A call, another app or a lock screen may have silenced us; phones ask for a new gesture.
-    const wake = () => this.#wanted && this.wake();
+    context.addEventListener("statechange", () => this.#onContextState());
+    // A call, another app or the lock screen may have stopped us; phones ask for a new gesture.
+    const resume = () => this.#isWanted && this.resume();
     for (const gesture of ["pointerup", "keydown"]) {
-      document.addEventListener(gesture, wake, { capture: true, passive: true });
+      document.addEventListener(gesture, resume, { capture: true, passive: true });
     }
-    document.addEventListener("visibilitychange", () => document.hidden || wake());
+    document.addEventListener("visibilitychange", () => document.hidden || resume());
     return context;
   }
 
-  #changed() {
-    if (this.#wanted && this.#node !== null && this.context.state !== "running") {
-      this.dispatchEvent(new Event("locked"));
+  #onContextState() {
+    if (this.#isWanted && this.#node !== null && this.context?.state !== "running") {
+      this.emit("locked", undefined);
     }
   }
 }

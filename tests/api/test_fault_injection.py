@@ -1,4 +1,4 @@
-"""The workbench: switches for the embedded simulator, for nobody but this gateway's page."""
+"""Fault injection through `/workbench`: for this gateway's own page only."""
 
 import json
 from collections.abc import AsyncIterator
@@ -10,45 +10,45 @@ import pytest
 from starlette.applications import Starlette
 
 from app.api import fault_injection
-from app.api.fault_injection import MAX_BODY_BYTES, FaultInjection, Panel
-from app.simulator import Simulator, SimulatorConfig
-from app.simulator.panel import ControlPanel
+from app.api.fault_injection import MAX_BODY_BYTES, FaultInjection, SimulatorControl
+from app.simulator import Simulator
+from app.simulator.control_client import ControlClient
+from tests.gateway import instant_simulator
 
 HERE = "http://127.0.0.1:8000"
-HALF = {"faults": {"truncated": 0.5}}
+HALF_TRUNCATED = {"faults": {"truncated": 0.5}}
 
 
 @pytest.fixture
 async def simulator() -> AsyncIterator[Simulator]:
-    config = SimulatorConfig.model_validate({"profile": "instant", "voice": "hum", "key": "k-1"})
-    async with Simulator(config) as running:
+    async with instant_simulator(key="k-1") as running:
         yield running
 
 
 @pytest.fixture
-async def panel(simulator: Simulator) -> AsyncIterator[ControlPanel]:
-    async with ControlPanel(simulator.urls.control_url) as panel:
-        yield panel
+async def control(simulator: Simulator) -> AsyncIterator[ControlClient]:
+    async with ControlClient(simulator.urls.control_url) as control:
+        yield control
 
 
 @asynccontextmanager
-async def asking(
-    panel: Panel | None, *, loopback: bool = True, base_url: str = HERE
+async def page_of(
+    control: SimulatorControl | None, *, loopback: bool = True, base_url: str = HERE
 ) -> AsyncIterator[httpx.AsyncClient]:
     app = Starlette(routes=fault_injection.make_router().routes)
     app.state.fault_injection = FaultInjection(
-        panel, simulates_speech=True, simulates_agent=False, listens_on_loopback=loopback
+        control, simulates_speech=True, simulates_agent=False, listens_on_loopback=loopback
     )
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url=base_url) as client:
         yield client
 
 
-async def test_the_switches_reach_the_simulator_and_its_state_comes_back(
-    simulator: Simulator, panel: ControlPanel
+async def test_a_change_reaches_the_simulator_and_its_state_is_returned(
+    simulator: Simulator, control: ControlClient
 ) -> None:
-    change = {**HALF, "timing": {"stt_ms": 7}, "throttle": {"limit": 4, "window_s": 20}}
-    async with asking(panel) as client:
+    change = {**HALF_TRUNCATED, "timing": {"stt_ms": 7}, "throttle": {"limit": 4, "window_s": 20}}
+    async with page_of(control) as client:
         changed = await client.patch("/workbench", json=change, headers={"Origin": HERE})
         shown = await client.get("/workbench")
     assert changed.status_code == 200
@@ -60,10 +60,10 @@ async def test_the_switches_reach_the_simulator_and_its_state_comes_back(
     assert "k-1" not in shown.text
 
 
-async def test_what_is_taken_away_is_gone_and_the_rest_stays(
-    simulator: Simulator, panel: ControlPanel
+async def test_a_fault_that_is_removed_is_gone_and_the_others_stay(
+    simulator: Simulator, control: ControlClient
 ) -> None:
-    async with asking(panel) as client:
+    async with page_of(control) as client:
         await client.patch("/workbench", json={"faults": {"truncated": 1, "drop": 0.2}})
         await client.patch("/workbench", json={"faults": {"truncated": None}})
     assert list(simulator.config.faults) == ["drop"]
@@ -82,58 +82,60 @@ async def test_what_is_taken_away_is_gone_and_the_rest_stays(
         (b'{"profile": "slow"}', "profile"),
     ],
 )
-async def test_nonsense_is_refused_by_the_name_of_its_field(
-    simulator: Simulator, panel: ControlPanel, body: bytes, named: str
+async def test_an_invalid_change_is_refused_by_the_name_of_its_field(
+    simulator: Simulator, control: ControlClient, body: bytes, named: str
 ) -> None:
     before = simulator.config
-    async with asking(panel) as client:
-        answer = await client.patch("/workbench", content=body)
-    assert answer.status_code == 422
-    assert named in answer.json()["message"]
+    async with page_of(control) as client:
+        response = await client.patch("/workbench", content=body)
+    assert response.status_code == 422
+    assert named in response.json()["message"]
     assert simulator.config == before
 
 
-async def test_a_body_that_is_too_long_is_not_read(
-    simulator: Simulator, panel: ControlPanel
+async def test_a_body_that_is_too_long_is_refused(
+    simulator: Simulator, control: ControlClient
 ) -> None:
-    body = json.dumps({**HALF, "profile": "x" * MAX_BODY_BYTES})
-    async with asking(panel) as client:
+    body = json.dumps({**HALF_TRUNCATED, "profile": "x" * MAX_BODY_BYTES})
+    async with page_of(control) as client:
         assert (await client.patch("/workbench", content=body)).status_code == 413
     assert not simulator.config.faults
 
 
 @pytest.mark.parametrize("headers", [{"Origin": "http://evil.example"}, {"Origin": "null"}])
-async def test_a_foreign_page_cannot_use_it(
-    simulator: Simulator, panel: ControlPanel, headers: dict[str, str]
+async def test_a_foreign_page_is_refused(
+    simulator: Simulator, control: ControlClient, headers: dict[str, str]
 ) -> None:
-    async with asking(panel) as client:
-        assert (await client.patch("/workbench", json=HALF, headers=headers)).status_code == 403
+    async with page_of(control) as client:
+        assert (
+            await client.patch("/workbench", json=HALF_TRUNCATED, headers=headers)
+        ).status_code == 403
         assert (await client.get("/workbench", headers=headers)).status_code == 403
     assert not simulator.config.faults
 
 
-async def test_no_foreign_name_is_ours_behind_loopback(panel: ControlPanel) -> None:
+async def test_on_loopback_a_foreign_host_name_is_refused(control: ControlClient) -> None:
     evil = "http://evil.example:8000"
-    async with asking(panel, base_url=evil) as client:
-        answer = await client.patch("/workbench", json=HALF, headers={"Origin": evil})
-        assert answer.status_code == 403
-    async with asking(panel, loopback=False, base_url=evil) as client:
-        answer = await client.patch("/workbench", json=HALF, headers={"Origin": evil})
-        assert answer.status_code == 200
+    async with page_of(control, base_url=evil) as client:
+        response = await client.patch("/workbench", json=HALF_TRUNCATED, headers={"Origin": evil})
+        assert response.status_code == 403
+    async with page_of(control, loopback=False, base_url=evil) as client:
+        response = await client.patch("/workbench", json=HALF_TRUNCATED, headers={"Origin": evil})
+        assert response.status_code == 200
 
 
-async def test_without_a_simulator_there_is_no_workbench_and_the_page_knows() -> None:
-    async with asking(None) as client:
+async def test_without_a_simulator_there_is_no_workbench_and_the_page_is_told() -> None:
+    async with page_of(None) as client:
         assert (await client.get("/workbench")).status_code == 404
-        assert (await client.patch("/workbench", json=HALF)).status_code == 404
+        assert (await client.patch("/workbench", json=HALF_TRUNCATED)).status_code == 404
         about = (await client.get("/about.json")).json()
     assert about == {"simulates": {"speech": True, "agent": False}, "workbench": False}
 
 
-async def test_a_simulator_that_is_gone_is_told() -> None:
-    async with Simulator(SimulatorConfig(profile="instant", voice="hum")) as simulator:
+async def test_a_simulator_that_is_gone_is_reported() -> None:
+    async with instant_simulator() as simulator:
         url = simulator.urls.control_url
-    async with ControlPanel(url) as panel, asking(panel) as client:
+    async with ControlClient(url) as control, page_of(control) as client:
         assert (await client.get("/workbench")).status_code == 503
         about: dict[str, Any] = (await client.get("/about.json")).json()
     assert about["workbench"] is True

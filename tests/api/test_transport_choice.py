@@ -1,69 +1,57 @@
-"""A client that chooses how its sentences are spoken."""
+"""A client that chooses the transport of its sentences."""
 
-from collections.abc import AsyncIterator
-
-import pytest
 from websockets.asyncio.client import connect
 
-from app.simulator import Simulator, SimulatorConfig
-from tests.gateway import Caller, Event, calling, running_gateway, settings_for
+from app.simulator import Simulator
+from tests.gateway import Caller, calling, running_gateway, settings_for
 
 
-@pytest.fixture
-async def simulator() -> AsyncIterator[Simulator]:
-    async with Simulator(SimulatorConfig(profile="instant", voice="hum")) as running:
-        yield running
-
-
-async def choose(caller: Caller, transport: str) -> Event:
-    await caller.send({"type": "configure", "transport": transport})
-    return await caller.next()
-
-
-async def ways_of_a_turn(caller: Caller) -> set[str]:
+async def transports_of_a_turn(caller: Caller) -> set[str]:
     await caller.send({"type": "text", "text": "أين شحنتي؟"})
     done = (await caller.until("done"))[-1]
     return {row["transport"] for row in done["metrics"]["sentences"]}
 
 
-async def test_each_session_is_spoken_to_as_it_chose_from_the_next_turn_on(
+async def test_each_session_uses_the_transport_that_it_chose_from_the_next_turn_on(
     simulator: Simulator,
 ) -> None:
     settings = settings_for(simulator, allow_client_transport=True, tts_fallback="none")
     async with running_gateway(settings) as url, calling(url) as one, calling(url) as other:
-        assert await ways_of_a_turn(one) == {"websocket"}
-        configured = await choose(one, "rest")
+        assert await transports_of_a_turn(one) == {"websocket"}
+        configured = await one.configure(transport="rest")
         assert configured["transport"] == "rest"
         assert configured["transports"] == ["websocket", "rest", "auto"]
-        assert await ways_of_a_turn(one) == {"rest"}
-        assert await ways_of_a_turn(other) == {"websocket"}
-        assert (await choose(one, "websocket"))["transport"] == "websocket"
-        assert await ways_of_a_turn(one) == {"websocket"}
-        assert (await choose(other, "auto"))["transport"] == "auto"
-        assert await ways_of_a_turn(other)
+        assert await transports_of_a_turn(one) == {"rest"}
+        assert await transports_of_a_turn(other) == {"websocket"}
+        assert (await one.configure(transport="websocket"))["transport"] == "websocket"
+        assert await transports_of_a_turn(one) == {"websocket"}
+        assert (await other.configure(transport="auto"))["transport"] == "auto"
+        assert await transports_of_a_turn(other)
 
 
-async def test_a_client_may_not_choose_unless_the_operator_lets_it(simulator: Simulator) -> None:
+async def test_a_client_may_not_choose_unless_the_operator_allows_it(simulator: Simulator) -> None:
     async with running_gateway(settings_for(simulator)) as url:
         async with connect(url, compression=None) as socket:
             session = (await Caller(socket).until("session"))[0]
             assert (session["transport"], session["transports"]) == ("websocket", [])
         async with calling(url) as caller:
-            refused = await choose(caller, "rest")
+            refused = await caller.configure(transport="rest")
             assert (refused["type"], refused["code"]) == ("error", "unsupported-configuration")
             assert "transport" in refused["message"]
-            assert await ways_of_a_turn(caller) == {"websocket"}
+            assert await transports_of_a_turn(caller) == {"websocket"}
 
 
-async def test_what_there_is_not_cannot_be_chosen(simulator: Simulator) -> None:
+async def test_an_unknown_transport_is_refused_and_the_known_ones_are_named(
+    simulator: Simulator,
+) -> None:
     settings = settings_for(simulator, allow_client_transport=True)
     async with running_gateway(settings) as url, calling(url) as caller:
-        refused = await choose(caller, "pigeon")
+        refused = await caller.configure(transport="pigeon")
         assert refused["code"] == "unsupported-configuration"
         assert "websocket, rest, auto" in refused["message"]
 
 
-async def test_attempts_tell_when_they_began(simulator: Simulator) -> None:
+async def test_attempts_have_their_start_in_the_metrics(simulator: Simulator) -> None:
     simulator.configure({"faults": {"truncated": {"times": 1}}})
     async with running_gateway(settings_for(simulator)) as url, calling(url) as caller:
         await caller.send({"type": "text", "text": "أين شحنتي؟"})

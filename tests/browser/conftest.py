@@ -1,4 +1,4 @@
-"""A real browser: Debian's Chromium, its microphone fed from a file, its console watched."""
+"""A real browser: an installed Chromium, its microphone fed from a file, its console monitored."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -16,18 +16,18 @@ from app.simulator import Simulator, SimulatorConfig
 from . import chromium
 
 HERE = Path(__file__).parent
-ANSWER = "أهلاً بك في ناقل إكسبرس. شحنتك في الطريق إليك الآن. تصل غداً."
-"""Short, because it is played in real time, and yet of two requests to the provider."""
-BRIEF_ANSWER = "أهلاً وسهلاً بك، طلبك يصل غداً."
+RESPONSE = "أهلاً بك في ناقل إكسبرس. شحنتك في الطريق إليك الآن. تصل غداً."
+"""Short, because it is played in real time, but of several requests to the provider."""
+SHORT_RESPONSE = "أهلاً وسهلاً بك، طلبك يصل غداً."
 
 in_one_loop = pytest_asyncio.fixture(loop_scope="session")
-"""There is one browser for all tests, and so one loop."""
+"""All tests share one browser, and therefore one event loop."""
 
 
 @pytest.fixture(scope="session")
 def microphone_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What the browser's microphone hears, each time that it is opened."""
-    return tmp_path_factory.mktemp("microphone") / "heard.wav"
+    """Return the file that the browser's microphone plays each time that it is opened."""
+    return tmp_path_factory.mktemp("microphone") / "input.wav"
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
@@ -39,7 +39,7 @@ async def browser(microphone_file: Path) -> AsyncIterator[Browser]:
             executable_path=chromium.EXECUTABLE,
             args=[
                 "--no-sandbox",
-                "--disable-dev-shm-usage",  # containers have little of it
+                "--disable-dev-shm-usage",  # containers have little shared memory
                 "--use-fake-device-for-media-stream",
                 "--use-fake-ui-for-media-stream",
                 f"--use-file-for-fake-audio-capture={microphone_file}%noloop",
@@ -50,37 +50,37 @@ async def browser(microphone_file: Path) -> AsyncIterator[Browser]:
         await running.close()
 
 
-class Watch:
-    """Everything that a page complains about."""
+class ConsoleMonitor:
+    """Collects the errors and warnings of pages."""
 
     def __init__(self) -> None:
-        self.complaints: list[str] = []
-        self.allowed: Callable[[str], bool] = lambda _: False
-        """What a browser says by itself of a server that a test has taken away."""
+        self._entries: list[str] = []
+        self.is_expected: Callable[[str], bool] = lambda _: False
+        """Whether an entry is the browser's own, about a server that a test has stopped."""
 
-    def page(self, page: Page) -> None:
-        page.on("console", self._console)
-        page.on("pageerror", lambda error: self.complaints.append(f"uncaught: {error}"))
+    def add_page(self, page: Page) -> None:
+        page.on("console", self._on_console)
+        page.on("pageerror", lambda error: self._entries.append(f"uncaught: {error}"))
 
-    def _console(self, message: ConsoleMessage) -> None:
+    def _on_console(self, message: ConsoleMessage) -> None:
         if message.type in ("error", "warning", "assert"):
-            self.complaints.append(f"{message.type}: {message.text}")
+            self._entries.append(f"{message.type}: {message.text}")
 
-    def verdict(self) -> list[str]:
-        return [complaint for complaint in self.complaints if not self.allowed(complaint)]
+    def unexpected(self) -> list[str]:
+        return [entry for entry in self._entries if not self.is_expected(entry)]
 
 
 @in_one_loop
-async def watch() -> Watch:
-    return Watch()
+async def console() -> ConsoleMonitor:
+    return ConsoleMonitor()
 
 
-@pytest.fixture(autouse=True, scope="session")
-def files_of_the_tests() -> Iterator[None]:
-    """Let gateways serve these files too, under the policy that holds for their own."""
-    files = {**page_api.read_assets(), **page_api.read_assets(HERE)}
+@pytest.fixture(autouse=True, scope="module")
+def served_test_files() -> Iterator[None]:
+    """Make gateways serve the files of this folder too, under the same content policy."""
+    make_page = page_api.make_page
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(page_api, "read_assets", lambda: files)
+        patch.setattr(page_api, "make_page", lambda: make_page([page_api.WEB, HERE]))
         yield
 
 
@@ -88,15 +88,15 @@ NewPage = Callable[..., Awaitable[Page]]
 
 
 @asynccontextmanager
-async def watched(browser: Browser, watch: Watch) -> AsyncIterator[NewPage]:
-    """Open pages with nothing remembered, each for itself; a complaint of any is a failure."""
+async def monitored_pages(browser: Browser, console: ConsoleMonitor) -> AsyncIterator[NewPage]:
+    """Open pages, each without stored data; fail if any has an unexpected console entry."""
     contexts = []
 
     async def open_page(**options: Any) -> Page:
         context = await browser.new_context(**{"locale": "ar-SA", **options})
         contexts.append(context)
         context.set_default_timeout(15_000)
-        context.on("page", watch.page)
+        context.on("page", console.add_page)
         await context.add_init_script(
             "addEventListener('securitypolicyviolation', (event) => "
             "console.error('policy: ' + event.violatedDirective + ' ' + event.blockedURI))"
@@ -107,12 +107,12 @@ async def watched(browser: Browser, watch: Watch) -> AsyncIterator[NewPage]:
     yield open_page
     for context in contexts:
         await context.close()
-    assert watch.verdict() == []
+    assert console.unexpected() == []
 
 
 @in_one_loop
-async def new_page(browser: Browser, watch: Watch) -> AsyncIterator[NewPage]:
-    async with watched(browser, watch) as open_page:
+async def new_page(browser: Browser, console: ConsoleMonitor) -> AsyncIterator[NewPage]:
+    async with monitored_pages(browser, console) as open_page:
         yield open_page
 
 
@@ -128,25 +128,25 @@ async def simulator() -> AsyncIterator[Simulator]:
 
 
 @in_one_loop
-async def agent() -> AsyncIterator[str]:
-    """An agent that always answers `ANSWER`; gives its URL."""
-    async with answering(ANSWER) as url:
+async def agent_url() -> AsyncIterator[str]:
+    """Run an agent that always responds with `RESPONSE`."""
+    async with running_agent(RESPONSE) as url:
         yield url
 
 
 @in_one_loop
-async def brief() -> AsyncIterator[dict[str, Any]]:
-    """Settings for an answer as short as can be, and yet of two requests to the provider."""
-    async with answering(BRIEF_ANSWER) as url:
+async def short_response() -> AsyncIterator[dict[str, Any]]:
+    """Yield settings for the shortest response that takes two requests to the provider."""
+    async with running_agent(SHORT_RESPONSE) as url:
         yield {"agent_webhook_url": url, "first_chunk_min_chars": 10}
 
 
 @asynccontextmanager
-async def answering(text: str) -> AsyncIterator[str]:
-    """Run an agent that knows but one answer; gives its URL."""
+async def running_agent(text: str) -> AsyncIterator[str]:
+    """Run an agent that has one response; yield its URL."""
     body = text.encode()
 
-    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def respond(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         writer.write(
             b"HTTP/1.1 200 OK\r\ncontent-type: text/plain; charset=utf-8\r\n"
@@ -155,5 +155,10 @@ async def answering(text: str) -> AsyncIterator[str]:
         writer.close()
         await writer.wait_closed()
 
-    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+    async with await asyncio.start_server(respond, "127.0.0.1", 0) as server:
         yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+
+
+def is_connection_refused(entry: str) -> bool:
+    """Tell whether a console entry is the browser's own about a server that is not running."""
+    return "net::ERR_CONNECTION_REFUSED" in entry

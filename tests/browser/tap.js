@@ -1,28 +1,28 @@
-// Listens in to whatever reaches a destination; put into every page before its own scripts run.
+// Records whatever reaches a loudspeaker; put into every page before its own scripts run.
 (() => {
   const connect = AudioNode.prototype.connect;
-  const buses = new WeakMap();
-  const heard = { rate: 0, blocks: [], now: () => 0 };
-  heard.ready = new Promise((resolve) => (heard.listens = resolve));
-  globalThis.heard = heard;
+  const taps = new WeakMap();
+  const loudspeaker = { rate: 0, blocks: [], now: () => 0 };
+  loudspeaker.ready = new Promise((resolve) => (loudspeaker.onReady = resolve));
+  globalThis.loudspeaker = loudspeaker;
 
   AudioNode.prototype.connect = function (target, ...rest) {
     if (target instanceof AudioDestinationNode && target.context instanceof AudioContext) {
-      if (!buses.has(target.context)) buses.set(target.context, tap(target.context));
-      connect.call(this, buses.get(target.context));
+      if (!taps.has(target.context)) taps.set(target.context, makeTap(target.context));
+      connect.call(this, taps.get(target.context));
     }
     return connect.call(this, target, ...rest);
   };
 
-  function tap(context) {
+  function makeTap(context) {
     const bus = new GainNode(context);
-    heard.rate = context.sampleRate;
-    heard.now = () => context.currentTime;
+    loudspeaker.rate = context.sampleRate;
+    loudspeaker.now = () => context.currentTime;
     context.audioWorklet.addModule("/tap-worklet.js").then(() => {
       const node = new AudioWorkletNode(context, "tap", { numberOfOutputs: 0 });
       node.port.onmessage = ({ data }) => {
-        heard.blocks.push(data);
-        heard.listens();
+        loudspeaker.blocks.push(data);
+        loudspeaker.onReady();
       };
       connect.call(bus, node);
     });
@@ -30,10 +30,10 @@
   }
 
   // Everything up to now: when it began, in seconds of the context, and its samples.
-  heard.take = async () => {
-    const now = heard.now();
-    while (heard.blocks.at(-1).at < now) await new Promise((resolve) => setTimeout(resolve, 10));
-    const { blocks, rate } = heard;
+  loudspeaker.recording = async () => {
+    const { blocks, rate } = loudspeaker;
+    const now = loudspeaker.now();
+    while (blocks.at(-1).at < now) await new Promise((resolve) => setTimeout(resolve, 10));
     const samples = new Float32Array(blocks.length * 1024);
     blocks.forEach(({ block }, i) => samples.set(block, i * 1024));
     let text = "";

@@ -1,4 +1,4 @@
-"""The AudioWorklets by themselves: run in the page, a quantum at a time, without a clock."""
+"""The AudioWorklets by themselves, run quantum by quantum without a clock."""
 
 import base64
 from collections.abc import AsyncIterator, Sequence
@@ -11,31 +11,31 @@ import pytest_asyncio
 from playwright.async_api import Browser, Page
 
 from app.simulator import Simulator
-from tests.gateway import running_gateway, settings_for
+from tests.gateway import of_type, running_gateway, settings_for
 
-from .conftest import Watch, watched
-from .driving import address
-from .listening import Samples
+from .conftest import ConsoleMonitor, monitored_pages
+from .library_page import url_of
+from .recording import Samples, floats
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 class Worklets:
-    """Feeds worklets and takes what they give."""
+    """Runs the worklets' processors in a page."""
 
     def __init__(self, page: Page) -> None:
         self._page = page
 
     async def play(self, rate_hz: int, steps: Sequence[Any]) -> tuple[Samples, list[Any]]:
-        """Do the steps with the playback's processor: a message for it, or how many ms to run.
+        """Run the playback processor; a step is a message to it, or how many ms to run.
 
-        Gives what it played, and what it told.
+        Returns what it played, and what it posted.
         """
         done = await self._page.evaluate("([rate, steps]) => play(rate, steps)", [rate_hz, steps])
-        return _samples(done["samples"]), done["told"]
+        return _samples(done["samples"]), done["posted"]
 
     async def capture(self, rate_hz: int, samples: Samples) -> list[bytes]:
-        """Let the microphone's processor hear this; gives its frames."""
+        """Feed the capture processor with samples; return its frames."""
         text = base64.b64encode(samples.astype("<f4").tobytes()).decode()
         frames = await self._page.evaluate("([rate, text]) => capture(rate, text)", [rate_hz, text])
         return [base64.b64decode(frame) for frame in frames]
@@ -50,10 +50,10 @@ async def worklets(browser: Browser) -> AsyncIterator[Worklets]:
     async with (
         Simulator() as simulator,
         running_gateway(settings_for(simulator)) as endpoint,
-        watched(browser, Watch()) as new_page,
+        monitored_pages(browser, ConsoleMonitor()) as new_page,
     ):
         page = await new_page()
-        await page.goto(address(endpoint, "library.html"))
+        await page.goto(url_of(endpoint, "library.html"))
         await page.evaluate("import('/worklets.js')")
         yield Worklets(page)
 
@@ -64,9 +64,10 @@ def tone(rate_hz: int, pitch_hz: float, length_s: float = 0.5, level: float = 0.
 
 
 def chunks(samples: Samples, rate_hz: int, *sizes: int, **of: Any) -> list[dict[str, Any]]:
-    """Messages that bring these samples in chunks of these sizes, over and over."""
+    """Return messages with these samples in chunks of these sizes, repeated as needed."""
     of = {"connection": 1, "turn": 1, "index": 0, "rate": rate_hz, **of}
-    messages, at = [], 0
+    messages: list[dict[str, Any]] = []
+    at = 0
     for size in cycle(sizes):
         if at >= len(samples):
             return messages
@@ -77,16 +78,12 @@ def chunks(samples: Samples, rate_hz: int, *sizes: int, **of: Any) -> list[dict[
 
 
 def steepest(samples: Samples) -> float:
-    """The greatest step between neighbours: where it clicks."""
+    """Return the greatest step between neighbours: a click is a great one."""
     return float(np.max(np.abs(np.diff(samples, prepend=0))))
 
 
-def of_type(told: list[Any], kind: str) -> list[Any]:
-    return [one for one in told if one["type"] == kind]
-
-
 def pitch_level(samples: Samples, rate_hz: int, pitch_hz: float) -> float:
-    """The level of one pitch in the middle of the samples."""
+    """Return the level of one pitch in the middle of the samples."""
     middle = samples[len(samples) // 4 : 3 * len(samples) // 4]
     at = np.arange(len(middle)) / rate_hz
     window = np.hanning(len(middle))
@@ -98,18 +95,18 @@ def pitch_level(samples: Samples, rate_hz: int, pitch_hz: float) -> float:
     ("rate_hz", "context_hz"),
     [(8000, 48000), (16000, 44100), (16000, 48000), (16000, 96000), (24000, 16000)],
 )
-async def test_the_size_of_chunks_is_not_heard(
+async def test_the_size_of_chunks_makes_no_difference(
     worklets: Worklets, rate_hz: int, context_hz: int
 ) -> None:
-    """Bit for bit the same, in one piece or in crumbs; and it is the tone that came in."""
+    """The output is the same, bit for bit, and it is the tone that came in."""
     samples = tone(rate_hz, 440, 220.25 / 440)  # it ends at a peak
     whole, _ = await worklets.play(
         context_hz, [*chunks(samples, rate_hz, len(samples)), {"type": "end"}, 600]
     )
-    crumbs, _ = await worklets.play(
+    pieces, _ = await worklets.play(
         context_hz, [*chunks(samples, rate_hz, 1, 700, 37), {"type": "end"}, 600]
     )
-    assert np.array_equal(whole, crumbs)
+    assert np.array_equal(whole, pieces)
     assert pitch_level(whole[: context_hz // 2], context_hz, 440) == pytest.approx(0.5, rel=0.01)
     if rate_hz < context_hz:
         mirrored = pitch_level(whole[: context_hz // 2], context_hz, rate_hz - 440)
@@ -130,43 +127,43 @@ async def test_equal_rates_are_played_as_they_are(worklets: Worklets) -> None:
 async def test_sound_that_breaks_off_fades_and_comes_back_softly(
     worklets: Worklets, ending: Any
 ) -> None:
-    """However it ends, by a flush or because nothing more has come, nothing clicks."""
+    """Whether it ends by a flush or because no more has come, nothing clicks."""
     samples = tone(16000, 500, 200.5 / 1000, level=0.9)  # it ends at a peak
     begun = chunks(samples, 16000, 1600)
     again = chunks(samples[::-1], 16000, 1600)  # this begins at one
-    played, told = await worklets.play(48000, [*begun, 200, ending, 100, *again, 100])
+    played, posted = await worklets.play(48000, [*begun, 200, ending, 100, *again, 100])
     sounding = np.flatnonzero(np.abs(played) > 1e-3)
     [pause] = [gap for gap in np.diff(sounding) if gap > 1000]
     assert 90 < pause / 48 < 110
     assert steepest(played) < 1.3 * steepest(tone(48000, 500, level=0.9))
-    assert len(of_type(told, "idle")) == (1 if ending else 0)
+    assert len(of_type(posted, "idle")) == (1 if ending else 0)
 
 
-async def test_a_flush_is_over_at_once_and_tells_what_was_played(worklets: Worklets) -> None:
+async def test_a_flush_takes_effect_at_once_and_posts_what_was_played(worklets: Worklets) -> None:
     samples = tone(16000, 500, length_s=2)
-    played, told = await worklets.play(
+    played, posted = await worklets.play(
         48000, [*chunks(samples, 16000, 3200), 500, {"type": "flush"}, 200]
     )
     last = np.flatnonzero(np.abs(played) > 1e-4)[-1]
     assert 498 < last / 48 < 500 + 10
-    [idle] = of_type(told, "idle")
+    [idle] = of_type(posted, "idle")
     assert idle["playedMs"] == pytest.approx(500, abs=5)
-    assert told[-1] == idle, "silence is not told"
+    assert posted[-1] == idle, "nothing is posted during silence"
 
 
 async def test_a_start_waits_for_60_ms_of_sound_but_no_longer_than_that(
     worklets: Worklets,
 ) -> None:
     samples = tone(16000, 500, length_s=0.02)
-    _, told = await worklets.play(48000, [*chunks(samples, 16000, 320), 50])
-    assert of_type(told, "playing") == []
-    _, told = await worklets.play(48000, [*chunks(samples, 16000, 320), 70])
-    assert len(of_type(told, "playing")) == 1
-    _, told = await worklets.play(48000, [*chunks(samples, 16000, 320), {"type": "end"}, 10])
-    assert len(of_type(told, "playing")) == 1
+    _, posted = await worklets.play(48000, [*chunks(samples, 16000, 320), 50])
+    assert of_type(posted, "playing") == []
+    _, posted = await worklets.play(48000, [*chunks(samples, 16000, 320), 70])
+    assert len(of_type(posted, "playing")) == 1
+    _, posted = await worklets.play(48000, [*chunks(samples, 16000, 320), {"type": "end"}, 10])
+    assert len(of_type(posted, "playing")) == 1
 
 
-async def test_every_sentence_is_told_when_it_begins_to_sound(worklets: Worklets) -> None:
+async def test_every_sentence_is_posted_when_it_begins_to_sound(worklets: Worklets) -> None:
     samples = tone(16000, 500, length_s=0.2)
     steps = [
         *chunks(samples, 16000, 1000, index=0),
@@ -174,32 +171,30 @@ async def test_every_sentence_is_told_when_it_begins_to_sound(worklets: Worklets
         *chunks(samples, 16000, 1000, turn=2),
         300, "mark", 400,
     ]  # fmt: skip
-    _, told = await worklets.play(48000, [*steps, {"type": "end"}])
+    _, posted = await worklets.play(48000, [*steps, {"type": "end"}])
     started = [
-        (one["turn"], one["index"], round(one["playedMs"])) for one in of_type(told, "playing")
+        (one["turn"], one["index"], round(one["playedMs"])) for one in of_type(posted, "playing")
     ]
     assert started == [(1, 0, 0), (1, 1, 200), (2, 0, 0)]
-    before = told[: told.index({"type": "mark"})]
+    before = posted[: posted.index({"type": "mark"})]
     assert [one["index"] for one in of_type(before, "playing")] == [0, 1]
 
 
 @pytest.mark.parametrize("rate_hz", [16000, 44100, 48000])
-async def test_the_microphone_gives_frames_of_what_it_hears(
-    worklets: Worklets, rate_hz: int
-) -> None:
-    """32 ms of PCM16 at 16 kHz each, and a rest; nothing above 8 kHz is folded into them."""
+async def test_the_microphone_gives_frames_of_its_input(worklets: Worklets, rate_hz: int) -> None:
+    """Each is 32 ms of PCM16 at 16 kHz, the last one shorter; above 8 kHz nothing is aliased."""
     frames = await worklets.capture(rate_hz, tone(rate_hz, 1000, level=0.8))
     assert {len(frame) for frame in frames[:-1]} == {1024}
     assert len(b"".join(frames)) / 32 == pytest.approx(500, abs=10)
-    heard = np.frombuffer(b"".join(frames), "<i2").astype(np.float32) / 32768
-    assert pitch_level(heard, 16000, 1000) == pytest.approx(0.8, rel=0.01)
+    captured = floats(b"".join(frames))
+    assert pitch_level(captured, 16000, 1000) == pytest.approx(0.8, rel=0.01)
     if rate_hz > 24000:
         frames = await worklets.capture(rate_hz, tone(rate_hz, 11000, level=0.8))
-        heard = np.frombuffer(b"".join(frames), "<i2").astype(np.float32) / 32768
-        assert np.max(np.abs(heard[500:-500])) < 0.8 / 300
+        captured = floats(b"".join(frames))
+        assert np.max(np.abs(captured[500:-500])) < 0.8 / 300
 
 
-async def test_the_microphone_is_cut_where_it_is_too_loud(worklets: Worklets) -> None:
+async def test_samples_that_are_too_loud_are_clipped(worklets: Worklets) -> None:
     frames = await worklets.capture(16000, tone(16000, 1000, level=1.5))
-    heard = np.frombuffer(b"".join(frames), "<i2")
-    assert (int(heard.min()), int(heard.max())) == (-32767, 32767)
+    captured = np.frombuffer(b"".join(frames), "<i2")
+    assert (int(captured.min()), int(captured.max())) == (-32767, 32767)

@@ -1,4 +1,4 @@
-// Stands in for the audio thread: takes the processors, and runs them as fast as it can.
+// Stands in for the audio thread: runs the processors as fast as it can.
 const processors = {};
 let posted = [];
 
@@ -30,7 +30,7 @@ globalThis.play = (rate, steps) => {
       processor.port.onmessage({ data: { ...step, samples } });
     }
   }
-  return { samples: toText(Float32Array.from(played).buffer), told: posted };
+  return { samples: toText(Float32Array.from(played).buffer), posted };
 };
 
 globalThis.capture = (rate, text) => {

@@ -1,7 +1,8 @@
-"""The codec, line by line of what the provider really sends."""
+"""The codec, by messages that the provider really sends."""
 
 import base64
 import json
+from typing import Any
 
 import pytest
 
@@ -12,17 +13,16 @@ from app.hamsa import wire
 PCM = AudioFormat("pcm_s16le", 16000)
 
 
-def request(**changes: object) -> dict[str, object]:
-    fields: dict[str, object] = {
-        "text": "مرحبا", "speaker": "Majd", "dialect": "ksa", "language": "ar", "format": PCM,
-    }  # fmt: skip
-    fields.update(changes)
-    text = fields.pop("text")
-    return json.loads(wire.tts_request(text, **fields))  # type: ignore[arg-type]
+def tts_message(format: AudioFormat = PCM) -> dict[str, Any]:
+    """Return a TTS request as the provider decodes it."""
+    message: dict[str, Any] = json.loads(
+        wire.tts_request("مرحبا", speaker="Majd", dialect="ksa", language="ar", format=format)
+    )
+    return message
 
 
 def test_a_tts_request_has_the_documented_shape() -> None:
-    assert request() == {
+    assert tts_message() == {
         "type": "tts",
         "payload": {
             "text": "مرحبا",
@@ -35,9 +35,10 @@ def test_a_tts_request_has_the_documented_shape() -> None:
 
 
 def test_the_sample_rate_is_named_only_when_it_is_not_the_default() -> None:
-    assert request(format=AudioFormat("pcm_s16le", 8000))["payload"]["sampleRate"] == "8k"  # type: ignore[index]
-    mulaw = request(format=AudioFormat("mulaw", 8000))["payload"]
-    assert mulaw["mulaw"] is True and "sampleRate" not in mulaw  # type: ignore[index,operator]
+    assert tts_message(AudioFormat("pcm_s16le", 8000))["payload"]["sampleRate"] == "8k"
+    mulaw = tts_message(AudioFormat("mulaw", 8000))["payload"]
+    assert mulaw["mulaw"] is True
+    assert "sampleRate" not in mulaw
 
 
 def test_an_stt_request_carries_the_wav_and_the_end_of_speech_settings() -> None:
@@ -48,7 +49,7 @@ def test_an_stt_request_carries_the_wav_and_the_end_of_speech_settings() -> None
 
 
 def test_the_key_appears_in_no_request() -> None:
-    assert "key" not in json.dumps(request()).lower()
+    assert "key" not in json.dumps(tts_message()).lower()
 
 
 FRAMES: list[tuple[str | bytes, wire.Frame]] = [
@@ -67,7 +68,7 @@ FRAMES: list[tuple[str | bytes, wire.Frame]] = [
     ("null", wire.Transcript("null")),
     ("[1, 2]", wire.Transcript("[1, 2]")),
     ('{"city": "الرياض"}', wire.Transcript('{"city": "الرياض"}')),
-    ('{"type": "unheard-of"}', wire.Transcript('{"type": "unheard-of"}')),
+    ('{"type": "unknown"}', wire.Transcript('{"type": "unknown"}')),
     ('{"type": ["end"]}', wire.Transcript('{"type": ["end"]}')),
     ("{not json", wire.Transcript("{not json")),
     ('{"type":"transcription","payload":{"text":"أين شحنتي"}}', wire.Transcript("أين شحنتي")),
@@ -78,7 +79,7 @@ FRAMES: list[tuple[str | bytes, wire.Frame]] = [
 
 
 @pytest.mark.parametrize(("frame", "expected"), FRAMES, ids=[str(f)[:40] for f, _ in FRAMES])
-def test_each_frame_is_told_by_what_it_is(frame: str | bytes, expected: wire.Frame) -> None:
+def test_each_frame_is_decoded_by_its_content(frame: str | bytes, expected: wire.Frame) -> None:
     assert wire.decode(frame) == expected
 
 
@@ -95,7 +96,7 @@ FAILURES: list[tuple[str, type[errors.ProviderError]]] = [
 
 
 @pytest.mark.parametrize(("message", "kind"), FAILURES)
-def test_an_error_frame_is_final_or_retryable_by_its_words(
+def test_the_words_of_an_error_frame_say_whether_it_is_final(
     message: str, kind: type[errors.ProviderError]
 ) -> None:
     frame = wire.decode(json.dumps({"type": "error", "payload": {"message": message}}))
@@ -104,7 +105,7 @@ def test_an_error_frame_is_final_or_retryable_by_its_words(
 
 
 @pytest.mark.parametrize("payload", ['"plain words"', "null", "7", "[]"])
-def test_an_error_frame_with_an_odd_payload_is_an_error_still(payload: str) -> None:
+def test_an_error_frame_with_an_odd_payload_is_still_an_error(payload: str) -> None:
     assert isinstance(wire.decode(f'{{"type":"error","payload":{payload}}}'), wire.Failure)
 
 
@@ -119,9 +120,7 @@ def test_an_error_frame_with_an_odd_payload_is_an_error_still(payload: str) -> N
         (None, errors.ConnectionLostError),
     ],
 )
-def test_each_close_code_has_its_meaning(
-    code: int | None, kind: type[errors.ProviderError]
-) -> None:
+def test_each_close_code_has_its_error(code: int | None, kind: type[errors.ProviderError]) -> None:
     error = wire.error_from_close(code, "why")
     assert type(error) is kind
     assert error.retryable == (code not in (4001, 4003))
@@ -141,18 +140,18 @@ STATUSES: list[tuple[int, bytes, type[errors.ProviderError]]] = [
 
 
 @pytest.mark.parametrize(("status", "body", "kind"), STATUSES)
-def test_each_http_status_has_its_meaning(
+def test_each_http_status_has_its_error(
     status: int, body: bytes, kind: type[errors.ProviderError]
 ) -> None:
     assert type(wire.error_from_status(status, body)) is kind
 
 
-def test_retry_after_travels_with_the_rate_limit() -> None:
+def test_a_rate_limit_keeps_its_retry_after() -> None:
     error = wire.error_from_status(429, b"", wire.retry_after_s("2"))
     assert isinstance(error, errors.RateLimitedError)
     assert error.retry_after_s == 2
 
 
 @pytest.mark.parametrize("header", [None, "", "soon", "-1", "Wed, 21 Oct 2026 07:28:00 GMT", "1e9"])
-def test_a_retry_after_that_makes_no_sense_is_ignored(header: str | None) -> None:
+def test_an_unusable_retry_after_is_ignored(header: str | None) -> None:
     assert wire.retry_after_s(header) is None

@@ -1,4 +1,4 @@
-"""Stages that follow a script, for tests of the pipeline alone."""
+"""Fakes for tests of the pipeline: a transcriber and an agent with a script, and a client."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -13,6 +13,7 @@ from app.pipeline.events import ClientGoneError, Event, Interrupted
 from app.pipeline.playout import SpeechStyle
 from app.stt.base import Transcriber, Utterance
 from tests.transports.fakes import VOICE
+from tests.waiting import until
 
 T = TypeVar("T")
 
@@ -21,22 +22,45 @@ STYLE = SpeechStyle(VOICE, PCM16_16K, "ar")
 
 @dataclass
 class FakeTranscriber(Transcriber):
-    """Hears what the test says it hears."""
+    """Returns its transcript, or raises the error in its place."""
 
-    answer: str | ProviderError = "أين شحنتي؟"
+    transcript: str | ProviderError = "أين شحنتي؟"
     name: str = "fake"
     utterances: list[Utterance] = field(default_factory=list)
 
     async def transcribe(self, utterance: Utterance) -> str:
         self.utterances.append(utterance)
-        if isinstance(self.answer, ProviderError):
-            raise self.answer
-        return self.answer
+        return self._result()
+
+    def _result(self) -> str:
+        if isinstance(self.transcript, ProviderError):
+            raise self.transcript
+        return self.transcript
+
+    async def until_requested(self, times: int = 1) -> None:
+        await until(lambda: len(self.utterances) >= times, state=self)
+
+
+@dataclass
+class BlockedTranscriber(FakeTranscriber):
+    """Waits until it is `released`; records the requests that were cancelled meanwhile."""
+
+    released: asyncio.Event = field(default_factory=asyncio.Event)
+    cancelled: list[bytes] = field(default_factory=list)
+
+    async def transcribe(self, utterance: Utterance) -> str:
+        self.utterances.append(utterance)
+        try:
+            await self.released.wait()
+        except asyncio.CancelledError:
+            self.cancelled.append(utterance.pcm)
+            raise
+        return self._result()
 
 
 @dataclass
 class FakeAgent(Agent):
-    """Writes the pieces of its script; an error in place of a piece breaks the answer there.
+    """Writes the pieces of its script; an error in place of a piece ends the response there.
 
     An event in place of a piece is waited for.
     """
@@ -55,6 +79,9 @@ class FakeAgent(Agent):
         finally:
             self.open -= 1
 
+    async def until_requested(self, times: int = 1) -> None:
+        await until(lambda: len(self.requests) >= times, state=self)
+
     async def _write(self) -> AsyncIterator[str]:
         for piece in self.pieces:
             if isinstance(piece, AgentError):
@@ -67,11 +94,11 @@ class FakeAgent(Agent):
 
 @dataclass
 class Recorder:
-    """Takes events as a client would, until it is `gone`; an interruption `takes_steps`."""
+    """Records events as a client, until it is `gone`; `Interrupted` takes `interrupt_steps`."""
 
     events: list[Event] = field(default_factory=list)
     gone: bool = False
-    takes_steps: int = 0
+    interrupt_steps: int = 0
     changed: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def emit(self, event: Event) -> None:
@@ -79,11 +106,12 @@ class Recorder:
             raise ClientGoneError
         self.events.append(event)
         self.changed.set()
-        for _ in range(self.takes_steps if isinstance(event, Interrupted) else 0):
+        for _ in range(self.interrupt_steps if isinstance(event, Interrupted) else 0):
             await asyncio.sleep(0)
 
-    async def until(self, kind: type) -> None:
-        while not self.of(kind):
+    async def until(self, kind: type, times: int = 1) -> None:
+        """Wait for an event of this kind, or the n-th of them."""
+        while len(self.of(kind)) < times:
             self.changed.clear()
             await self.changed.wait()
 

@@ -1,4 +1,4 @@
-"""Audio between maker and player: in order, bounded, and never waited for in vain."""
+"""The buffer between synthesis and playout: in order, bounded, and awake at its end."""
 
 import asyncio
 
@@ -8,11 +8,11 @@ from app.errors import ConnectionLostError
 from app.pipeline.audio_buffer import AudioBuffer
 
 
-async def all_of(buffer: AudioBuffer) -> list[bytes]:
+async def read_all(buffer: AudioBuffer) -> list[bytes]:
     return [chunk async for chunk in buffer]
 
 
-async def turns() -> None:
+async def settle() -> None:
     """Let every task that can run do so."""
     for _ in range(10):
         await asyncio.sleep(0)
@@ -23,33 +23,33 @@ async def test_chunks_come_out_in_the_order_in_which_they_went_in() -> None:
     for number in range(5):
         await buffer.put(bytes([number]))
     buffer.end()
-    assert b"".join(await all_of(buffer)) == bytes(range(5))
+    assert b"".join(await read_all(buffer)) == bytes(range(5))
 
 
 async def test_chunks_that_wait_together_are_joined_up_to_the_size_of_a_message() -> None:
-    buffer = AudioBuffer(join_bytes=4)
+    buffer = AudioBuffer(max_chunk_bytes=4)
     for chunk in (b"12", b"34", b"5", b"678", b"longer", b"9"):
         await buffer.put(chunk)
     buffer.end()
-    assert await all_of(buffer) == [b"1234", b"5678", b"longer", b"9"]
+    assert await read_all(buffer) == [b"1234", b"5678", b"longer", b"9"]
 
 
-async def test_what_comes_while_it_is_read_is_read_too() -> None:
+async def test_chunks_that_are_put_while_it_is_read_are_read_too() -> None:
     buffer = AudioBuffer()
-    reading = asyncio.create_task(all_of(buffer))
+    reading = asyncio.create_task(read_all(buffer))
     for number in range(3):
         await buffer.put(bytes([number]))
-        await turns()
+        await settle()
     assert not reading.done()
     buffer.end()
     assert await reading == [b"\x00", b"\x01", b"\x02"]
 
 
-async def test_a_full_buffer_lets_its_maker_wait_until_some_of_it_is_taken() -> None:
-    buffer = AudioBuffer(limit_bytes=4)
+async def test_a_full_buffer_blocks_the_writer_until_a_chunk_is_read() -> None:
+    buffer = AudioBuffer(max_bytes=4)
     await buffer.put(b"1234")
     waiting = asyncio.create_task(buffer.put(b"56"))
-    await turns()
+    await settle()
     assert not waiting.done()
     chunks = aiter(buffer)
     assert await anext(chunks) == b"1234"
@@ -59,63 +59,63 @@ async def test_a_full_buffer_lets_its_maker_wait_until_some_of_it_is_taken() -> 
 
 
 async def test_no_more_than_one_chunk_exceeds_the_bound() -> None:
-    buffer = AudioBuffer(limit_bytes=4)
-    taken: list[bytes] = []
+    buffer = AudioBuffer(max_bytes=4)
+    read: list[bytes] = []
     most = put = 0
 
-    async def synthesize() -> None:
+    async def write() -> None:
         nonlocal most, put
         for _ in range(50):
             await buffer.put(b"abc")
             put += 3
-            most = max(most, put - sum(map(len, taken)))
+            most = max(most, put - sum(map(len, read)))
         buffer.end()
 
-    making = asyncio.create_task(synthesize())
+    writing = asyncio.create_task(write())
     async for chunk in buffer:
-        taken.append(chunk)
-        await turns()
-    await making
-    assert b"".join(taken) == b"abc" * 50
+        read.append(chunk)
+        await settle()
+    await writing
+    assert b"".join(read) == b"abc" * 50
     assert most == 6
 
 
-async def test_an_error_is_told_after_the_audio_before_it() -> None:
+async def test_an_error_is_raised_after_the_audio_before_it() -> None:
     buffer = AudioBuffer()
-    await buffer.put(b"heard")
+    await buffer.put(b"audio")
     buffer.end(ConnectionLostError("gone"))
     chunks = aiter(buffer)
-    assert await anext(chunks) == b"heard"
+    assert await anext(chunks) == b"audio"
     with pytest.raises(ConnectionLostError):
         await anext(chunks)
 
 
-async def test_an_end_wakes_a_player_that_waits() -> None:
+async def test_the_end_wakes_a_reader_that_waits() -> None:
     buffer = AudioBuffer()
-    reading = asyncio.create_task(all_of(buffer))
-    await turns()
+    reading = asyncio.create_task(read_all(buffer))
+    await settle()
     buffer.end()
     assert await reading == []
 
 
-async def test_a_maker_cancelled_while_it_waits_adds_nothing() -> None:
-    buffer = AudioBuffer(limit_bytes=1)
+async def test_a_writer_cancelled_while_it_waits_adds_nothing() -> None:
+    buffer = AudioBuffer(max_bytes=1)
     await buffer.put(b"1")
     waiting = asyncio.create_task(buffer.put(b"2"))
-    await turns()
+    await settle()
     waiting.cancel()
     await asyncio.wait([waiting])
     assert waiting.cancelled()
     buffer.end()
-    assert await all_of(buffer) == [b"1"]
+    assert await read_all(buffer) == [b"1"]
 
 
-async def test_a_player_cancelled_while_it_waits_loses_nothing() -> None:
+async def test_a_reader_cancelled_while_it_waits_loses_nothing() -> None:
     buffer = AudioBuffer()
-    reading = asyncio.create_task(all_of(buffer))
-    await turns()
+    reading = asyncio.create_task(read_all(buffer))
+    await settle()
     reading.cancel()
     await asyncio.wait([reading])
     await buffer.put(b"1")
     buffer.end()
-    assert await all_of(buffer) == [b"1"]
+    assert await read_all(buffer) == [b"1"]

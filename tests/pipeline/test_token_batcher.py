@@ -1,30 +1,30 @@
-"""Tokens leave at once when it is quiet, and joined when they come fast."""
+"""The first token is emitted at once, those that follow within the interval are joined."""
 
 import asyncio
 
 from app.pipeline.token_batcher import TokenBatcher
+from tests.waiting import until
 
 
-async def test_pieces_that_come_together_leave_together_and_none_is_lost() -> None:
-    told: list[str] = []
+async def test_tokens_that_come_together_are_emitted_together_and_none_is_lost() -> None:
+    emitted: list[str] = []
 
     async def emit(text: str) -> None:
-        told.append(text)
+        emitted.append(text)
 
     batcher = TokenBatcher(emit)
     task = asyncio.create_task(batcher.run())
     batcher.put("أه")
-    while not told:
-        await asyncio.sleep(0)
-    assert told == ["أه"]
-    for piece in ("لاً ", "وسه", "لاً"):
-        batcher.put(piece)
+    await until(lambda: bool(emitted))
+    assert emitted == ["أه"]
+    for token in ("لاً ", "وسه", "لاً"):
+        batcher.put(token)
     batcher.end()
     await task
-    assert told == ["أه", "لاً وسهلاً"]
+    assert emitted == ["أه", "لاً وسهلاً"]
 
 
-async def test_an_end_without_pieces_tells_nothing() -> None:
+async def test_an_end_without_tokens_emits_nothing() -> None:
     async def emit(text: str) -> None:
         raise AssertionError(text)
 

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 from websockets.asyncio.client import connect
 
+from app.serving import websocket_protocol
 from tests.serving.servers import (
     BINARY,
     CONTINUATION,
@@ -46,6 +47,19 @@ async def test_many_messages_at_once_come_in_order_and_none_is_lost() -> None:
         while len(server.received) < len(sizes):
             await client.reader.read(65_536)
         assert server.received == sizes
+
+
+async def test_parsing_in_the_smallest_steps_loses_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(websocket_protocol, "STEP_S", 0.0)
+    async with serving() as server, raw_client(server) as client:
+        await client.upgrade()
+        for size in (500_000, 10, 900_000):
+            await client.send(frame(BINARY, bytes(size)) + frame(BINARY, b"next"))
+        while len(server.received) < 6:
+            assert await client.reader.read(65_536)
+        assert server.received == [500_000, 4, 10, 4, 900_000, 4]
 
 
 async def test_a_handshake_that_is_not_accepted_in_time_ends() -> None:

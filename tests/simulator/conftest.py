@@ -1,4 +1,4 @@
-"""A simulator without delays, and clients that owe nothing to the gateway's own codec."""
+"""A simulator without delays, and clients that share no code with the gateway."""
 
 from collections.abc import AsyncIterator
 
@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from app.simulator import Simulator, SimulatorConfig
-from tests.simulator.provider import Provider
+from tests.simulator.provider_client import ProviderClient
 
 
 @pytest.fixture
@@ -17,13 +17,13 @@ async def sim() -> AsyncIterator[Simulator]:
 
 @pytest.fixture(params=["HTTP/1.1", "HTTP/2"])
 async def http(request: pytest.FixtureRequest, sim: Simulator) -> AsyncIterator[httpx.AsyncClient]:
-    """Speak to the simulator in each version of HTTP; the second with prior knowledge."""
-    second = request.param == "HTTP/2"
+    """Talk to the simulator in each version of HTTP; the second with prior knowledge."""
+    http2 = request.param == "HTTP/2"
     async with httpx.AsyncClient(
         base_url=sim.urls.hamsa_rest_url,
         headers={"Authorization": "Token key"},
-        http1=not second,
-        http2=second,
+        http1=not http2,
+        http2=http2,
         trust_env=False,
         timeout=10,
     ) as client:
@@ -31,5 +31,5 @@ async def http(request: pytest.FixtureRequest, sim: Simulator) -> AsyncIterator[
 
 
 @pytest.fixture
-def provider(sim: Simulator) -> Provider:
-    return Provider(sim)
+def provider(sim: Simulator) -> ProviderClient:
+    return ProviderClient(sim)

@@ -1,4 +1,4 @@
-"""The first route to a transcript that works, by transcribers that follow a script."""
+"""STT by the first transcriber that works, with transcribers that follow a script."""
 
 import asyncio
 from collections.abc import Sequence
@@ -31,13 +31,13 @@ FINAL = [
 ]
 
 
-def in_turn(routes: Sequence[Transcriber], deadline_s: float = 30) -> FallbackTranscriber:
-    return FallbackTranscriber(routes, deadline_s=deadline_s)
+def in_turn(transcribers: Sequence[Transcriber], deadline_s: float = 30) -> FallbackTranscriber:
+    return FallbackTranscriber(transcribers, deadline_s=deadline_s)
 
 
 @dataclass
-class Kept(FakeTranscriber):
-    """Tells what is done to it besides."""
+class CountingTranscriber(FakeTranscriber):
+    """Counts how often it is warmed up and closed."""
 
     warmed: int = 0
     closed: int = 0
@@ -49,21 +49,21 @@ class Kept(FakeTranscriber):
         self.closed += 1
 
 
-class Silent(Transcriber):
-    """Never answers."""
+class SilentTranscriber(Transcriber):
+    """Never returns."""
 
     name = "silent"
 
     def __init__(self) -> None:
-        self.asked = asyncio.Event()
+        self.called = asyncio.Event()
 
     async def transcribe(self, utterance: Utterance) -> str:
-        self.asked.set()
+        self.called.set()
         await asyncio.Event().wait()
         return ""
 
 
-async def test_the_first_that_works_is_the_only_one_asked() -> None:
+async def test_the_first_that_works_is_the_only_one_called() -> None:
     first, second = FakeTranscriber("الأول"), FakeTranscriber("الثاني")
     assert await in_turn([first, second]).transcribe(UTTERANCE) == "الأول"
     assert first.utterances == [UTTERANCE]
@@ -71,62 +71,62 @@ async def test_the_first_that_works_is_the_only_one_asked() -> None:
 
 
 @pytest.mark.parametrize("error", RETRYABLE, ids=lambda error: error.code)
-async def test_another_is_asked_when_the_first_fails(error: errors.ProviderError) -> None:
+async def test_another_is_called_when_the_first_fails(error: errors.ProviderError) -> None:
     first, second = FakeTranscriber(error), FakeTranscriber("نعم")
     assert await in_turn([first, second]).transcribe(UTTERANCE) == "نعم"
     assert second.utterances == [UTTERANCE]
 
 
 @pytest.mark.parametrize("error", FINAL, ids=lambda error: error.code)
-async def test_a_final_error_is_told_at_once(error: errors.ProviderError) -> None:
+async def test_a_final_error_is_raised_at_once(error: errors.ProviderError) -> None:
     first, second = FakeTranscriber(error), FakeTranscriber("نعم")
     with pytest.raises(type(error)):
         await in_turn([first, second]).transcribe(UTTERANCE)
     assert second.utterances == []
 
 
-async def test_silence_is_an_answer_and_no_failure() -> None:
+async def test_an_empty_transcript_is_no_failure() -> None:
     first, second = FakeTranscriber(""), FakeTranscriber("نعم")
     assert await in_turn([first, second]).transcribe(UTTERANCE) == ""
     assert second.utterances == []
 
 
-async def test_when_none_works_the_last_one_s_error_is_told() -> None:
+async def test_when_all_fail_the_last_error_is_raised() -> None:
     last = errors.ProviderTimeoutError("silent")
-    routes = [FakeTranscriber(LOST), FakeTranscriber(LOST), FakeTranscriber(last)]
-    with pytest.raises(errors.ProviderTimeoutError) as told:
-        await in_turn(routes).transcribe(UTTERANCE)
-    assert told.value is last
-    assert [len(route.utterances) for route in routes] == [1, 1, 1]
+    transcribers = [FakeTranscriber(LOST), FakeTranscriber(LOST), FakeTranscriber(last)]
+    with pytest.raises(errors.ProviderTimeoutError) as caught:
+        await in_turn(transcribers).transcribe(UTTERANCE)
+    assert caught.value is last
+    assert [len(each.utterances) for each in transcribers] == [1, 1, 1]
 
 
-async def test_one_alone_is_asked_once() -> None:
+async def test_a_single_transcriber_is_called_once() -> None:
     alone = FakeTranscriber(LOST)
     with pytest.raises(errors.ConnectionLostError):
         await in_turn([alone]).transcribe(UTTERANCE)
     assert len(alone.utterances) == 1
 
 
-async def test_cancelled_it_asks_nobody_else() -> None:
-    first, second = Silent(), FakeTranscriber("نعم")
-    asking = asyncio.create_task(in_turn([first, second]).transcribe(UTTERANCE))
-    await first.asked.wait()
-    asking.cancel()
-    await asyncio.wait([asking])
-    assert asking.cancelled()
+async def test_when_cancelled_it_calls_no_other() -> None:
+    first, second = SilentTranscriber(), FakeTranscriber("نعم")
+    task = asyncio.create_task(in_turn([first, second]).transcribe(UTTERANCE))
+    await first.called.wait()
+    task.cancel()
+    await asyncio.wait([task])
+    assert task.cancelled()
     assert second.utterances == []
 
 
-async def test_all_that_are_asked_share_one_deadline() -> None:
-    first, second = FakeTranscriber(LOST), Silent()
+async def test_all_transcribers_share_one_deadline() -> None:
+    first, second = FakeTranscriber(LOST), SilentTranscriber()
     with pytest.raises(errors.ProviderTimeoutError):
         await in_turn([first, second], deadline_s=0.03).transcribe(UTTERANCE)
-    assert second.asked.is_set()
+    assert second.called.is_set()
 
 
-async def test_it_warms_the_first_and_closes_all() -> None:
-    routes = [Kept(), Kept()]
-    fallback = in_turn(routes)
+async def test_it_warms_up_the_first_and_closes_all() -> None:
+    transcribers = [CountingTranscriber(), CountingTranscriber()]
+    fallback = in_turn(transcribers)
     await fallback.warm_up()
     await fallback.aclose()
-    assert [(route.warmed, route.closed) for route in routes] == [(1, 1), (0, 1)]
+    assert [(each.warmed, each.closed) for each in transcribers] == [(1, 1), (0, 1)]

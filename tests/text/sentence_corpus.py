@@ -1,4 +1,4 @@
-"""What a courier's agents write: where it is cut (¦), and what of it is read out."""
+"""What the agents of a courier write: where it is split (¦), and what of it is synthesized."""
 
 LONG = "أهلاً وسهلاً بك في خدمة العملاء لشركة ناقل إكسبرس في الرياض"  # over 50 characters
 
@@ -31,11 +31,11 @@ CHUNKS: dict[str, list[str]] = {
         "للأسف تأخرت شحنتك في الجمارك؛ ¦نتابع الأمر مع الجهة المختصة منذ صباح أمس.",
         "هذه هي تفاصيل شحنتك الأخيرة: ¦الوزن ثلاثة كيلو، والوجهة مدينة الدمام.",
         "شحنتك الآن في مستودع الرياض – ¦وستخرج مع أول مندوب يغادر الفرع صباحاً.",
-        # not so little that it would not be spoken well
+        # a remainder is not too short to be spoken well
         "أهلاً بك في خدمة عملاء ناقل، تفضل.",
         "أهلاً بك في خدمة عملاء ناقل، تفضل. ¦كيف يمكنني أن أخدمك في هذا المساء الجميل؟",
         "نعم، لحظة، سأبحث عنها لك الآن، ¦وأعود إليك بعد دقيقة واحدة بالضبط.",
-        # the rest of its sentence need not be long either, or there would be silence before it
+        # the rest of its sentence may be short, too, or there would be a gap before it
         "أعتذر منك كثيراً عن هذا التأخير، ¦وأتفهم انزعاجك من الانتظار. ¦السبب ضغط في مركز الفرز.",
         "شحنتك وصلت إلى فرع العليا أمس، ¦وهي بانتظارك. تفضل بزيارتنا متى شئت. ¦نعم. تم. شكراً لك.",
         # only the first one
@@ -83,7 +83,7 @@ CHUNKS: dict[str, list[str]] = {
         'طلب "الدفع عند الاستلام! لا قبله" وهو متاح في مدينتك. ¦هل يناسبك؟',
         "الفرع قريب منك (شارع العليا. مقابل البنك. الدور الأول) وهو مفتوح الآن. ¦تفضل.",
         "يكتب المندوب في النظام ”تعذر التسليم“ إذا لم يرد أحد. ¦حدّث رقمك.",
-        # never closed: a line break, or 200 characters, and it holds nothing any more
+        # never closed: after a line break, or after 200 characters, it is not open any more
         f"قال: «{LONG}. ثم سكت.\n¦{LONG}. ¦تم",
         f"قال: «{LONG}. ¦{LONG}، {LONG}، {LONG}. ¦{LONG}. ¦تم",
         f"{LONG}. ¦قال: «{LONG}، {LONG}، ¦{LONG} {LONG}. ¦تم",
@@ -160,7 +160,7 @@ CHUNKS: dict[str, list[str]] = {
         "كتب لنا المندوب: « وصلت. أين أنت؟ » لكن العميل لم يرد عليه. ¦فعاد.",
         'He said "Wait. I\'ll check." and then he left the office for lunch. ¦Did he return?',
         "قال تعالى: ﴿إن مع العسر يسراً. إن مع العسر يسراً﴾ وهذا وعد. ¦اصبر.",
-        # nor is little of the second sentence spoken with the first
+        # nor is too short a part of the second sentence spoken with the first
         "أولاً: تأكد من العنوان. ثانياً: تأكد من رقم الجوال. ¦ثالثاً: انتظر اتصال المندوب.",
         "وجدت الشحنة في النظام. نعم، وصلت إلى الرياض فجر اليوم. ¦هل أرسل لك موقعها؟",
         "طيب، تمام، ممتاز، رائع، سأقوم بذلك الآن، ¦لحظة من فضلك لا تغلق الخط.",
@@ -172,15 +172,15 @@ CHUNKS: dict[str, list[str]] = {
         "**تم تسليم شحنتك بنجاح اليوم.** ¦شكراً لك.",
         "تتبعها من [صفحة التتبع. هنا](https://naqel.com.sa/t) متى شئت. ¦شكراً.",
     ],
-    "without end": [
+    "endless text": [
         f"{LONG} {LONG} {LONG}، ¦{LONG} {LONG}",
         f"{LONG}. ¦{LONG}، {LONG}، {LONG}، ¦{LONG} {LONG}. ¦تم",
         f"{LONG} {LONG} {LONG} {LONG} {LONG}. ¦تم",
     ],
 }
-"""A text is what remains without the marks ¦."""
+"""Texts by subject; the marks ¦ are not part of a text."""
 
-SPOKEN: list[tuple[str, str]] = [
+TTS_TEXTS: list[tuple[str, str]] = [
     ("شحنتك في الطريق.", "شحنتك في الطريق."),
     ("الوزن 3.5 كيلو، الساعة 10:30 – شكراً؟!", "الوزن 3.5 كيلو، الساعة 10:30 – شكراً؟!"),
     ("**مهم:** شحنتك *وصلت* و__جاهزة__ _مؤكدة_.", "مهم: شحنتك وصلت وجاهزة مؤكدة."),
@@ -233,4 +233,4 @@ SPOKEN: list[tuple[str, str]] = [
     ("https://naqel.com.sa/track", ""),
     ("", ""),
 ]
-"""As it is written, and as it is read out."""
+"""A displayed text, and the text that is synthesized of it."""

@@ -1,24 +1,46 @@
 """Transports that follow a script, for tests of what is built on transports."""
 
 import asyncio
+from array import array
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from app.audio import PCM16_16K
-from app.errors import ProviderError
+from app.errors import ConnectionLostError, ProviderError
 from app.transports.base import AudioStream, SpeechRequest, TrailingAudio, TTSTransport
+from app.transports.policy import Policy
+from app.transports.resilient import ResilientTransport
 from app.types import Voice
 
 VOICE = Voice("Majd", "ksa")
 
+Step = bytes | ProviderError | asyncio.Event
+"""Audio, an error in its place, or something to wait for."""
 
-def request(text: str = "السلام عليكم ورحمة الله") -> SpeechRequest:
+SPEECH = array("h", range(-16000, 16000)).tobytes() * 2
+"""Four seconds, different everywhere."""
+
+COMPLETE: list[Step] = [SPEECH[at : at + 12800] for at in range(0, len(SPEECH), 12800)]
+TRUNCATED: list[Step] = [SPEECH[:640]]
+"""The provider's 640-byte failure: a regular end after 20 ms."""
+
+LOST = ConnectionLostError("gone")
+QUICK = Policy(backoff_base_s=0.001, backoff_cap_s=0.002)
+
+
+def speech_request(text: str = "السلام عليكم ورحمة الله") -> SpeechRequest:
     return SpeechRequest(text, VOICE, PCM16_16K)
 
 
-Step = bytes | ProviderError | asyncio.Event
-"""Audio, an error in its place, or something to wait for."""
+async def chunks_of(stream: AudioStream) -> list[bytes]:
+    return [chunk async for chunk in stream]
+
+
+async def speak(transport: TTSTransport, request: SpeechRequest | None = None) -> bytes:
+    """Return the whole audio of one sentence."""
+    async with transport.synthesize(request or speech_request()) as stream:
+        return b"".join(await chunks_of(stream))
 
 
 class FakeStream(AudioStream):
@@ -26,7 +48,7 @@ class FakeStream(AudioStream):
         self.format = PCM16_16K
         self.trailing = None
         self._steps = steps
-        self._late = trailing
+        self._trailing = trailing
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         for step in self._steps:
@@ -36,12 +58,12 @@ class FakeStream(AudioStream):
                 await step.wait()
             else:
                 yield step
-        self.trailing = self._late
+        self.trailing = self._trailing
 
 
 @dataclass
 class FakeTransport(TTSTransport):
-    """Answers the n-th request by the n-th script: audio, or an error in its place."""
+    """Speaks the n-th request by the n-th script."""
 
     scripts: list[list[Step]]
     name: str = "fake"
@@ -49,6 +71,7 @@ class FakeTransport(TTSTransport):
     texts: list[str] = field(default_factory=list)
     open: int = 0
     left_by: list[type[BaseException] | None] = field(default_factory=list)
+    """The exceptions by which the contexts were left."""
     warmed: int = 0
     closed: bool = False
 
@@ -81,3 +104,7 @@ class FakeTransport(TTSTransport):
 
     async def aclose(self) -> None:
         self.closed = True
+
+
+def resilient(*transports: FakeTransport, policy: Policy = QUICK) -> ResilientTransport:
+    return ResilientTransport(transports, policy)

@@ -8,16 +8,16 @@ from app.transports.breaker import (
 )
 
 
-def opened(now: float = 0.0) -> Breaker:
+def opened_breaker(now: float = 0.0) -> Breaker:
     breaker = Breaker()
     for _ in range(FAILURES_TO_OPEN):
         assert breaker.try_begin(now)
-        breaker.failed(now)
+        breaker.record_failure(now)
     return breaker
 
 
-def test_it_opens_after_so_many_failures_in_a_row() -> None:
-    breaker = opened()
+def test_it_opens_after_too_many_failures_in_a_row() -> None:
+    breaker = opened_breaker()
     assert not breaker.is_closed
     assert not breaker.try_begin(0)
 
@@ -26,78 +26,78 @@ def test_a_success_in_between_keeps_it_closed() -> None:
     breaker = Breaker()
     for number in range(40):
         if number % FAILURES_TO_OPEN:
-            breaker.failed(0)
+            breaker.record_failure(0)
         else:
-            breaker.succeeded()
+            breaker.record_success()
     assert breaker.is_closed
 
 
 def test_after_the_cool_down_one_request_probes_and_the_others_wait() -> None:
-    breaker = opened()
+    breaker = opened_breaker()
     assert not breaker.try_begin(COOL_DOWN_S - 0.1)
     assert breaker.try_begin(COOL_DOWN_S)
     assert not breaker.try_begin(COOL_DOWN_S)
 
 
 def test_a_probe_that_succeeds_closes_it() -> None:
-    breaker = opened()
+    breaker = opened_breaker()
     assert breaker.try_begin(COOL_DOWN_S)
-    breaker.succeeded()
+    breaker.record_success()
     assert breaker.is_closed
     assert breaker.try_begin(COOL_DOWN_S)
 
 
 def test_each_probe_that_fails_doubles_the_cool_down_up_to_its_cap() -> None:
-    breaker, now, pauses = opened(), 0.0, []
+    breaker, now, pauses = opened_breaker(), 0.0, []
     for _ in range(6):
-        start, now = now, breaker.opens_at(now)
+        start, now = now, breaker.next_attempt_at(now)
         pauses.append(now - start)
         assert breaker.try_begin(now)
-        breaker.failed(now)
+        breaker.record_failure(now)
     assert pauses == [5, 10, 20, 40, 60, 60]
     assert MAX_COOL_DOWN_S == 60
 
 
 def test_an_abandoned_probe_leaves_room_for_another() -> None:
-    breaker = opened()
+    breaker = opened_breaker()
     assert breaker.try_begin(COOL_DOWN_S)
-    breaker.abandoned()
+    breaker.record_abandoned()
     assert breaker.try_begin(COOL_DOWN_S)
 
 
-def test_nothing_is_sent_before_a_time_that_the_provider_has_named() -> None:
+def test_no_request_passes_before_a_time_that_the_provider_has_named() -> None:
     breaker = Breaker()
     breaker.block(7)
     assert not breaker.try_begin(6.9)
-    assert breaker.opens_at(3) == 7
+    assert breaker.next_attempt_at(3) == 7
     assert breaker.try_begin(7)
 
 
 def test_the_failure_rate_is_that_of_recent_attempts() -> None:
     breaker = Breaker()
     assert breaker.failure_rate == 0
-    breaker.failed(0)
-    assert breaker.failure_rate == 0.1, "one bad answer is no rate"
+    breaker.record_failure(0)
+    assert breaker.failure_rate == 0.1, "one failure is no rate"
     for _ in range(5):
-        breaker.failed(0)
-        breaker.succeeded()
+        breaker.record_failure(0)
+        breaker.record_success()
     assert breaker.failure_rate == 6 / 11
     for _ in range(20):
-        breaker.succeeded()
+        breaker.record_success()
     assert breaker.failure_rate == 0
 
 
-def test_a_run_of_failures_is_no_outage_until_most_of_late_have_failed() -> None:
+def test_a_run_of_failures_is_no_outage_until_most_recent_attempts_have_failed() -> None:
     breaker = Breaker()
     for _ in range(10):
-        breaker.failed(0)
-        breaker.succeeded()
+        breaker.record_failure(0)
+        breaker.record_success()
     for _ in range(FAILURES_TO_OPEN):
-        breaker.failed(0)
+        breaker.record_failure(0)
     assert not breaker.is_closed
     assert not breaker.is_outage
     for _ in range(7):
-        breaker.failed(0)
+        breaker.record_failure(0)
     assert breaker.is_outage
-    breaker.succeeded()
+    breaker.record_success()
     assert not breaker.is_outage

@@ -19,7 +19,7 @@ def test_the_pause_begins_with_the_third_round_and_stays_inside_its_cap(
 @pytest.mark.parametrize(
     ("failure_rate", "count"), [(0, 1), (0.05, 1), (0.1, 2), (0.2, 2), (0.35, 3), (0.9, 3), (1, 3)]
 )
-def test_so_many_attempts_go_at_once_that_one_of_them_likely_succeeds(
+def test_a_round_has_as_many_attempts_as_make_success_likely(
     failure_rate: float, count: int
 ) -> None:
     assert parallel_attempts(failure_rate) == count

@@ -1,20 +1,17 @@
-"""How transports are found by name: ours, and those of installed packages."""
+"""Transports by name: the built-in ones, and those of installed packages."""
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
 from app.errors import ConfigurationError
-from app.hamsa.http import HamsaClient
 from app.transports import registry
-from app.transports.options import StreamLimits
 from app.transports.registry import TransportContext, find
 from app.transports.rest import RestTransport
 from app.transports.websocket import WebSocketTransport
-from tests.hamsa.pools import running_pool
+from tests.transports.contexts import unreachable_context
 from tests.transports.fakes import FakeTransport
 
 
@@ -42,25 +39,17 @@ def install(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     return install
 
 
-@asynccontextmanager
-async def context() -> AsyncIterator[TransportContext]:
-    async with running_pool("ws://127.0.0.1:9") as pool:
-        client = HamsaClient("http://127.0.0.1:9", "key", connect_timeout_s=1)
-        yield TransportContext(StreamLimits(), pool, client)
-        await client.aclose()
-
-
 @pytest.mark.parametrize(
     ("name", "kind"), [("websocket", WebSocketTransport), ("rest", RestTransport)]
 )
-async def test_ours_are_built_by_their_names(name: str, kind: type) -> None:
-    async with context() as it:
-        transport = find(name)(it)
+async def test_built_in_transports_are_found_by_name(name: str, kind: type) -> None:
+    async with unreachable_context() as context:
+        transport = find(name)(context)
     assert type(transport) is kind
     assert transport.name == name
 
 
-async def test_a_plug_in_is_built_with_all_that_ours_are_built_with(
+async def test_a_plug_in_gets_the_context_that_built_in_transports_get(
     install: Callable[..., None],
 ) -> None:
     given: list[TransportContext] = []
@@ -70,17 +59,17 @@ async def test_a_plug_in_is_built_with_all_that_ours_are_built_with(
         return FakeTransport([])
 
     install(**{"acme.tts": lambda: factory, "other": lambda: pytest.fail("must not be loaded")})
-    async with context() as it:
-        assert isinstance(find("acme.tts")(it), FakeTransport)
-        assert given == [it]
+    async with unreachable_context() as context:
+        assert isinstance(find("acme.tts")(context), FakeTransport)
+        assert given == [context]
 
 
-def test_a_plug_in_cannot_take_the_place_of_one_of_ours(install: Callable[..., None]) -> None:
+def test_a_plug_in_cannot_replace_a_built_in_transport(install: Callable[..., None]) -> None:
     install(rest=lambda: pytest.fail("must not be loaded"))
     assert find("rest") is registry.BUILT_IN["rest"]
 
 
-def test_an_unknown_name_is_told_with_the_names_there_are(install: Callable[..., None]) -> None:
+def test_the_error_for_an_unknown_name_lists_the_known_ones(install: Callable[..., None]) -> None:
     install(zeta=dict, acme=dict)
     with pytest.raises(ConfigurationError) as caught:
         find("rset")
@@ -90,7 +79,7 @@ def test_an_unknown_name_is_told_with_the_names_there_are(install: Callable[...,
     assert {"websocket", "rest", "acme", "zeta"} <= set(names)
 
 
-def raises(error: Exception) -> Callable[[], Any]:
+def raising(error: Exception) -> Callable[[], Any]:
     def load() -> Any:
         raise error
 
@@ -100,12 +89,12 @@ def raises(error: Exception) -> Callable[[], Any]:
 @pytest.mark.parametrize(
     ("load", "reason"),
     [
-        (raises(ModuleNotFoundError("No module named 'acme'")), "No module named 'acme'"),
-        (raises(AttributeError("module 'acme' has no attribute 'make'")), "no attribute 'make'"),
-        (lambda: "no factory", "no callable"),
+        (raising(ModuleNotFoundError("No module named 'acme'")), "No module named 'acme'"),
+        (raising(AttributeError("module 'acme' has no attribute 'make'")), "no attribute 'make'"),
+        (lambda: "no factory", "must name a callable, got package.module:attribute"),
     ],
 )
-def test_a_plug_in_that_cannot_be_loaded_is_told_at_the_start(
+def test_a_plug_in_that_cannot_be_loaded_is_a_configuration_error(
     load: Callable[[], Any], reason: str, install: Callable[..., None]
 ) -> None:
     install(acme=load)
@@ -115,10 +104,10 @@ def test_a_plug_in_that_cannot_be_loaded_is_told_at_the_start(
 
 
 @pytest.mark.parametrize("built", [None, {}, FakeTransport], ids=["nothing", "a dict", "the class"])
-async def test_a_plug_in_that_builds_no_transport_is_told_at_the_start(
+async def test_a_plug_in_that_builds_no_transport_is_a_configuration_error(
     built: object, install: Callable[..., None]
 ) -> None:
     install(acme=lambda: lambda _: built)
-    async with context() as it:
-        with pytest.raises(ConfigurationError, match=r"plug-in 'acme' builds a .*TTSTransport"):
-            find("acme")(it)
+    async with unreachable_context() as context:
+        with pytest.raises(ConfigurationError, match="plug-in 'acme' must build a TTSTransport"):
+            find("acme")(context)

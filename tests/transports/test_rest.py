@@ -1,4 +1,4 @@
-"""One sentence by one HTTP request, against a server that follows a script."""
+"""One sentence by one HTTP request, to a server that follows a script."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -10,18 +10,19 @@ import pytest
 
 from app import errors
 from app.audio import PCM16_16K, AudioFormat, wav_header
-from app.hamsa.http import HamsaClient
-from app.transports.base import AudioStream, SpeechRequest
+from app.hamsa.rest import HamsaClient
+from app.transports.base import SpeechRequest
 from app.transports.rest import RestTransport
-from tests.scripted_http2 import Exchange, Http2Server, Script, scripted_http2, silent
-from tests.transports.fakes import VOICE, request
+from tests.net.scripted_http2 import Exchange, Http2Server, Script, scripted_http2, silent
+from tests.transports.fakes import VOICE, chunks_of, speak, speech_request
+from tests.waiting import until
 
 SPEECH = bytes(range(256)) * 20
 KEY = "secret-key-of-the-test"
 
 
-def answers(*chunks: bytes, status: int = 200) -> Script:
-    """Answer every request by these chunks."""
+def responds(*chunks: bytes, status: int = 200) -> Script:
+    """Send these chunks for every request."""
 
     async def script(exchange: Exchange) -> None:
         await exchange.answer(*chunks, status=status)
@@ -38,7 +39,7 @@ async def client_of(server: Http2Server) -> AsyncIterator[HamsaClient]:
         await client.aclose()
 
 
-def over(
+def transport_over(
     client: HamsaClient, *, first_audio_timeout_s: float = 5, stall_timeout_s: float = 5
 ) -> RestTransport:
     return RestTransport(
@@ -47,40 +48,31 @@ def over(
 
 
 @asynccontextmanager
-async def provided(
+async def rest_transport(
     script: Script, **timeouts: float
 ) -> AsyncIterator[tuple[RestTransport, HamsaClient, Http2Server]]:
     """A transport to a server that follows this script; it must leave no stream behind."""
     async with scripted_http2(script) as server, client_of(server) as client:
-        yield over(client, **timeouts), client, server
+        yield transport_over(client, **timeouts), client, server
         assert "streams=1" not in repr(client)
 
 
-async def delivered(stream: AudioStream) -> list[bytes]:
-    return [chunk async for chunk in stream]
-
-
-async def speak(transport: RestTransport, spoken: SpeechRequest | None = None) -> bytes:
-    async with transport.synthesize(spoken or request()) as stream:
-        return b"".join(await delivered(stream))
-
-
-async def test_audio_without_a_header_passes_as_it_is() -> None:
-    async with provided(answers(SPEECH[:640], SPEECH[640:])) as (transport, _, server):
-        async with transport.synthesize(request()) as stream:
+async def test_audio_without_a_header_passes_unchanged() -> None:
+    async with rest_transport(responds(SPEECH[:640], SPEECH[640:])) as (transport, _, server):
+        async with transport.synthesize(speech_request()) as stream:
             assert stream.format == PCM16_16K
-            assert b"".join(await delivered(stream)) == SPEECH
+            assert b"".join(await chunks_of(stream)) == SPEECH
             assert stream.trailing is None
         assert server.sockets[0].resets == []
 
 
-async def test_the_provider_is_asked_for_the_text_the_voice_and_the_format() -> None:
-    async with provided(answers(SPEECH)) as (transport, _, server):
+async def test_the_request_holds_the_text_the_voice_and_the_format() -> None:
+    async with rest_transport(responds(SPEECH)) as (transport, _, server):
         await speak(transport, SpeechRequest("نعم", VOICE, AudioFormat("pcm_s16le", 8000)))
-        asked = server.exchanges[0]
-    assert asked.headers[":path"] == "/v1/realtime/tts-stream"
-    assert asked.headers["authorization"] == f"Token {KEY}"
-    assert orjson.loads(bytes(asked.received)) == {
+        exchange = server.exchanges[0]
+    assert exchange.headers[":path"] == "/v1/realtime/tts-stream"
+    assert exchange.headers["authorization"] == f"Token {KEY}"
+    assert orjson.loads(bytes(exchange.received)) == {
         "text": "نعم",
         "speaker": "Majd",
         "dialect": "ksa",
@@ -90,12 +82,12 @@ async def test_the_provider_is_asked_for_the_text_the_voice_and_the_format() -> 
 
 
 @pytest.mark.parametrize("size", [1, 7, 44, 45, 640, 10_000])
-async def test_a_header_of_unknown_length_is_taken_off_wherever_pieces_cut_it(size: int) -> None:
+async def test_a_header_of_unknown_length_is_removed_wherever_chunks_cut_it(size: int) -> None:
     data = wav_header(PCM16_16K, None) + SPEECH
-    pieces = [data[at : at + size] for at in range(0, len(data), size)]
-    async with provided(answers(*pieces)) as (transport, _, _):
-        async with transport.synthesize(request()) as stream:
-            chunks = await delivered(stream)
+    cut = [data[at : at + size] for at in range(0, len(data), size)]
+    async with rest_transport(responds(*cut)) as (transport, _, _):
+        async with transport.synthesize(speech_request()) as stream:
+            chunks = await chunks_of(stream)
     assert all(chunk and len(chunk) % 2 == 0 for chunk in chunks)
     assert b"".join(chunks) == SPEECH
 
@@ -103,19 +95,19 @@ async def test_a_header_of_unknown_length_is_taken_off_wherever_pieces_cut_it(si
 @pytest.mark.parametrize("rate_hz", [8000, 24_000])
 async def test_the_format_is_what_the_header_says(rate_hz: int) -> None:
     given = AudioFormat("pcm_s16le", rate_hz)
-    async with provided(answers(wav_header(given, None), SPEECH)) as (transport, _, _):
-        async with transport.synthesize(request()) as stream:
+    async with rest_transport(responds(wav_header(given, None), SPEECH)) as (transport, _, _):
+        async with transport.synthesize(speech_request()) as stream:
             assert stream.format == given
-            assert b"".join(await delivered(stream)) == SPEECH
+            assert b"".join(await chunks_of(stream)) == SPEECH
 
 
 @pytest.mark.parametrize("chunks", [[], [b"\x01"], [wav_header(PCM16_16K, None)]])
-async def test_an_answer_without_audio_is_incomplete(chunks: list[bytes]) -> None:
-    spoken = request()
-    async with provided(answers(*chunks)) as (transport, _, _):
+async def test_a_response_without_audio_is_incomplete(chunks: list[bytes]) -> None:
+    request = speech_request()
+    async with rest_transport(responds(*chunks)) as (transport, _, _):
         with pytest.raises(errors.IncompleteAudioError):
-            await speak(transport, spoken)
-    assert spoken.attempts[0].fault == "incomplete-audio"
+            await speak(transport, request)
+    assert request.attempts[0].fault == "incomplete-audio"
 
 
 @pytest.mark.parametrize(
@@ -128,28 +120,28 @@ async def test_an_answer_without_audio_is_incomplete(chunks: list[bytes]) -> Non
         (503, b"", errors.ProviderUnavailableError),
     ],
 )
-async def test_a_refusal_is_what_its_status_means(
+async def test_a_refusal_is_the_error_for_its_status(
     status: int, body: bytes, kind: type[errors.ProviderError]
 ) -> None:
-    spoken = request()
-    async with provided(answers(body, status=status)) as (transport, _, server):
+    request = speech_request()
+    async with rest_transport(responds(body, status=status)) as (transport, _, server):
         for _ in range(2):
             with pytest.raises(kind):
-                await speak(transport, spoken)
+                await speak(transport, request)
         assert len(server.sockets) == 1
-    assert [attempt.fault for attempt in spoken.attempts] == [kind.code] * 2
+    assert [attempt.fault for attempt in request.attempts] == [kind.code] * 2
 
 
 @pytest.mark.parametrize("how", ["drop", "reset"])
-@pytest.mark.parametrize("begun", [False, True], ids=["before audio", "after audio"])
-async def test_an_answer_that_is_cut_is_a_lost_connection_after_what_came(
-    how: str, begun: bool
+@pytest.mark.parametrize("has_begun", [False, True], ids=["before audio", "after audio"])
+async def test_a_response_that_is_cut_is_a_lost_connection_after_what_came(
+    how: str, has_begun: bool
 ) -> None:
     read = asyncio.Event()
 
     async def script(exchange: Exchange) -> None:
         exchange.head()
-        if begun:
+        if has_begun:
             await exchange.send(SPEECH)
             await read.wait()
         if how == "drop":
@@ -157,15 +149,15 @@ async def test_an_answer_that_is_cut_is_a_lost_connection_after_what_came(
         else:
             exchange.reset()
 
-    spoken, got = request(), b""
-    async with provided(script) as (transport, _, _):
+    request, received = speech_request(), b""
+    async with rest_transport(script) as (transport, _, _):
         with pytest.raises(errors.ConnectionLostError):
-            async with transport.synthesize(spoken) as stream:
+            async with transport.synthesize(request) as stream:
                 async for chunk in stream:
-                    got += chunk
+                    received += chunk
                     read.set()
-    assert got == (SPEECH if begun else b"")
-    assert spoken.attempts[0].fault == "provider-connection-lost"
+    assert received == (SPEECH if has_begun else b"")
+    assert request.attempts[0].fault == "provider-connection-lost"
 
 
 async def no_audio(exchange: Exchange) -> None:
@@ -174,41 +166,41 @@ async def no_audio(exchange: Exchange) -> None:
 
 
 @pytest.mark.parametrize("script", [silent, no_audio])
-async def test_a_first_audio_that_stays_out_is_a_timeout_and_the_stream_is_let_go(
+async def test_no_first_audio_is_a_timeout_and_the_stream_is_reset(
     script: Script,
 ) -> None:
-    spoken = request()
-    async with provided(script, first_audio_timeout_s=0.03) as (transport, _, server):
+    request = speech_request()
+    async with rest_transport(script, first_audio_timeout_s=0.03) as (transport, _, server):
         with pytest.raises(errors.ProviderTimeoutError):
-            await speak(transport, spoken)
+            await speak(transport, request)
         await server.exchanges[0].until_reset()
-    assert spoken.attempts[0].ttfb_ms is None
-    assert spoken.attempts[0].fault == "provider-timeout"
+    assert request.attempts[0].ttfb_ms is None
+    assert request.attempts[0].fault == "provider-timeout"
 
 
-async def test_a_silence_after_audio_is_a_timeout_and_the_stream_is_let_go() -> None:
+async def test_a_silence_after_audio_is_a_timeout_and_the_stream_is_reset() -> None:
     async def script(exchange: Exchange) -> None:
         exchange.head()
         await exchange.send(SPEECH)
 
-    got = b""
-    async with provided(script, stall_timeout_s=0.03) as (transport, _, server):
+    received = b""
+    async with rest_transport(script, stall_timeout_s=0.03) as (transport, _, server):
         with pytest.raises(errors.ProviderTimeoutError):
-            async with transport.synthesize(request()) as stream:
+            async with transport.synthesize(speech_request()) as stream:
                 async for chunk in stream:
-                    got += chunk
+                    received += chunk
         await server.exchanges[0].until_reset()
-    assert got == SPEECH
+    assert received == SPEECH
 
 
-async def test_the_record_tells_of_each_attempt() -> None:
-    spoken = request()
-    async with provided(answers(SPEECH)) as (transport, _, _):
-        await speak(transport, spoken)
-        await speak(transport, spoken)
-    assert [attempt.transport for attempt in spoken.attempts] == ["rest", "rest"]
-    assert [attempt.connection for attempt in spoken.attempts] == ["new", "reused"]
-    for attempt in spoken.attempts:
+async def test_the_request_records_each_attempt() -> None:
+    request = speech_request()
+    async with rest_transport(responds(SPEECH)) as (transport, _, _):
+        await speak(transport, request)
+        await speak(transport, request)
+    assert [attempt.transport for attempt in request.attempts] == ["rest", "rest"]
+    assert [attempt.connection for attempt in request.attempts] == ["new", "reused"]
+    for attempt in request.attempts:
         assert attempt.fault is None
         assert attempt.ttfb_ms is not None
         assert attempt.total_ms is not None
@@ -216,54 +208,56 @@ async def test_the_record_tells_of_each_attempt() -> None:
 
 
 async def test_an_attempt_without_a_connection_names_none() -> None:
-    spoken = request()
+    request = speech_request()
     async with scripted_http2(silent) as server:
         pass
     async with client_of(server) as client:
         with pytest.raises(errors.ConnectError):
-            await speak(over(client), spoken)
-    assert [attempt.connection for attempt in spoken.attempts] == [None]
+            await speak(transport_over(client), request)
+    assert [attempt.connection for attempt in request.attempts] == [None]
 
 
 async def test_warming_up_opens_the_connection_that_the_first_sentence_takes() -> None:
-    async with provided(answers(SPEECH)) as (transport, client, server):
+    async with rest_transport(responds(SPEECH)) as (transport, client, server):
         await transport.warm_up()
-        assert repr(client) == "<HamsaClient 127.0.0.1 [<Http2Connection usable streams=0>]>"
+        assert repr(client) == (
+            "<HamsaClient 127.0.0.1 <Http2Transport [<Http2Connection usable streams=0>]>>"
+        )
         await speak(transport)
         assert len(server.sockets) == 1
 
 
-@pytest.mark.parametrize("stage", ["asked", "headers", "speaking", "whole"])
-async def test_cancelling_at_any_stage_lets_the_stream_go_and_the_connection_serves_on(
+@pytest.mark.parametrize("stage", ["sent", "headers", "streaming", "ended"])
+async def test_cancelling_at_any_stage_resets_the_stream_and_the_connection_is_used_again(
     stage: str,
 ) -> None:
     async def script(exchange: Exchange) -> None:
         if exchange.id > 1:
             await exchange.answer(SPEECH)
-        elif stage != "asked":
+        elif stage != "sent":
             exchange.head()
             if stage != "headers":
-                await exchange.send(SPEECH, end=stage == "whole")
+                await exchange.send(SPEECH, end=stage == "ended")
         reached.set()
 
-    async def say() -> None:
-        async with transport.synthesize(request()) as stream:
+    async def speak_and_stay() -> None:
+        async with transport.synthesize(speech_request()) as stream:
             async for chunk in stream:
-                got.append(chunk)
+                received.append(chunk)
             await asyncio.Event().wait()
 
-    reached, got = asyncio.Event(), list[bytes]()
-    async with provided(script) as (transport, client, server):
-        task = asyncio.create_task(say())
+    reached, received = asyncio.Event(), list[bytes]()
+    async with rest_transport(script) as (transport, client, server):
+        task = asyncio.create_task(speak_and_stay())
         await reached.wait()
-        while len(b"".join(got)) < (len(SPEECH) if stage in ("speaking", "whole") else 0):
-            await asyncio.sleep(0)
+        size = len(SPEECH) if stage in ("streaming", "ended") else 0
+        await until(lambda: len(b"".join(received)) >= size, state=client)
         assert "streams=1" in repr(client)
         task.cancel()
         await asyncio.wait([task])
         assert task.cancelled()
         assert "streams=0" in repr(client)
-        if stage != "whole":
+        if stage != "ended":
             await server.exchanges[0].until_reset()
             assert server.exchanges[0].reset_by == h2.errors.ErrorCodes.CANCEL
         assert await speak(transport) == SPEECH

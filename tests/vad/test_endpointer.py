@@ -1,4 +1,4 @@
-"""Where utterances begin and end, told from probabilities alone."""
+"""Where utterances begin and end, from probabilities alone."""
 
 import pytest
 
@@ -8,12 +8,12 @@ WINDOW_MS = 32.0
 LIMITS = EndpointerLimits(max_utterance_ms=3200)
 
 
-def borders(
+def endpoint_events(
     script: str, *, during_response: bool = False
 ) -> list[tuple[EndpointEvent, float, float]]:
     """Feed a window for each character: `#` speech, `+` just under the threshold, `.` silence.
 
-    Gives each border with the beginning and the end of speech, in windows.
+    Return each event with the start and the end of speech, in windows.
     """
     endpointer = Endpointer(LIMITS, WINDOW_MS)
     found = []
@@ -30,24 +30,24 @@ SILENCE = "." * 16
 """16 windows are 512 ms."""
 
 
-def test_an_utterance_has_its_first_and_last_window_as_borders() -> None:
-    assert borders("..." + "#" * 20 + SILENCE) == [
+def test_an_utterance_lasts_from_its_first_window_of_speech_to_its_last() -> None:
+    assert endpoint_events("..." + "#" * 20 + SILENCE) == [
         (EndpointEvent.BEGAN, 3, 8),
         (EndpointEvent.PAUSED, 3, 23),
         (EndpointEvent.ENDED, 3, 23),
     ]
 
 
-def test_what_is_too_short_is_no_utterance() -> None:
-    assert borders("...####" + SILENCE + "####" + SILENCE) == []
+def test_speech_that_is_too_short_is_no_utterance() -> None:
+    assert endpoint_events("...####" + SILENCE + "####" + SILENCE) == []
 
 
-def test_a_short_gap_does_not_part_what_becomes_an_utterance() -> None:
-    assert borders("###..##")[0] == (EndpointEvent.BEGAN, 0, 7)
+def test_a_short_gap_does_not_split_speech_that_becomes_an_utterance() -> None:
+    assert endpoint_events("###..##")[0] == (EndpointEvent.BEGAN, 0, 7)
 
 
-def test_a_pause_inside_an_utterance_is_taken_back() -> None:
-    found = [event for event, *_ in borders("#" * 10 + "." * 8 + "#" * 10 + SILENCE)]
+def test_a_pause_within_an_utterance_is_followed_by_resumed() -> None:
+    found = [event for event, *_ in endpoint_events("#" * 10 + "." * 8 + "#" * 10 + SILENCE)]
     assert found == [
         EndpointEvent.BEGAN,
         EndpointEvent.PAUSED,
@@ -57,29 +57,29 @@ def test_a_pause_inside_an_utterance_is_taken_back() -> None:
     ]
 
 
-def test_speech_may_weaken_without_ending() -> None:
-    assert [event for event, *_ in borders("#" * 5 + "+" * 40)] == [EndpointEvent.BEGAN]
+def test_speech_may_fall_below_the_threshold_without_ending() -> None:
+    assert [event for event, *_ in endpoint_events("#" * 5 + "+" * 40)] == [EndpointEvent.BEGAN]
 
 
-def test_weak_sound_begins_no_utterance() -> None:
-    assert borders("+" * 60) == []
+def test_sound_below_the_threshold_begins_no_utterance() -> None:
+    assert endpoint_events("+" * 60) == []
 
 
-def test_weak_sound_after_a_pause_does_not_resume_it() -> None:
-    found = [event for event, *_ in borders("#" * 10 + "." * 8 + "+" * 10)]
+def test_sound_below_the_threshold_does_not_resume_an_utterance() -> None:
+    found = [event for event, *_ in endpoint_events("#" * 10 + "." * 8 + "+" * 10)]
     assert found == [EndpointEvent.BEGAN, EndpointEvent.PAUSED, EndpointEvent.ENDED]
 
 
-def test_it_takes_more_speech_to_interrupt_an_answer() -> None:
-    assert borders("#" * 12 + SILENCE, during_response=True) == []
-    assert borders("#" * 13, during_response=True) == [(EndpointEvent.BEGAN, 0, 13)]
+def test_an_utterance_during_a_response_needs_more_speech() -> None:
+    assert endpoint_events("#" * 12 + SILENCE, during_response=True) == []
+    assert endpoint_events("#" * 13, during_response=True) == [(EndpointEvent.BEGAN, 0, 13)]
 
 
-def test_speech_without_a_pause_is_cut_once_and_the_rest_of_it_is_no_utterance() -> None:
-    found = borders("#" * 500 + SILENCE + "#" * 10 + SILENCE)
+def test_endless_speech_is_cut_once_and_the_rest_of_it_is_no_utterance() -> None:
+    found = endpoint_events("#" * 500 + SILENCE + "#" * 10 + SILENCE)
     assert [event for event, *_ in found] == [
         EndpointEvent.BEGAN,
-        EndpointEvent.CUT,
+        EndpointEvent.LIMIT,
         EndpointEvent.BEGAN,
         EndpointEvent.PAUSED,
         EndpointEvent.ENDED,
@@ -89,7 +89,7 @@ def test_speech_without_a_pause_is_cut_once_and_the_rest_of_it_is_no_utterance()
 
 
 @pytest.mark.parametrize(("script", "was_speaking"), [("#" * 6, True), ("###", False), ("", False)])
-def test_a_client_may_end_an_utterance_itself(script: str, was_speaking: bool) -> None:
+def test_a_client_may_end_an_utterance(script: str, was_speaking: bool) -> None:
     endpointer = Endpointer(LIMITS, WINDOW_MS)
     for _ in script:
         endpointer.feed(0.9)

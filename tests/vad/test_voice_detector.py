@@ -1,4 +1,4 @@
-"""The gate before the model: what the model is asked, and in which order it hears."""
+"""The pre-VAD before the model: which windows the model is given, and in which order."""
 
 import os
 import subprocess
@@ -6,7 +6,7 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from app.vad.voice_detector import BACKLOG, HANGOVER, WINDOW_BYTES, VoiceDetector
+from app.vad.voice_detector import BACKLOG_WINDOWS, HANGOVER_WINDOWS, WINDOW_BYTES, VoiceDetector
 
 
 def window(number: int) -> bytes:
@@ -19,13 +19,13 @@ def number_of(audio: bytes) -> int:
 
 @dataclass
 class FakeModel:
-    """Finds each window as probable as its number is high."""
+    """Returns the number of a window, in thousandths."""
 
-    heard: list[int] = field(default_factory=list)
+    windows: list[int] = field(default_factory=list)
     resets: int = 0
 
     def process_chunk(self, audio: bytes) -> float:
-        self.heard.append(number_of(audio))
+        self.windows.append(number_of(audio))
         return number_of(audio) / 1000
 
     def reset(self) -> None:
@@ -33,8 +33,8 @@ class FakeModel:
 
 
 @dataclass
-class FakeGate:
-    """Hears something in the windows of its list."""
+class FakePreVad:
+    """Finds sound in the windows of its list."""
 
     audible: set[int]
 
@@ -44,45 +44,45 @@ class FakeGate:
 
 
 def probabilities(
-    audible: set[int], count: int, *, keep_open: bool = False
+    audible: set[int], count: int, *, bypass_pre_vad: bool = False
 ) -> tuple[list[float], FakeModel]:
     model = FakeModel()
-    detector = VoiceDetector(model, FakeGate(audible))
+    detector = VoiceDetector(model, FakePreVad(audible))
     found: list[float] = []
     for number in range(1, count + 1):
-        found += detector.feed(window(number), keep_open=keep_open)
+        found += detector.feed(window(number), bypass_pre_vad=bypass_pre_vad)
     return found, model
 
 
-def test_the_model_is_not_asked_about_silence() -> None:
+def test_the_model_is_not_run_on_silence() -> None:
     found, model = probabilities(set(), 100)
-    assert model.heard == []
-    assert found == [0.0] * (100 - BACKLOG)
+    assert model.windows == []
+    assert found == [0.0] * (100 - BACKLOG_WINDOWS)
 
 
-def test_the_model_hears_what_came_just_before_the_gate_opened() -> None:
+def test_the_model_is_given_the_windows_just_before_the_first_sound() -> None:
     found, model = probabilities({50}, 50)
-    assert model.heard == list(range(50 - BACKLOG, 51))
+    assert model.windows == list(range(50 - BACKLOG_WINDOWS, 51))
     assert len(found) == 50
     assert found[-1] == 0.05
-    assert found[: 49 - BACKLOG] == [0.0] * (49 - BACKLOG)
+    assert found[: 49 - BACKLOG_WINDOWS] == [0.0] * (49 - BACKLOG_WINDOWS)
 
 
-def test_the_gate_stays_open_for_a_while_and_then_the_model_begins_anew() -> None:
+def test_the_model_is_run_for_a_while_after_the_last_sound_and_then_reset() -> None:
     found, model = probabilities({20}, 100)
-    assert model.heard[-1] == 20 + HANGOVER - 1
-    assert len(found) == 100 - BACKLOG
-    assert model.resets == 2, "at the beginning, and when the gate closed again"
+    assert model.windows[-1] == 20 + HANGOVER_WINDOWS - 1
+    assert len(found) == 100 - BACKLOG_WINDOWS
+    assert model.resets == 2, "at the beginning, and after the hangover"
 
 
-def test_an_utterance_keeps_the_gate_open() -> None:
-    found, model = probabilities(set(), 30, keep_open=True)
-    assert model.heard == list(range(1, 31))
+def test_during_an_utterance_the_model_is_run_on_all_windows() -> None:
+    found, model = probabilities(set(), 30, bypass_pre_vad=True)
+    assert model.windows == list(range(1, 31))
     assert len(found) == 30
 
 
-def test_nobody_is_told_that_somebody_listens(tmp_path: Path) -> None:
-    """The library that runs the model would keep a record of its use, to be sent away."""
+def test_the_use_of_the_model_is_not_recorded(tmp_path: Path) -> None:
+    """By default onnxruntime records its use in the home directory, to be sent to its maker."""
     program = (
         "from app.vad.voice_detector import load_model; load_model().process_chunk(bytes(1024))"
     )

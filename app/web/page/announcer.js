@@ -1,9 +1,12 @@
-/** Tells screen readers what happens, once each: the answer itself is heard, not read out too. */
-
 import { find } from "./elements.js";
 
+/**
+ * Tell screen readers what happens. Not the response's text: it is spoken already.
+ *
+ * @param {string} text
+ */
 export function announce(text) {
   const line = find("announcer");
   line.textContent = "";
-  requestAnimationFrame(() => (line.textContent = text)); // the same words twice are news twice
+  requestAnimationFrame(() => (line.textContent = text)); // or a repeated text would not be read
 }

@@ -1,25 +1,48 @@
-/** Makes elements. Text is only ever set as text: nothing that was said becomes markup. */
+/** Creates and finds elements. Text is only ever set as text, so nothing said becomes markup. */
+
+/** @import { PageElements } from "../types" */
+/** @typedef {Record<string, any>} Attributes `on…` is a listener; false and null are left out */
 
 const SVG = "http://www.w3.org/2000/svg";
 
-/** @param {string} tag @param {object} [attributes] @param {...(Node | string)} children */
+/**
+ * @template {keyof HTMLElementTagNameMap} Tag
+ * @param {Tag} tag @param {Attributes} [attributes] @param {...(Node | string)} children
+ */
 export function make(tag, attributes = {}, ...children) {
-  return finish(document.createElement(tag), attributes, children);
+  return fill(document.createElement(tag), attributes, children);
 }
 
-/** The same, in SVG. */
+/**
+ * Do the same in SVG.
+ *
+ * @template {keyof SVGElementTagNameMap} Tag
+ * @param {Tag} tag @param {Attributes} [attributes] @param {...(Node | string)} children
+ */
 export function draw(tag, attributes = {}, ...children) {
-  return finish(document.createElementNS(SVG, tag), attributes, children);
+  return fill(document.createElementNS(SVG, tag), attributes, children);
 }
 
-/** An icon of `index.html`, by its name. */
+/** Make an icon of `index.html`. @param {string} name */
 export function icon(name) {
   return draw("svg", { "aria-hidden": true }, draw("use", { href: `#icon-${name}` }));
 }
 
-export const find = (id) => document.getElementById(id);
+/**
+ * Return an element of the page by its id.
+ *
+ * @template {keyof PageElements} Id
+ * @param {Id} id
+ */
+export function find(id) {
+  return /** @type {PageElements[Id]} */ (document.getElementById(id));
+}
 
-function finish(element, attributes, children) {
+/**
+ * @template {Element} E
+ * @param {E} element @param {Attributes} attributes @param {(Node | string)[]} children
+ */
+function fill(element, attributes, children) {
   for (const [name, value] of Object.entries(attributes)) {
     if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
     else if (value !== false && value !== null && value !== undefined) {

@@ -1,68 +1,76 @@
-/** In which language the page speaks, and how it writes numbers there. */
+/** The language of the page, its texts, and how it writes numbers. */
 
-import { recall, remember } from "./memory.js";
-import { WORDS } from "./words.js";
+/** @import { Language, Texts } from "../types" */
+import { loadPreference, savePreference } from "./preferences.js";
+import { TEXTS } from "./texts.js";
 
-const known = { ...WORDS };
-
+/** In the order of the texts. @type {Language[]} */
 const LANGUAGES = ["ar", "en"];
 
-// Latin digits in both: beside codes, addresses and milliseconds they are read without a halt.
+// Latin digits in both: they stand beside codes, addresses and milliseconds.
 const LOCALES = { ar: "ar-u-nu-latn", en: "en" };
 
-let current = LANGUAGES.includes(recall("language")) ? recall("language") : "ar";
+const texts = { ...TEXTS };
+let current = LANGUAGES.find((name) => name === loadPreference("language")) ?? "ar";
+/** @type {Set<() => void>} */
 const listeners = new Set();
 
 export const language = () => current;
 export const isRightToLeft = () => current === "ar";
 
-/** Call `listener` now and after each change. */
-export function whenLanguageChanges(listener) {
+/** Call `listener` now and after each change. @param {() => void} listener */
+export function onLanguageChange(listener) {
   listeners.add(listener);
   listener();
 }
 
 export function toggleLanguage() {
   current = current === "ar" ? "en" : "ar";
-  remember("language", current);
+  savePreference("language", current);
   listeners.forEach((listener) => listener());
 }
 
-/** Learn the words of a part of the page that is loaded later. */
-export function learn(more) {
-  Object.assign(known, more);
+/** Add the texts of a part of the page that is loaded later. @param {Texts} more */
+export function addTexts(more) {
+  Object.assign(texts, more);
 }
 
-/** The words of a key, with `{name}` filled in. */
-export function words(key, values = {}) {
-  const text = known[key][LANGUAGES.indexOf(current)];
-  return text.replace(/\{(\w+)\}/g, (_, name) => values[name]);
+/**
+ * Return a text in the current language, with its placeholders replaced.
+ *
+ * @param {string} key @param {Record<string, string | number>} [values]
+ */
+export function translate(key, values = {}) {
+  const text = texts[key][LANGUAGES.indexOf(current)];
+  return text.replace(/\{(\w+)\}/g, (_, name) => String(values[name]));
 }
 
-export const hasWords = (key) => key in known;
+/** @param {string} key */
+export const hasText = (key) => key in texts;
 
-export function number(value, digits = 0) {
+/** @param {number} value */
+export function formatNumber(value, digits = 0) {
   const options = { minimumFractionDigits: digits, maximumFractionDigits: digits };
   return new Intl.NumberFormat(LOCALES[current], options).format(value);
 }
 
-/** A length of time in seconds. */
-export function seconds(ms, digits = 2) {
-  // no-break: a number is never parted from its unit
-  return `${number(ms / 1000, digits)}\u00a0${current === "ar" ? "ث" : "s"}`;
+/** Write a duration in seconds. @param {number} ms */
+export function formatSeconds(ms, digits = 2) {
+  // The no-break space keeps the number and its unit on one line.
+  return `${formatNumber(ms / 1000, digits)}\u00a0${current === "ar" ? "ث" : "s"}`;
 }
 
-/** Fill in all that `index.html` marks. */
-export function translate(root = document) {
+/** Set the texts that `index.html` names in `data-t…` attributes. */
+export function translateDocument() {
   document.documentElement.lang = current;
   document.documentElement.dir = isRightToLeft() ? "rtl" : "ltr";
-  for (const element of root.querySelectorAll("[data-t]")) {
-    element.textContent = words(element.dataset.t);
-  }
-  for (const element of root.querySelectorAll("[data-t-label]")) {
-    element.setAttribute("aria-label", words(element.dataset.tLabel));
-  }
-  for (const element of root.querySelectorAll("[data-t-placeholder]")) {
-    element.placeholder = words(element.dataset.tPlaceholder);
-  }
+  /** @type {(name: string, set: (element: HTMLElement, text: string) => void) => void} */
+  const fill = (name, set) => {
+    for (const element of document.querySelectorAll(`[${name}]`)) {
+      set(/** @type {HTMLElement} */ (element), translate(element.getAttribute(name) ?? ""));
+    }
+  };
+  fill("data-t", (element, text) => (element.textContent = text));
+  fill("data-t-label", (element, text) => element.setAttribute("aria-label", text));
+  fill("data-t-placeholder", (element, text) => element.setAttribute("placeholder", text));
 }

@@ -1,56 +1,70 @@
-/** Problems, in sentences that say what to do; each is shown once, until it is over. */
+/** Notices above the conversation: each says what to do, and is shown once until it is settled. */
 
 import { announce } from "./announcer.js";
 import { find, icon, make } from "./elements.js";
-import { hasWords, whenLanguageChanges, words } from "./language.js";
+import { hasText, onLanguageChange, translate } from "./language.js";
 
+/**
+ * @typedef {object} Notice
+ * @property {string} key of its text
+ * @property {{label: string, run: () => void}} [action] `label` is the key of a text
+ * @property {string} [detail] the key of a second text
+ */
+
+/** By their code. @type {Map<string, Notice>} */
 const shown = new Map();
 
 /**
  * @param {string} code of a problem, as the library names it
- * @param {{label: string, run: () => void}} [action] `label` is a key of `words.js`
- * @param {string} [detail] said behind it
+ * @param {Pick<Notice, "action" | "detail">} [more]
  */
-export function notice(code, { action, detail } = {}) {
-  const key = hasWords(`problem-${code}`) ? `problem-${code}` : "problem-connection-lost";
-  const news = !shown.has(code);
-  shown.set(code, { key, action, detail });
-  show();
-  if (news) announce(textOf(shown.get(code)));
+export function showNotice(code, { action, detail } = {}) {
+  const key = hasText(`problem-${code}`) ? `problem-${code}` : "problem-connection-lost";
+  const isNew = !shown.has(code);
+  const notice = { key, action, detail };
+  shown.set(code, notice);
+  render();
+  if (isNew) announce(textOf(notice));
 }
 
-export const isShown = (code) => shown.has(code);
+/** @param {string} code */
+export const isNoticeShown = (code) => shown.has(code);
 
-export function settle(...codes) {
+/** @param {...string} codes */
+export function hideNotices(...codes) {
   for (const code of codes) shown.delete(code);
-  show();
+  render();
 }
 
-whenLanguageChanges(show);
+onLanguageChange(render);
 
+/** @param {Notice} notice */
 function textOf({ key, detail }) {
-  return detail ? `${words(key)} ${words(detail)}` : words(key);
+  return detail ? `${translate(key)} ${translate(detail)}` : translate(key);
 }
 
-function show() {
-  find("notices").replaceChildren(...Array.from(shown, ([code, problem]) => {
-    const { action } = problem;
-    const dismiss = make("button", {
-      class: "quiet icon",
-      type: "button",
-      "aria-label": words("dismiss"),
-      onclick: () => settle(code),
-    }, icon("close"));
-    const act = action && make("button", {
-      class: "small",
-      type: "button",
-      onclick: () => {
-        settle(code);
-        action.run();
-      },
-    }, words(action.label));
-    const text = make("p", {}, textOf(problem));
-    const parts = act ? [text, act, dismiss] : [text, dismiss];
-    return make("div", { class: "notice", "data-code": code }, ...parts);
-  }));
+function render() {
+  const notices = Array.from(shown, ([code, notice]) => noticeElement(code, notice));
+  find("notices").replaceChildren(...notices);
+}
+
+/** @param {string} code @param {Notice} notice */
+function noticeElement(code, notice) {
+  const { action } = notice;
+  const dismiss = make("button", {
+    class: "quiet icon",
+    type: "button",
+    "aria-label": translate("dismiss"),
+    onclick: () => hideNotices(code),
+  }, icon("close"));
+  const parts = [make("p", {}, textOf(notice)), dismiss];
+  if (action) {
+    const onclick = () => {
+      hideNotices(code);
+      action.run();
+    };
+    const look = { class: "small", type: "button", onclick };
+    parts.splice(1, 0, make("button", look, translate(action.label)));
+  }
+  return make("div", { class: "notice", "data-code": code }, ...parts);
 }

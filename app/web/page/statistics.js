@@ -1,32 +1,48 @@
-/** What the turns of this visit took, and how they spread. */
+/** Statistics over the turns of this visit. */
 
-/** The value that a share `p` of all values does not exceed (nearest rank); null without any. */
+/** @import { SentenceMetrics } from "../types" */
+/** @import { FinishedTurn } from "./turn-view.js" */
+
+/**
+ * Return the smallest value that a share `p` of all values does not exceed (nearest rank).
+ *
+ * @param {number[]} values @param {number} p
+ * @returns {number | null} null without values
+ */
 export function percentile(values, p) {
   if (values.length === 0) return null;
   const sorted = [...values].sort((a, b) => a - b);
   return sorted[Math.max(0, Math.ceil(p * sorted.length) - 1)];
 }
 
-/** Times to the first sound of all turns: as heard in this browser, and as the server sent it. */
-export function firstSounds(turns) {
-  const known = (values) => values.filter((value) => value !== null && value !== undefined);
+/**
+ * Return the times to first audio: as played in this browser, and as the gateway sent it.
+ *
+ * @param {FinishedTurn[]} turns
+ */
+export function firstAudioTimes(turns) {
+  const known = (/** @type {(number | null)[]} */ values) => values.filter((ms) => ms !== null);
   return {
-    heard: known(turns.map((turn) => turn.heardMs)),
+    played: known(turns.map((turn) => turn.firstSoundMs)),
     sent: known(turns.map((turn) => turn.metrics.first_audio_ms)),
   };
 }
 
-/** How many sentences there were, how many of them were spoken, and how many attempts failed. */
-export function wholeness(turns) {
-  // Of a turn that was cut short the sentences that had not begun are not missed.
-  const sentences = turns.flatMap(({ metrics, isCutShort }) =>
-    metrics.sentences.filter((sentence) => sentence.audio_ms > 0 || !isCutShort));
-  const unspoken = sentences.filter((sentence) => !isSpoken(sentence));
+/**
+ * Count the sentences, those that were not spoken whole, and the failed attempts.
+ *
+ * @param {FinishedTurn[]} turns
+ */
+export function countSentences(turns) {
+  // Of an interrupted turn, sentences that had not begun are not missed.
+  const sentences = turns.flatMap(({ metrics, isIncomplete }) =>
+    metrics.sentences.filter((sentence) => sentence.audio_ms > 0 || !isIncomplete));
+  const missing = sentences.filter((sentence) => !isSpoken(sentence));
   const faults = sentences.reduce((sum, sentence) => sum + sentence.faults.length, 0);
-  return { count: sentences.length, missing: unspoken.length, faults };
+  return { count: sentences.length, missing: missing.length, faults };
 }
 
-/** The last attempt of a sentence that could not be spoken has failed. */
+/** Tell whether an attempt succeeded. @param {SentenceMetrics} sentence */
 function isSpoken({ attempt_log: attempts, audio_ms: audioMs }) {
   return audioMs > 0 && attempts.some((attempt) => attempt.fault === null);
 }

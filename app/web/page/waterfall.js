@@ -1,7 +1,13 @@
-/** A turn's latencies as a waterfall, in SVG: what ran when, what failed, what was heard. */
+/** Draws a turn's latencies as a waterfall in SVG: what ran when, what failed, what was played. */
 
+/** @import { Attempt, TurnMetrics } from "../types" */
+/** @import { FinishedTurn } from "./turn-view.js" */
 import { draw } from "./elements.js";
-import { isRightToLeft, number, seconds, words } from "./language.js";
+import { formatNumber, formatSeconds, isRightToLeft, translate } from "./language.js";
+
+/** @typedef {"wait" | "work" | "selected" | "fault" | "unused"} BarKind */
+/** @typedef {{kind: BarKind, from: number, to: number}} Bar times in ms */
+/** @typedef {{label: string, lanes: Bar[][], end: number}} Row lanes are drawn under each other */
 
 const LABEL_PX = 78;
 const VALUE_PX = 50;
@@ -10,59 +16,69 @@ const GAP_PX = 4;
 const ROW_GAP_PX = 13;
 const TOP_PX = 22;
 
-/** A turn that was over in no time is not drawn as if it had taken long. */
-const SHORTEST_MS = 100;
+/** The least that the time axis spans, so that a very short turn does not look long. */
+const MIN_SPAN_MS = 100;
 
-/** Attempts of one kind of outcome look alike, in the chart, in its key and in the table. */
+/** @param {Attempt} attempt */
 export function outcomeOf(attempt) {
   if (attempt.fault !== null) return "fault";
-  return attempt.heard ? "heard" : "unused";
+  return attempt.heard ? "selected" : "unused";
 }
 
-/** What is drawn: rows of lanes of bars, `{kind, from, to}` in ms. */
-export function rowsOf({ metrics }) {
-  const { stt_ms: stt, agent_first_token_ms: first, agent_done_ms: done } = metrics;
+/** @param {TurnMetrics} metrics */
+function rowsOf(metrics) {
+  const { stt_ms: stt, agent_first_token_ms: firstToken, agent_done_ms: done } = metrics;
   const pause = metrics.endpointing_ms ?? 0;
+  /** @type {Row[]} */
   const rows = [];
-  const add = (name, ...bars) => rows.push({ label: words(name), lanes: [bars], at: bars.at(-1).to });
+  const add = (/** @type {string} */ name, /** @type {Bar[]} */ ...bars) =>
+    rows.push({ label: translate(name), lanes: [bars], end: bars[bars.length - 1].to });
   if (pause > 0) add("row-pause", { kind: "wait", from: 0, to: pause });
   if (stt !== null) add("row-stt", { kind: "work", from: pause, to: stt });
-  const asked = stt ?? 0;
-  if (first !== null || done !== null) {
+  if (firstToken !== null || done !== null) {
+    const from = stt ?? 0;
     const end = done ?? metrics.total_ms;
-    const begins = first ?? end;
-    add("row-agent", { kind: "wait", from: asked, to: begins }, { kind: "work", from: begins, to: end });
+    const writing = firstToken ?? end;
+    add("row-agent", { kind: "wait", from, to: writing }, { kind: "work", from: writing, to: end });
   }
   for (const { index, attempt_log: attempts } of metrics.sentences) {
+    const label = translate("row-sentence", { number: formatNumber(index + 1) });
     const lanes = attempts.map((attempt) => barsOf(attempt, metrics));
-    const at = Math.max(...attempts.map((attempt) => endOf(attempt, metrics)));
-    rows.push({ label: words("row-sentence", { number: number(index + 1) }), lanes, at });
+    const end = Math.max(...attempts.map((attempt) => endOf(attempt, metrics)));
+    rows.push({ label, lanes, end });
   }
   return rows;
 }
 
-/** When an attempt ended; one that was under way when the turn was interrupted, with the turn. */
+/**
+ * Return when an attempt ended: with its turn, if it was still running then.
+ *
+ * @param {Attempt} attempt @param {TurnMetrics} metrics
+ */
 export function endOf({ started_ms: from, total_ms: length }, { total_ms: end }) {
   return length === null ? Math.max(from, end) : from + length;
 }
 
+/** @param {Attempt} attempt @param {TurnMetrics} metrics @returns {Bar[]} */
 function barsOf(attempt, metrics) {
   const { started_ms: from, ttfb_ms: ttfb } = attempt;
   const end = endOf(attempt, metrics);
   const kind = outcomeOf(attempt);
   if (kind === "fault") return [{ kind, from, to: end }];
-  // The wait for a socket lies before the request, of which the first byte is counted.
-  const sound = Math.min(end, from + (ttfb ?? 0));
-  return [{ kind: "wait", from, to: sound }, { kind, from: sound, to: end }];
+  // An attempt starts with the wait for a connection; the first byte is counted from the request.
+  const firstByte = Math.min(end, from + (ttfb ?? 0));
+  return [{ kind: "wait", from, to: firstByte }, { kind, from: firstByte, to: end }];
 }
 
-/** @param {TurnView} turn one that is over @param {number} width of the drawing, in px */
+/** @param {FinishedTurn} turn @param {number} width of the drawing, in px */
 export function waterfall(turn, width) {
-  const rows = rowsOf(turn);
+  const rows = rowsOf(turn.metrics);
   const { first_sentence_ms: sentence, first_audio_ms: sent, total_ms: total } = turn.metrics;
-  const ends = rows.map((row) => row.at).filter(Number.isFinite);
-  const scale = new Scale(Math.max(total, turn.heardMs ?? 0, ...ends, SHORTEST_MS), width);
-  const heights = rows.map((row) => Math.max(1, row.lanes.length) * (LANE_PX + GAP_PX) + ROW_GAP_PX);
+  const ends = rows.map((row) => row.end).filter(Number.isFinite);
+  const spanMs = Math.max(total, turn.firstSoundMs ?? 0, ...ends, MIN_SPAN_MS);
+  const scale = new TimeScale(spanMs, width);
+  const heights = rows.map(({ lanes }) =>
+    Math.max(1, lanes.length) * (LANE_PX + GAP_PX) + ROW_GAP_PX);
   const height = TOP_PX + heights.reduce((sum, each) => sum + each, 0);
   const svg = draw("svg", {
     class: "waterfall",
@@ -70,31 +86,33 @@ export function waterfall(turn, width) {
     width,
     height,
     role: "img",
-    "aria-label": words("chart"),
+    "aria-label": translate("chart"),
   });
   svg.append(...ticks(scale, height));
-  for (const [kind, ms] of Object.entries({ sentence, sent, heard: turn.heardMs })) {
-    svg.append(...marker(kind, ms, scale, height));
+  for (const [kind, ms] of Object.entries({ sentence, sent, played: turn.firstSoundMs })) {
+    if (ms !== null) svg.append(marker(kind, ms, scale, height));
   }
   let top = TOP_PX;
-  rows.forEach((row, at) => {
+  rows.forEach((row, index) => {
     svg.append(...drawRow(row, scale, top));
-    top += heights[at];
+    top += heights[index];
   });
   return svg;
 }
 
-/** Where a moment lies: from left to right, or from right to left, as one reads. */
-class Scale {
-  constructor(longestMs, width) {
-    this.longestMs = longestMs;
+/** Maps time to x, in the direction of reading. */
+class TimeScale {
+  /** @param {number} spanMs @param {number} width */
+  constructor(spanMs, width) {
+    this.spanMs = spanMs;
     this.width = width;
-    this.perMs = (width - LABEL_PX - VALUE_PX) / longestMs;
+    this.pxPerMs = (width - LABEL_PX - VALUE_PX) / spanMs;
   }
 
+  /** @param {number} ms */
   x(ms) {
-    const along = LABEL_PX + ms * this.perMs;
-    return isRightToLeft() ? this.width - along : along;
+    const offset = LABEL_PX + ms * this.pxPerMs;
+    return isRightToLeft() ? this.width - offset : offset;
   }
 
   get start() {
@@ -102,52 +120,56 @@ class Scale {
   }
 }
 
-function drawRow({ label, lanes, at }, scale, top) {
+/** @param {Row} row @param {TimeScale} scale @param {number} top */
+function drawRow({ label, lanes, end }, scale, top) {
   const middle = top + (lanes.length * (LANE_PX + GAP_PX)) / 2 + 2;
+  /** @type {SVGElement[]} */
   const parts = [draw("text", { class: "row", x: scale.start, y: middle }, label)];
   lanes.forEach((bars, lane) => {
     const y = top + lane * (LANE_PX + GAP_PX);
     parts.push(...bars.flatMap((bar) => drawBar(bar, scale, y)));
   });
-  if (Number.isFinite(at)) {
-    const x = scale.x(at) + (isRightToLeft() ? -5 : 5);
-    parts.push(draw("text", { class: "value", x, y: middle }, seconds(at)));
+  if (Number.isFinite(end)) {
+    const x = scale.x(end) + (isRightToLeft() ? -5 : 5);
+    parts.push(draw("text", { class: "value", x, y: middle }, formatSeconds(end)));
   }
   return parts;
 }
 
+/** @param {Bar} bar @param {TimeScale} scale @param {number} y */
 function drawBar({ kind, from, to }, scale, y) {
-  // What was over at once is drawn all the same if it says how an attempt came out.
+  // Even a bar of no length is drawn if it is the outcome of an attempt.
   if (to <= from && (kind === "wait" || kind === "work")) return [];
   const [a, b] = [scale.x(from), scale.x(to)];
   const [x, width] = [Math.min(a, b), Math.max(2, Math.abs(b - a))];
   const bar = draw("rect", { class: `bar ${kind}`, x, y, width, height: LANE_PX, rx: 2.5 });
   if (kind !== "fault") return [bar];
-  // A cross too: red alone is not seen by everyone.
+  // With a cross, because not everybody sees the red.
   const [cx, cy] = [b + (isRightToLeft() ? -7 : 7), y + LANE_PX / 2];
   return [bar, draw("path", { class: "cross", d: `M${cx - 3} ${cy - 3}l6 6m0 -6l-6 6` })];
 }
 
+/** @param {TimeScale} scale @param {number} height */
 function ticks(scale, height) {
-  const step = niceStep(scale.longestMs / 4);
+  const step = roundStep(scale.spanMs / 4);
   const parts = [];
-  for (let ms = 0; ms <= scale.longestMs; ms += step) {
+  for (let ms = 0; ms <= scale.spanMs; ms += step) {
     const x = scale.x(ms);
     parts.push(draw("line", { class: "tick", x1: x, x2: x, y1: TOP_PX - 6, y2: height }));
-    const text = seconds(ms, step < 100 ? 2 : 1);
+    const text = formatSeconds(ms, step < 100 ? 2 : 1);
     parts.push(draw("text", { class: "tick", x, y: 10, "text-anchor": "middle" }, text));
   }
   return parts;
 }
 
-/** The next of 1, 2, 5, 10, 20… above a length. */
-function niceStep(ms) {
+/** Return the next of 1, 2, 5, 10, 20… above a length. @param {number} ms */
+function roundStep(ms) {
   const power = 10 ** Math.floor(Math.log10(ms));
-  return [1, 2, 5, 10].map((factor) => factor * power).find((step) => step >= ms);
+  return [1, 2, 5].map((factor) => factor * power).find((step) => step >= ms) ?? 10 * power;
 }
 
+/** @param {string} kind @param {number} ms @param {TimeScale} scale @param {number} height */
 function marker(kind, ms, scale, height) {
-  if (ms === null || ms === undefined) return [];
   const x = scale.x(ms);
-  return [draw("line", { class: `mark ${kind}`, x1: x, x2: x, y1: TOP_PX - 6, y2: height })];
+  return draw("line", { class: `mark ${kind}`, x1: x, x2: x, y1: TOP_PX - 6, y2: height });
 }

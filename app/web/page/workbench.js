@@ -1,24 +1,27 @@
-/** The workbench: break the simulated provider, and hear that the gateway does not care. */
-
+/** @import { Nabra } from "../nabra.js" */
+/** @import { About, SimulatorChange, SimulatorState } from "../types" */
+/** @import { FinishedTurn } from "./turn-view.js" */
 import { find, make } from "./elements.js";
-import { language, learn, number, seconds, whenLanguageChanges, words } from "./language.js";
-import { wholeness } from "./statistics.js";
-import { BENCH_WORDS } from "./words-bench.js";
+import {
+  addTexts, formatNumber, formatSeconds, language, onLanguageChange, translate,
+} from "./language.js";
+import { countSentences } from "./statistics.js";
+import { WORKBENCH_TEXTS } from "./texts-workbench.js";
 
-learn(BENCH_WORDS);
+addTexts(WORKBENCH_TEXTS);
 
-const SPEECH = [
+const SPEECH_FAULTS = [
   "truncated", "drop", "stall", "late_frames", "rate_limited", "unavailable", "provider_error",
 ];
-const AGENT = ["agent_cut", "agent_slow", "agent_error", "agent_empty"];
+const AGENT_FAULTS = ["agent_cut", "agent_slow", "agent_error", "agent_empty"];
 
-const SHARES = { never: 0, tenth: 0.1, third: 0.34, often: 0.5, always: 1 };
+const PROBABILITIES = { never: 0, tenth: 0.1, third: 0.34, often: 0.5, always: 1 };
 
 const THROTTLE = { limit: 4, window_s: 20 };
 
-const PROFILES = ["instant", "fast", "seed"];
+const PROFILES = ["instant", "fast", "measured"];
 
-/** What can be set of the timing: the longest, and the steps. */
+/** The timing that can be set: the longest, and the step. @type {Record<string, number[]>} */
 const TIMES = {
   stt_ms: [5000, 50],
   agent_first_token_ms: [5000, 50],
@@ -26,40 +29,47 @@ const TIMES = {
   realtime_factor: [20, 1],
 };
 
+/** @typedef {{key: string, values?: Record<string, string>}} Problem `key` is that of a text */
+
+/** Breaks and slows the simulated providers, to show that the conversation does not suffer. */
 export class Workbench {
   #root = find("workbench");
-  #about;
   #nabra;
+  #about;
   #turns;
+  /** @type {SimulatorState | null} */
   #state = null;
-  #session = { transport: "", transports: [] };
+  /** @type {{transport?: string, transports: string[]}} */
+  #session = { transports: [] };
+  /** @type {Problem | null} */
   #problem = null;
-  /** One question at a time: answers that overtake each other would show what is past. */
-  #asking = Promise.resolve();
-  #drawn = "";
+  /** The last request: one at a time, or a late response would show an old state. */
+  #request = Promise.resolve();
+  #rendered = "";
 
-  /** @param {() => TurnView[]} turns those that are over */
+  /** @param {Nabra} nabra @param {About} about @param {() => FinishedTurn[]} turns */
   constructor(nabra, about, turns) {
     this.#nabra = nabra;
     this.#about = about;
     this.#turns = turns;
-    for (const type of ["session", "configured"]) {
-      nabra.addEventListener(type, ({ detail }) => this.#choices(detail));
-    }
-    if (about.workbench) this.refresh();
-    whenLanguageChanges(() => this.#show());
+    nabra.on("session", (message) => this.#setTransports(message));
+    nabra.on("configured", (message) => this.#setTransports(message));
+    this.refresh();
+    onLanguageChange(() => this.#render());
   }
 
-  /** Ask how things stand: faults have struck meanwhile. */
+  /** Load the simulator's state, which counts the faults. */
   refresh() {
-    if (this.#about.workbench) this.#ask();
+    if (this.#about.workbench) this.#send();
   }
 
-  #ask(change) {
-    this.#asking = this.#asking.then(() => this.#exchange(change));
+  /** @param {SimulatorChange} [change] */
+  #send(change) {
+    this.#request = this.#request.then(() => this.#fetch(change));
   }
 
-  async #exchange(change) {
+  /** @param {SimulatorChange} [change] */
+  async #fetch(change) {
     this.#problem = null;
     try {
       const response = await fetch("/workbench", change && {
@@ -67,139 +77,172 @@ export class Workbench {
         headers: { "Content-Type": "application/json" },
         body: JSON.stringify(change),
       });
-      const answer = await response.json();
-      if (response.ok) this.#state = answer;
-      else this.#problem = ["bench-refused", { message: answer.message }];
+      const body = await response.json();
+      if (response.ok) this.#state = body;
+      else this.#problem = { key: "change-refused", values: { message: body.message } };
     } catch {
-      this.#problem = ["bench-gone"];
+      this.#problem = { key: "simulator-unreachable" };
     }
-    this.#show();
+    this.#render();
   }
 
-  #choices({ transport, transports }) {
+  /** @param {{transport?: string, transports?: string[]}} message */
+  #setTransports({ transport, transports }) {
     if (transports === undefined) return; // a gateway that is older than this page
     this.#session = { transport, transports };
-    this.#show();
+    this.#render();
   }
 
-  /** Draw what has changed: not a menu that is open while turns end. */
-  #show() {
+  /** Render what has changed; otherwise only the score, so that an open menu stays open. */
+  #render() {
     const { config, timing } = this.#state ?? {};
     const now = JSON.stringify([language(), config, timing, this.#session, this.#problem]);
-    if (now !== this.#drawn) this.#draw();
-    else if (this.#state !== null) find("score")?.replaceWith(this.#score());
-    this.#drawn = now;
+    if (now !== this.#rendered) this.#renderAll();
+    else if (this.#state !== null) find("score")?.replaceWith(this.#score(this.#state));
+    this.#rendered = now;
   }
 
-  #draw() {
+  #renderAll() {
     const parts = this.#transports();
     find("tab-workbench").hidden = !this.#about.workbench && parts.length === 0;
-    if (this.#about.workbench && this.#state !== null) parts.unshift(...this.#simulator());
+    if (this.#state !== null) parts.unshift(...this.#simulator(this.#state));
     if (this.#problem !== null) {
-      parts.unshift(make("p", { class: "notice", role: "alert" }, words(...this.#problem)));
+      const { key, values } = this.#problem;
+      parts.unshift(make("p", { class: "notice", role: "alert" }, translate(key, values)));
     }
     const focused = document.activeElement?.id;
     this.#root.replaceChildren(...parts);
-    if (focused) find(focused)?.focus();
+    if (focused) document.getElementById(focused)?.focus();
   }
 
-  #simulator() {
+  /** @param {SimulatorState} state @returns {HTMLElement[]} */
+  #simulator(state) {
     const { simulates } = this.#about;
-    const faults = (names) => names.map((name) => this.#fault(name));
-    const mend = { id: "mend", class: "small", type: "button", onclick: () => this.#mend() };
-    const parts = [make("p", { class: "aside" }, words("bench-text")), this.#score()];
-    if (simulates.speech) parts.push(group("faults-speech", ...faults(SPEECH), this.#throttle()));
-    if (simulates.agent) parts.push(group("faults-agent", ...faults(AGENT)));
-    const times = Object.keys(TIMES).map((name) => this.#time(name));
-    parts.push(make("button", mend, words("bench-mend")), group("timing", this.#profiles(), ...times));
-    return parts;
+    const faults = (/** @type {string[]} */ names) => names.map((name) => this.#fault(name, state));
+    const onclick = () => this.#clearFaults(state);
+    const clear = { id: "clear-faults", class: "small", type: "button", onclick };
+    const intro = make("p", { class: "aside" }, translate("workbench-intro"));
+    const parts = [intro, this.#score(state)];
+    if (simulates.speech) {
+      parts.push(group("faults-speech", ...faults(SPEECH_FAULTS), this.#throttle(state)));
+    }
+    if (simulates.agent) parts.push(group("faults-agent", ...faults(AGENT_FAULTS)));
+    const times = Object.keys(TIMES).map((name) => this.#time(name, state));
+    const timing = group("timing", this.#profiles(state), ...times);
+    return [...parts, make("button", clear, translate("clear-faults")), timing];
   }
 
-  #score() {
-    const struck = Object.values(this.#state.stats.faults).reduce((sum, count) => sum + count, 0);
-    const { count, missing } = wholeness(this.#turns());
-    const values = { struck, heard: count, whole: count - missing };
-    for (const name of Object.keys(values)) values[name] = number(values[name]);
-    return make("p", { class: "verdict", id: "score" }, words("bench-score", values));
+  /** @param {SimulatorState} state @returns {HTMLElement} */
+  #score({ stats }) {
+    const faults = Object.values(stats.faults).reduce((sum, count) => sum + count, 0);
+    const { count, missing } = countSentences(this.#turns());
+    const values = {
+      faults: formatNumber(faults),
+      received: formatNumber(count),
+      whole: formatNumber(count - missing),
+    };
+    return make("p", { class: "verdict", id: "score" }, translate("score", values));
   }
 
-  #fault(name) {
+  /** @param {string} name @param {SimulatorState} state */
+  #fault(name, { config }) {
     const id = `fault-${name}`;
-    const share = this.#state.config.faults[name]?.probability ?? 0;
-    const known = Object.values(SHARES).includes(share);
-    const option = (label, value) => make("option", { value, selected: value === share }, label);
-    const options = Object.entries(SHARES).map(([label, value]) => option(words(label), value));
-    if (!known) options.push(option(words("other-share", { percent: number(share * 100) }), share));
-    const select = make("select", {
-      id,
-      class: share > 0 ? "on" : "",
-      onchange: ({ target }) => this.#ask({ faults: { [name]: Number(target.value) || null } }),
-    }, ...options);
-    return make("div", { class: "line" }, make("label", { for: id }, words(`sim-${name}`)), select);
+    const current = config.faults[name]?.probability ?? 0;
+    const option = (/** @type {string} */ label, /** @type {number} */ value) =>
+      make("option", { value, selected: value === current }, label);
+    const options = Object.entries(PROBABILITIES).map(([key, value]) =>
+      option(translate(key), value));
+    if (!Object.values(PROBABILITIES).includes(current)) {
+      const percent = formatNumber(current * 100);
+      options.push(option(translate("other-share", { percent }), current));
+    }
+    const select = make("select", { id, class: current > 0 ? "on" : "" }, ...options);
+    select.addEventListener("change", () => {
+      this.#send({ faults: { [name]: Number(select.value) || null } });
+    });
+    const label = make("label", { for: id }, translate(`sim-${name}`));
+    return make("div", { class: "line" }, label, select);
   }
 
-  #throttle() {
-    const input = make("input", {
-      id: "throttle",
-      type: "checkbox",
-      role: "switch",
-      checked: this.#state.config.throttle !== null,
-      onchange: ({ target }) => this.#ask({ throttle: target.checked ? THROTTLE : null }),
+  /** @param {SimulatorState} state */
+  #throttle({ config }) {
+    const checked = config.throttle !== null;
+    const input = make("input", { id: "throttle", type: "checkbox", role: "switch", checked });
+    input.addEventListener("change", () => {
+      this.#send({ throttle: input.checked ? THROTTLE : null });
     });
-    const text = make("span", {}, words("sim-throttle"));
+    const text = make("span", {}, translate("sim-throttle"));
     return make("label", { class: "switch line" }, text, input, make("span", { class: "track" }));
   }
 
-  #mend() {
-    const faults = Object.fromEntries(Object.keys(this.#state.config.faults).map((name) => [name, null]));
-    this.#ask({ faults, throttle: null });
+  /** @param {SimulatorState} state */
+  #clearFaults({ config }) {
+    this.#send({ faults: allNull(config.faults), throttle: null });
   }
 
-  #profiles() {
-    const { profile, timing } = this.#state.config;
-    const own = Object.fromEntries(Object.keys(timing).map((name) => [name, null]));
-    return choice("profile", PROFILES, profile, (name) => this.#ask({ profile: name, timing: own }));
+  /** @param {SimulatorState} state */
+  #profiles({ config: { profile, timing } }) {
+    return choice("profile", PROFILES, profile, (name) => {
+      this.#send({ profile: name, timing: allNull(timing) });
+    });
   }
 
-  #time(name) {
+  /** @param {string} name @param {SimulatorState} state */
+  #time(name, { timing }) {
     const id = `time-${name}`;
     const [max, step] = TIMES[name];
-    const isTime = name.endsWith("_ms");
-    const shown = (value) => (isTime ? seconds(value) : words("times", { value: number(value) }));
-    const value = this.#state.timing[name];
-    const output = make("output", { for: id }, shown(value));
+    const format = (/** @type {number} */ value) => {
+      if (name.endsWith("_ms")) return formatSeconds(value);
+      return translate("times", { value: formatNumber(value) });
+    };
+    const value = timing[name];
+    const output = make("output", { for: id }, format(value));
     const input = make("input", { id, type: "range", min: 0, max, step, value });
     input.addEventListener("input", () => {
-      output.value = shown(input.value);
+      output.value = format(Number(input.value));
       input.setAttribute("aria-valuetext", output.value);
     });
-    input.addEventListener("change", () => this.#ask({ timing: { [name]: Number(input.value) } }));
-    return make("div", { class: "line" }, make("label", { for: id }, words(`time-${name}`)), input, output);
+    input.addEventListener("change", () => this.#send({ timing: { [name]: Number(input.value) } }));
+    const label = make("label", { for: id }, translate(`time-${name}`));
+    return make("div", { class: "line" }, label, input, output);
   }
 
+  /** @returns {HTMLElement[]} */
   #transports() {
     const { transport, transports } = this.#session;
     if (transports.length === 0) return [];
-    return [group("bench-transport", choice("transport", transports, transport, (name) => {
+    const choices = choice("transport", transports, transport, (name) => {
       this.#nabra.configure({ transport: name }).catch(({ message }) => {
-        this.#problem = ["bench-refused", { message }];
-        this.#show();
+        this.#problem = { key: "change-refused", values: { message } };
+        this.#render();
       });
-    }))];
+    });
+    return [group("conversation-transport", choices)];
   }
 }
 
-function group(title, ...children) {
-  return make("fieldset", {}, make("legend", {}, words(title)), ...children);
+/** @param {Record<string, unknown>} fields @returns {Record<string, null>} */
+function allNull(fields) {
+  return Object.fromEntries(Object.keys(fields).map((name) => [name, null]));
 }
 
-/** One of a few, all in sight. */
-function choice(kind, names, chosen, onchoose) {
-  const one = (name) => {
-    const checked = name === chosen;
+/** @param {string} title @param {...HTMLElement} children */
+function group(title, ...children) {
+  return make("fieldset", {}, make("legend", {}, translate(title)), ...children);
+}
+
+/**
+ * Make radio buttons.
+ *
+ * @param {string} kind @param {string[]} names @param {string | undefined} selected
+ * @param {(name: string) => void} onSelect
+ */
+function choice(kind, names, selected, onSelect) {
+  const buttons = names.map((name) => {
+    const checked = name === selected;
     const look = { id: `${kind}-${name}`, type: "radio", name: kind, value: name, checked };
-    const input = make("input", { ...look, onchange: () => onchoose(name) });
-    return make("label", {}, input, make("span", {}, words(`${kind}-${name}`)));
-  };
-  return make("div", { class: "choice" }, ...names.map(one));
+    const input = make("input", { ...look, onchange: () => onSelect(name) });
+    return make("label", {}, input, make("span", {}, translate(`${kind}-${name}`)));
+  });
+  return make("div", { class: "choice" }, ...buttons);
 }

@@ -1,0 +1,76 @@
+"""The form of a response's body, judged by how it begins.
+
+The `Content-Type` is of no use: n8n calls all its bodies `application/json`.
+"""
+
+import codecs
+from typing import Literal
+
+from app.agents.json_response import may_be_json, parse
+from app.agents.n8n_stream import is_n8n_line
+from app.agents.openai_stream import is_chunk
+from app.agents.sse import begins_with_event
+
+StreamForm = Literal["n8n", "chunks", "events"]
+"""Lines of n8n's stream, OpenAI's chunks a line each, or server-sent events."""
+
+Form = StreamForm | Literal["document", "text", "page"]
+"""A stream, one JSON document, plain text, or a web page, which is no response."""
+
+_PAGES = (b"<!doctype html", b"<html")
+_MAX_PAGE_BYTES = max(map(len, _PAGES))
+_START_BYTES = 64  # of a longer start, only the end of its line says more
+
+
+class FormDetector:
+    """Detect the form of one body while it arrives.
+
+    A body that begins with a line of n8n's stream, with a chunk, or with a field of server-sent
+    events is a stream of these. Other JSON is a document. The rest is plain text.
+    """
+
+    def __init__(self) -> None:
+        self._searched_bytes = 0
+
+    def detect(self, start: bytearray) -> Form | None:
+        """Return the form, or None while more is needed; remove what stands before the text.
+
+        `start` is all that has come of the body. No byte is searched again and again, in however
+        small chunks the body arrives.
+        """
+        if codecs.BOM_UTF8.startswith(start):
+            return None
+        if not self._searched_bytes:
+            start[:] = start.removeprefix(codecs.BOM_UTF8).lstrip()
+        line_end = start.find(b"\n", self._searched_bytes)
+        form = None
+        if line_end >= 0 or self._searched_bytes < _START_BYTES:
+            form = _form_of_start(start)
+        self._searched_bytes = len(start)
+        return form
+
+
+def form_of_json(value: object) -> Form:
+    """Return the form of a body whose first line, or whole text, is this JSON value."""
+    if is_n8n_line(value):
+        return "n8n"
+    return "chunks" if is_chunk(value) else "document"
+
+
+def _form_of_start(start: bytearray) -> Form | None:
+    if may_be_json(start):
+        line, line_end, _ = start.partition(b"\n")
+        return form_of_json(parse(line)) if line_end else None
+    if (is_page := _is_page(start)) is not False:
+        return "page" if is_page else None
+    if not start or (is_event := begins_with_event(start)) is None:
+        return None
+    return "events" if is_event else "text"
+
+
+def _is_page(start: bytearray) -> bool | None:
+    """Return whether the body is a web page, such as a log-in form; None while undecided."""
+    lowered = bytes(start[:_MAX_PAGE_BYTES]).lower()
+    if lowered.startswith(_PAGES):
+        return True
+    return None if lowered and any(page.startswith(lowered) for page in _PAGES) else False

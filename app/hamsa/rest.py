@@ -1,0 +1,180 @@
+"""The provider's REST side: one client for all sessions, with its key, its errors, its bounds."""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, asynccontextmanager
+from typing import Any
+
+import httpx
+import orjson
+import structlog
+
+from app import errors
+from app.hamsa import wire
+from app.net.client import client_over, http2_transport, raw_chunks
+from app.net.http2 import Http2Transport
+from app.net.request import RequestTemplate
+from app.net.url import web_url
+
+log = structlog.get_logger(__name__)
+
+ERROR_BODY_BYTES = 4096
+"""As much of an error's body as is read for its reason."""
+
+ERROR_BODY_TIMEOUT_S = 1.0
+"""Longest wait for that body: an error body may never end."""
+
+KEEP_ALIVE_S = 55.0
+"""How long an idle HTTP/1.1 connection is kept; most servers close one after 60 s."""
+
+MAX_HTTP1_CONNECTIONS = 500
+"""Each carries one request at a time; a wait for one counts as no connection."""
+
+OK = 200
+
+_NOT_CONNECTED = (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError)
+
+
+class HamsaResponse:
+    """A good response whose body is still to come."""
+
+    def __init__(self, response: httpx.Response) -> None:
+        self._response = response
+        self.http_version = response.http_version
+        self.reused = bool(response.extensions.get("reused"))
+        """Whether the connection had carried a request before."""
+
+    async def chunks(self) -> AsyncGenerator[bytes, None]:
+        """Iterate over the body as it arrives. Raises `ConnectionLostError` when it is cut."""
+        try:
+            async with aclosing(raw_chunks(self._response)) as chunks:
+                async for chunk in chunks:
+                    yield chunk
+        except httpx.TransportError as error:
+            raise errors.ConnectionLostError(f"body cut: {error}") from None
+
+
+class HamsaClient:
+    """Sends requests to the REST API.
+
+    Never follows a redirect: the key would travel with it. Speaks HTTP/2 where TLS agrees on it,
+    or, with `http2_prior_knowledge`, on plain text; HTTP/1.1 otherwise, and through a proxy.
+    `transport` takes the place of all that.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        key: str,
+        *,
+        connect_timeout_s: float,
+        http2_prior_knowledge: bool = False,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        # httpx would send a name in the URL in the place of the key
+        self._url = web_url(base_url).copy_with(username=None, password=None)
+        self._headers = httpx.Headers(
+            {
+                "authorization": f"Token {key}",
+                "content-type": "application/json",
+                "accept-encoding": "identity",
+            }
+        )
+        self._templates: dict[str, RequestTemplate] = {}
+        self._connect_timeout_s = connect_timeout_s
+        self._transport = transport or http2_transport(
+            base_url,
+            keep_alive_s=KEEP_ALIVE_S,
+            max_connections=MAX_HTTP1_CONNECTIONS,
+            prior_knowledge=http2_prior_knowledge,
+        )
+        self._http = client_over(self._transport, connect_timeout_s=connect_timeout_s)
+
+    def __repr__(self) -> str:
+        return f"<HamsaClient {self._url.host} {self._transport}>"
+
+    @asynccontextmanager
+    async def post(self, path: str, payload: dict[str, Any]) -> AsyncIterator[HamsaResponse]:
+        """Send one request, and enter when the headers of a good response are there.
+
+        Raises what the status means, `ConnectError` or `ConnectionLostError`. Leaving the context
+        ends the request, finished or not.
+        """
+        response = await self._send(path, orjson.dumps(payload))
+        try:
+            entered = HamsaResponse(response)
+            log.info(
+                "Reusing existing connection"
+                if entered.reused
+                else "Creating new persistent connection",
+                path=path,
+                http_version=entered.http_version,
+                status=response.status_code,
+            )
+            if response.status_code != OK:
+                raise await _error_of(response)
+            yield entered
+        finally:
+            await response.aclose()
+
+    async def post_whole(self, path: str, payload: dict[str, Any], max_bytes: int) -> bytes:
+        """Send one request, return the whole body. Raises `ProtocolError` when it is too long."""
+        async with self.post(path, payload) as response, aclosing(response.chunks()) as chunks:
+            body = bytearray()
+            async for chunk in chunks:
+                body += chunk
+                if len(body) > max_bytes:
+                    raise errors.ProtocolError(f"the response exceeds {max_bytes} bytes")
+            return bytes(body)
+
+    async def warm_up(self) -> None:
+        """Open a connection ahead of need; a failure is left for the request that needs it."""
+        if not isinstance(self._transport, Http2Transport):
+            return
+        try:
+            await self._transport.warm_up(self._connect_timeout_s)
+        except httpx.TransportError as error:
+            log.warning(
+                "no connection could be opened", code=errors.ConnectError.code, reason=str(error)
+            )
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        await self._http.aclose()
+
+    async def _send(self, path: str, body: bytes) -> httpx.Response:
+        try:
+            return await self._http.send(self._template(path).build(body), stream=True)
+        except _NOT_CONNECTED as error:
+            raise errors.ConnectError(f"no connection: {error}") from None
+        except httpx.TransportError as error:
+            raise errors.ConnectionLostError(f"no response: {error}") from None
+
+    def _template(self, path: str) -> RequestTemplate:
+        if path not in self._templates:
+            url = self._url.copy_with(path=path)
+            self._templates[path] = RequestTemplate("POST", url, self._headers)
+        return self._templates[path]
+
+
+async def _error_of(response: httpx.Response) -> errors.ProviderError:
+    if 300 <= response.status_code < 400:
+        return errors.ConnectError(f"refused to follow a redirect (HTTP {response.status_code})")
+    return wire.error_from_status(
+        response.status_code,
+        await _error_body(response),
+        wire.retry_after_s(response.headers.get("retry-after")),
+    )
+
+
+async def _error_body(response: httpx.Response) -> bytes:
+    body = b""
+    try:
+        async with asyncio.timeout(ERROR_BODY_TIMEOUT_S), aclosing(raw_chunks(response)) as chunks:
+            async for chunk in chunks:
+                body += chunk
+                if len(body) >= ERROR_BODY_BYTES:
+                    break
+    except (TimeoutError, httpx.TransportError):
+        return body[:ERROR_BODY_BYTES]  # what came tells as much as it can
+    return body[:ERROR_BODY_BYTES]

@@ -1,0 +1,1 @@
+"""HTTP for all rooms: httpx clients on transports of our own."""

@@ -1,0 +1,86 @@
+"""Clients: `httpx.AsyncClient` over our transports.
+
+They follow no redirect, for a key would travel with it; keep no cookie; ask for no compression;
+and read no environment, for the transports know the proxy. Only connecting is timed, by httpx's
+`connect`: whoever reads a response bounds the wait for it.
+
+`response.extensions["reused"]` tells whether the connection had carried a request before.
+"""
+
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from typing import Any, cast
+
+import httpx
+
+from app.net.http1 import Http1Transport
+from app.net.http2 import Http2Transport
+from app.net.proxy import proxy_for
+from app.net.tls import tls_context
+from app.net.url import web_url
+
+EventHooks = Mapping[str, list[Callable[..., Awaitable[Any]]]]
+
+
+def http1_transport(url: str, *, keep_alive_s: float, max_connections: int) -> Http1Transport:
+    """Create a transport that speaks HTTP/1.1, by the proxy that the environment names for `url`.
+
+    Raises `ConfigurationError` for a URL or a proxy that is not valid.
+    """
+    return Http1Transport(
+        keep_alive_s=keep_alive_s,
+        max_connections=max_connections,
+        proxy=proxy_for(url),
+        tls=tls_context("http/1.1") if web_url(url).scheme == "https" else None,
+    )
+
+
+def http2_transport(
+    url: str, *, keep_alive_s: float, max_connections: int, prior_knowledge: bool = False
+) -> Http1Transport | Http2Transport:
+    """Create a transport that speaks HTTP/2 to `url` where TLS agrees on it, else HTTP/1.1.
+
+    With `prior_knowledge` it speaks HTTP/2 on plain text too, past any proxy; otherwise a proxy is
+    asked by HTTP/1.1. The limits are those of HTTP/1.1. Raises `ConfigurationError`.
+    """
+    http1 = http1_transport(url, keep_alive_s=keep_alive_s, max_connections=max_connections)
+    parsed = web_url(url)
+    is_tls = parsed.scheme == "https"
+    if not prior_knowledge and (not is_tls or proxy_for(url) is not None):
+        return http1
+    return Http2Transport(
+        parsed, http1=http1, tls=tls_context("h2", "http/1.1") if is_tls else None
+    )
+
+
+def client_over(
+    transport: httpx.AsyncBaseTransport,
+    *,
+    connect_timeout_s: float,
+    event_hooks: EventHooks | None = None,
+) -> httpx.AsyncClient:
+    """Create a client; closing it closes the transport."""
+    client = httpx.AsyncClient(
+        transport=transport,
+        timeout=httpx.Timeout(None, connect=connect_timeout_s),
+        headers={"Accept-Encoding": "identity"},
+        event_hooks=event_hooks,
+        trust_env=False,
+    )
+    client._cookies = _NoCookies()  # what is passed as `cookies` is copied
+    return client
+
+
+class _NoCookies(httpx.Cookies):
+    """Takes no cookie. Looking for them costs more than all else that httpx does for a request."""
+
+    def extract_cookies(self, response: httpx.Response) -> None:
+        """Ignore the cookies of a response."""
+
+
+def raw_chunks(response: httpx.Response) -> AsyncGenerator[bytes, None]:
+    """Iterate over a body as it arrives, cheaper than `response.aiter_raw()`. Close the iterator.
+
+    `aiter_raw` leaves the generator inside it to the garbage collector when it is not read to its
+    end, and asyncio starts a task to close each.
+    """
+    return cast(AsyncGenerator[bytes, None], aiter(cast(httpx.AsyncByteStream, response.stream)))

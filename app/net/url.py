@@ -1,0 +1,28 @@
+"""URLs of web servers, checked before anything is sent."""
+
+import httpx
+
+from app.errors import ConfigurationError
+
+
+def web_url(url: str) -> httpx.URL:
+    """Parse the URL of a web server. Raises `ConfigurationError`, whose text does not quote it."""
+    try:
+        parsed = httpx.URL(url)
+        # Resolvers encode a host by IDNA, TLS decodes it: what fails there must fail here.
+        parsed.host.encode("idna").decode("idna")
+    except (httpx.InvalidURL, ValueError):
+        raise ConfigurationError("the address is not a valid URL") from None
+    if parsed.scheme not in ("http", "https") or not _has_valid_host(parsed):
+        raise ConfigurationError("the address is not a URL of a web server")
+    return parsed
+
+
+def _has_valid_host(url: httpx.URL) -> bool:
+    """Tell whether host and port can be connected to: httpx is more lenient than sockets are.
+
+    It percent-encodes what a name cannot hold; an IPv6 address has a colon, and may have a zone.
+    """
+    host = url.host
+    is_name = "%" not in host or ":" in host
+    return bool(host) and is_name and "\\" not in host and 0 <= (url.port or 0) <= 65535

@@ -1,0 +1,82 @@
+"""The agent's response to one turn, read while it is being written."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+from app.agents.base import AgentRequest
+from app.errors import AgentError
+from app.pipeline import events
+from app.pipeline.components import PipelineComponents
+from app.pipeline.timeline import Timeline
+from app.pipeline.token_batcher import TokenBatcher
+from app.text.sentence_splitter import SentenceSplitter
+from app.text.speakable import is_speakable
+from app.text.tts_text import tts_text
+
+MAX_QUEUED_SENTENCES = 64
+"""Sentences that wait for playout: some minutes of speech. Beyond it the agent is not read."""
+
+
+class AgentResponse:
+    """Reads the agent's response: emits its tokens, and queues its sentences for playout."""
+
+    def __init__(
+        self, turn: int, components: PipelineComponents, timeline: Timeline, emit: events.Emit
+    ) -> None:
+        self.requested = False
+        """Whether the agent has been asked to respond."""
+        self.text = ""
+        """The whole response, once it has been read."""
+        self.error: AgentError | None = None
+        """Why the response is incomplete; to be reported when all before it has been played."""
+        self._turn = turn
+        self._agent = components.agent
+        self._splitter = SentenceSplitter(first_chars=components.first_chunk_min_chars)
+        self._timeline = timeline
+        self._emit = emit
+        self._sentences: asyncio.Queue[str | None] = asyncio.Queue(MAX_QUEUED_SENTENCES)
+
+    async def read(self, request: AgentRequest) -> None:
+        """Request the response and read it to its end; an `AgentError` ends it, too."""
+        pieces: list[str] = []
+        tokens = TokenBatcher(lambda text: self._emit(events.Token(self._turn, text)))
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(tokens.run(), name="tokens")
+            try:
+                self.requested = True
+                async with self._agent.answer(request) as stream:
+                    async for piece in stream:
+                        if not pieces:
+                            self._timeline.metrics.agent_first_token_ms = self._now_ms()
+                        pieces.append(piece)
+                        tokens.put(piece)
+                        await self._queue(self._splitter.feed(piece))
+            except AgentError as error:
+                self.error = error
+            self._timeline.metrics.agent_done_ms = self._now_ms()
+            await self._queue(self._splitter.flush())
+            tokens.end()
+        if pieces:
+            self.text = "".join(pieces)
+            await self._emit(events.AgentResponded(self._turn, self.text))
+        await self.end()
+
+    async def end(self) -> None:
+        """End the sentences: no more are queued."""
+        await self._sentences.put(None)
+
+    async def sentences(self) -> AsyncIterator[str]:
+        """Iterate over the sentences as they are completed."""
+        while (sentence := await self._sentences.get()) is not None:
+            yield sentence
+
+    async def _queue(self, sentences: list[str]) -> None:
+        for sentence in sentences:
+            if not is_speakable(tts_text(sentence)):
+                continue
+            if self._timeline.metrics.first_sentence_ms is None:
+                self._timeline.metrics.first_sentence_ms = self._now_ms()
+            await self._sentences.put(sentence)
+
+    def _now_ms(self) -> float:
+        return self._timeline.since_start_ms(asyncio.get_running_loop().time())

@@ -1,0 +1,151 @@
+"""The checks of settings, and what the operator is told when one fails.
+
+No message shows a credential. Of a URL, whose query, user or path may hold one, only the scheme,
+the host and the port are shown.
+"""
+
+from typing import Annotated, Any, Literal
+from urllib.parse import SplitResult, urlsplit
+
+import httpx
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
+from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
+
+_MAX_SHOWN_CHARS = 60  # of a rejected value
+
+
+def _parse_url(value: str) -> SplitResult:
+    """Return the parts of a URL that can be connected to.
+
+    Raises `ValueError` for what URL parsers accept and sockets do not: a port out of range, a name
+    that IDNA cannot encode.
+    """
+    example = "for example https://api.example.com"
+    try:
+        parts = urlsplit(value)
+    except ValueError:
+        raise ValueError(f"must be a URL, {example}") from None
+    if set(parts.netloc) & set(" \\") or not value.isprintable():
+        wrong = "spaces, backslashes or invisible characters"
+        raise ValueError(f"must be a URL without {wrong}, {example}")
+    _check_port(parts)
+    try:
+        httpx.URL(value).host.encode("idna").decode("idna")
+    except (httpx.InvalidURL, ValueError):
+        raise ValueError(f"host name is not valid: {parts.hostname!r}") from None
+    return parts
+
+
+def _check_port(parts: SplitResult) -> None:
+    try:
+        parts.port  # noqa: B018 - reading it checks it
+    except ValueError:
+        port = parts.netloc.rpartition(":")[2]
+        # What is not a number may be a password whose `@` is missing.
+        got = f", got {port}" if port.isdecimal() else ""
+        raise ValueError(f"port must be 0 to 65535{got}") from None
+
+
+def _url_check(*schemes: str) -> AfterValidator:
+    """Return the check of a URL with one of these schemes; it shows no part that may be secret."""
+    beginnings = " or ".join(f"{scheme}://" for scheme in schemes)
+
+    def check(value: str) -> str:
+        parts = _parse_url(value)
+        if parts.scheme not in schemes:
+            got = f", got '{parts.scheme}://…'" if parts.netloc else ""
+            raise ValueError(f"must begin with {beginnings}{got}")
+        if not parts.hostname:
+            raise ValueError(f"must have a host name after {beginnings}")
+        if "api_key" in parts.query.lower() or "@" in parts.netloc:
+            raise ValueError("must hold no key or password: set it in its own variable")
+        return value
+
+    return AfterValidator(check)
+
+
+def _check_origin(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.path.strip("/") or parts.query:
+        origin = f"{parts.scheme}://{parts.netloc}"
+        raise ValueError(f"must be scheme and host only, for example {origin}")
+    return value.rstrip("/")
+
+
+def _check_credential(value: SecretStr) -> SecretStr:
+    """Refuse what no header may hold: it would fail each request, or add another header."""
+    text = value.get_secret_value()
+    if not (text.isascii() and text.isprintable()):
+        raise ValueError(
+            "holds a character that no HTTP header can carry, such as a curly quote or a line "
+            "break: copy it again"
+        )
+    return value
+
+
+def _consists_of(value: str, others: str) -> bool:
+    return value.isascii() and all(char.isalnum() or char in others for char in value)
+
+
+def _check_header_name(value: str) -> str:
+    """Refuse a name without showing it, as the token may have been written behind it."""
+    if not (value and _consists_of(value, "-")):
+        raise ValueError("must have letters A-Z, digits and - only, for example X-Api-Key")
+    return value
+
+
+def _check_transport_name(value: str) -> str:
+    if not (0 < len(value) <= 64 and _consists_of(value, "_.-")):
+        raise ValueError(f"must have 1 to 64 letters A-Z, digits and _ . -, got {_shown(value)}")
+    return value
+
+
+def _to_int(value: object) -> object:
+    """Read a number out of the environment's text, as pydantic does for all types but literals."""
+    return int(value) if isinstance(value, str) and value.isdecimal() else value
+
+
+WebSocketUrl = Annotated[str, _url_check("ws", "wss")]
+HttpUrl = Annotated[str, _url_check("http", "https")]
+HttpOrigin = Annotated[HttpUrl, AfterValidator(_check_origin)]
+"""Scheme and host of a web server; a slash at the end is removed."""
+
+Credential = Annotated[SecretStr, AfterValidator(_check_credential)]
+HeaderName = Annotated[str, AfterValidator(_check_header_name)]
+TransportName = Annotated[str, AfterValidator(_check_transport_name)]
+Seconds = Annotated[float, Field(gt=0, le=3600)]
+SampleRate = Annotated[Literal[8000, 16000], BeforeValidator(_to_int)]
+
+
+def describe_error(error: ErrorDetails, field: FieldInfo) -> str:
+    """Return what is wrong with a setting, what was read, and what to write instead."""
+    message = error["msg"].removeprefix("Value error, ")
+    if error["type"] == "value_error" or "SecretStr" in repr(field.annotation):
+        return message
+    return f"must be {_expected(error, field)}, got {_shown(error['input'])}"
+
+
+def _expected(error: ErrorDetails, field: FieldInfo) -> str:
+    kind, context = error["type"], error.get("ctx", {})
+    if kind == "literal_error":
+        return str(context["expected"])
+    if kind == "bool_parsing":
+        return "true or false"
+    if kind in ("string_too_short", "string_too_long"):
+        return f"{_limit(field, 'min_length')} to {_limit(field, 'max_length')} characters long"
+    number = "a whole number" if field.annotation is int else "a number"
+    if (above := _limit(field, "gt")) is not None:
+        return f"{number} above {above}, at most {_limit(field, 'le')}"
+    return f"{number} from {_limit(field, 'ge')} to {_limit(field, 'le')}"
+
+
+def _limit(field: FieldInfo, name: str) -> Any:
+    return next((getattr(each, name) for each in field.metadata if hasattr(each, name)), None)
+
+
+def _shown(value: object) -> str:
+    text = str(value)
+    if text.removeprefix("-").isdecimal():
+        return text
+    return repr(text if len(text) <= _MAX_SHOWN_CHARS else f"{text[:_MAX_SHOWN_CHARS]}…")

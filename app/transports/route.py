@@ -1,0 +1,43 @@
+"""A transport as one of the choices for a sentence, together with its circuit breaker."""
+
+import asyncio
+import math
+from collections.abc import Sequence
+
+from app import errors
+from app.transports.base import TTSTransport
+from app.transports.breaker import Breaker
+
+
+class Route:
+    """A transport and its circuit breaker."""
+
+    def __init__(self, transport: TTSTransport) -> None:
+        self.transport = transport
+        self.breaker = Breaker()
+
+    def __repr__(self) -> str:
+        return f"<Route {self.transport.name} {self.breaker}>"
+
+    def on_failure(self, error: errors.ProviderError, *, is_probe: bool) -> None:
+        """Tell the breaker why an attempt failed. Final errors say nothing about the route."""
+        now = asyncio.get_running_loop().time()
+        if isinstance(error, errors.RateLimitedError) and error.retry_after_s:
+            self.breaker.block(now + error.retry_after_s)
+        if error.retryable:
+            self.breaker.record_failure(now, is_probe=is_probe)
+        else:
+            self.breaker.record_abandoned(is_probe=is_probe)
+
+
+def unblocked_at(routes: Sequence[Route], now: float) -> float:
+    """Return when the first of these routes accepts requests again; `now` if one does."""
+    return min(route.breaker.blocked_until(now) for route in routes)
+
+
+def rate_limited_error(routes: Sequence[Route], now: float) -> errors.RateLimitedError:
+    """Return the error for a request that none of these routes accepts yet."""
+    wait_s = unblocked_at(routes, now) - now
+    return errors.RateLimitedError(
+        f"every transport is rate limited; next try in {math.ceil(wait_s)} s", wait_s
+    )

@@ -1,0 +1,26 @@
+/** @import { Nabra } from "../nabra.js" */
+import { find } from "./elements.js";
+import { formatSeconds, onLanguageChange, translate } from "./language.js";
+
+/** Show the state of the connection, with the time until the next attempt. @param {Nabra} nabra */
+export function showConnectionStatus(nabra) {
+  let state = "idle";
+  let retryAt = 0;
+  /** @type {number | undefined} */
+  let timer;
+
+  const render = () => {
+    const left = Math.max(0, Math.ceil((retryAt - performance.now()) / 1000));
+    const values = { seconds: formatSeconds(left * 1000, 0) };
+    find("connection").dataset.state = state;
+    find("connection-text").textContent = translate(`state-${state}`, values);
+  };
+  nabra.on("state", (change) => {
+    state = change.state;
+    retryAt = performance.now() + (change.retryInMs ?? 0);
+    clearInterval(timer);
+    if (state === "waiting") timer = setInterval(render, 1000);
+    render();
+  });
+  onLanguageChange(render);
+}

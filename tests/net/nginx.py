@@ -1,0 +1,63 @@
+"""A real nginx that speaks HTTP/2, in front of a server that speaks HTTP/1.1."""
+
+import asyncio
+import os
+import shutil
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+EXECUTABLE = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
+MISSING = "there is no nginx, so what a real one does to HTTP/2 connections is not tested"
+
+CONFIG = """\
+daemon off;
+worker_processes 1;
+error_log stderr error;
+pid {directory}/pid;
+events {{}}
+http {{
+    access_log off;
+    client_body_temp_path {directory}/body;
+    proxy_temp_path {directory}/proxy;
+    fastcgi_temp_path {directory}/fastcgi;
+    uwsgi_temp_path {directory}/uwsgi;
+    scgi_temp_path {directory}/scgi;
+    server {{
+        listen 127.0.0.1:{port} http2;
+        keepalive_requests {requests};
+        location / {{
+            proxy_pass {upstream};
+            proxy_http_version 1.1;
+            proxy_buffering off;
+        }}
+    }}
+}}
+"""
+
+
+@asynccontextmanager
+async def nginx(directory: Path, upstream: str, *, requests: int) -> AsyncIterator[str]:
+    """Run it on a free port; it takes so many requests on each connection. Gives its URL."""
+    assert EXECUTABLE is not None
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        config = directory / "nginx.conf"
+        config.write_text(
+            CONFIG.format(directory=directory, port=port, upstream=upstream, requests=requests)
+        )
+        listener.set_inheritable(True)
+        process = await asyncio.create_subprocess_exec(
+            *(EXECUTABLE, "-c", str(config), "-e", "stderr"),
+            env={"NGINX": f"{listener.fileno()};"},  # it takes the socket over: no port is lost
+            pass_fds=[listener.fileno()],
+            stderr=asyncio.subprocess.PIPE,
+        )
+    try:
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        if process.returncode is None:
+            process.terminate()
+        _, said = await process.communicate()
+        print(said.decode())
