@@ -47,6 +47,14 @@ class BadInputError(NabraError):
     """The client sent something that cannot be used; the session goes on."""
 
     code = "bad-input"
+    message_id: str | int | None = None
+    """The `id` of the message that caused it, where that could be read."""
+
+
+class MessageTooLargeError(BadInputError):
+    """A message without a recording is too large."""
+
+    code = "message-too-large"
 
 
 class InvalidJSONError(BadInputError):
@@ -113,6 +121,12 @@ class UnsupportedConfigurationError(BadInputError):
     """`configure` asks for something that this gateway does not support."""
 
     code = "unsupported-configuration"
+
+
+class SessionExpiredError(NabraError):
+    """The session was idle for too long, or has reached its longest time."""
+
+    code = "session-expired"
 
 
 class UsageLimitError(BadInputError):

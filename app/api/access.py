@@ -50,6 +50,10 @@ class AccessOptions:
     trusted_proxies: tuple[Network, ...] = ()
     loopback: bool = True
     """Whether the gateway listens on loopback only."""
+    metrics_token: str | None = field(default=None, repr=False)
+    """What a scraper of `/metrics` brings as `Authorization: Bearer …`."""
+    open_metrics: bool = True
+    """Whether `/metrics` may be read without a token."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +168,21 @@ class AccessControl:
     def key_name(self, connection: HTTPConnection) -> str | None:
         """Return the name of the client key that a request carries; None if it carries none."""
         return self._named(_bearer(connection))
+
+    def check_scrape(self, connection: HTTPConnection) -> None:
+        """Raise `AccessDeniedError` unless `/metrics` may be read."""
+        token = self._options.metrics_token
+        if token is None and self._options.open_metrics:
+            return
+        shown = _bearer(connection)
+        if token is not None and hmac.compare_digest(shown.encode(), token.encode()):
+            return
+        if self._named(shown) is None:
+            raise AccessDeniedError(
+                "/metrics needs METRICS_TOKEN or a key of CLIENT_KEYS, as Authorization: Bearer …",
+                status=401,
+                code="credential-missing",
+            )
 
     def address_of(self, connection: HTTPConnection) -> str:
         """Return the client's address: the last one that no trusted proxy has."""

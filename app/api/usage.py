@@ -1,7 +1,7 @@
 """How much clients may use: sessions, turns and characters, per process, key and address."""
 
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -9,6 +9,8 @@ from limits import RateLimitItemPerDay, RateLimitItemPerMinute
 from limits.aio.storage import MemoryStorage
 from limits.aio.strategies import SlidingWindowCounterRateLimiter
 from limits.limits import RateLimitItem
+from prometheus_client.core import CounterMetricFamily, Metric
+from prometheus_client.registry import Collector
 
 from app.api.access import Grant, is_loopback
 from app.errors import AccessDeniedError, UsageLimitError
@@ -33,6 +35,22 @@ class UsageLimits:
     chars_per_day: int = 0
 
 
+class SessionQuota:
+    """What one session may use: the quota of its key or address."""
+
+    def __init__(self, usage: "Usage", grant: Grant) -> None:
+        self._usage = usage
+        self._grant = grant
+
+    async def take_turn(self) -> None:
+        """Count a turn. Raises `UsageLimitError` when there were too many."""
+        await self._usage.take_turn(self._grant)
+
+    async def take_chars(self, chars: int) -> None:
+        """Count characters that are to be spoken. Raises `UsageLimitError` when too many were."""
+        await self._usage.take_chars(self._grant, chars)
+
+
 class Usage:
     """Counts what clients use, by a sliding window that costs the same for any number."""
 
@@ -53,7 +71,7 @@ class Usage:
     @asynccontextmanager
     async def session(self, grant: Grant) -> AsyncIterator[None]:
         """Count an open session. Raises `AccessDeniedError` when no more may be opened."""
-        self._check(grant)
+        self.check(grant)
         self._sessions += 1
         self._per_key[grant.subject] += 1
         self._per_address[grant.address] += 1
@@ -65,7 +83,8 @@ class Usage:
             _release(self._per_key, grant.subject)
             _release(self._per_address, grant.address)
 
-    def _check(self, grant: Grant) -> None:
+    def check(self, grant: Grant) -> None:
+        """Raise `AccessDeniedError` when the gateway, key or address has no session left."""
         limits = self._limits
         if 0 < limits.sessions <= self._sessions:
             raise self._denied(503, "too-many-sessions", "the gateway is full", RETRY_AFTER_S)
@@ -121,6 +140,22 @@ class Usage:
     def _denied(self, status: int, code: str, text: str, retry_after_s: int) -> AccessDeniedError:
         self.refused[code] += 1
         return AccessDeniedError(text, status=status, code=code, retry_after_s=retry_after_s)
+
+
+class UsageCollector(Collector):
+    """Shows refusals by limit to Prometheus."""
+
+    def __init__(self, usage: Usage) -> None:
+        self._usage = usage
+
+    def collect(self) -> Iterator[Metric]:
+        """Read the state of this moment."""
+        refused = CounterMetricFamily(
+            "nabra_limit_refusals", "Sessions and turns that a limit refused", labels=["limit"]
+        )
+        for limit, count in self._usage.refused.items():
+            refused.add_metric([limit], count)
+        yield refused
 
 
 def _is_this_machine(grant: Grant) -> bool:

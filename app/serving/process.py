@@ -11,7 +11,7 @@ from fastapi import FastAPI
 from app.endpoints import check_endpoints
 from app.errors import ConfigurationError
 from app.main import create_app
-from app.options import speech_options
+from app.options import check_exposure, secrets_of, speech_options
 from app.serving.admission import (
     Admission,
     AdmissionCollector,
@@ -44,9 +44,10 @@ def serve() -> None:
         settings = load()
         composition.check(speech_options(settings))
         check_endpoints(settings)
+        check_exposure(settings)
     except ConfigurationError as error:
         sys.exit(f"nabra cannot start:\n{error}")
-    logs.configure(settings.log_level, settings.log_format)
+    logs.configure(settings.log_level, settings.log_format, secrets=secrets_of(settings))
     try:
         listener = listen(settings.host, settings.port)
     except OSError as error:

@@ -33,7 +33,9 @@ class Redactor:
     ) -> Mapping[str, Any]:
         """Clean the values of a log line, as a structlog processor."""
         for name, value in event.items():
-            if isinstance(value, str):
+            if name == "exception":
+                event[name] = self.traceback(str(value))
+            elif isinstance(value, str):
                 event[name] = self.value(value)
             elif isinstance(value, list | tuple):
                 event[name] = [
