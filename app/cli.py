@@ -52,7 +52,7 @@ def serve() -> None:
     Environment variables and a file `.env` configure it; `.env.example` explains each. Without any
     it listens on http://127.0.0.1:8000 and uses an embedded simulator.
     """
-    from app.server import serve as run
+    from app.serving.process import serve as run
 
     # Ctrl-C is the regular end of a server at a terminal, so make must not report an error.
     with suppress(KeyboardInterrupt):

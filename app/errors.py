@@ -48,6 +48,14 @@ class BadInputError(NabraError):
     """The client sent something that cannot be used; the session goes on."""
 
     code = "bad-input"
+    message_id: str | int | None = None
+    """The `id` of the message that caused it, where that could be read."""
+
+
+class MessageTooLargeError(BadInputError):
+    """A message without a recording is too large."""
+
+    code = "message-too-large"
 
 
 class InvalidJSONError(BadInputError):
@@ -121,6 +129,33 @@ class DecoderBusyError(NabraError):
 
     code = "decoder-busy"
     retryable = True
+
+
+class SessionExpiredError(NabraError):
+    """The session was idle for too long, or has reached its longest time."""
+
+    code = "session-expired"
+
+
+class UsageLimitError(BadInputError):
+    """The client has used what it may use in this time; the session goes on."""
+
+    code = "usage-limit"
+
+
+class AccessDeniedError(NabraError):
+    """A client may not open a session; `status` is that of the HTTP response."""
+
+    code = "access-denied"
+
+    def __init__(
+        self, text: str, *, status: int, code: str, retry_after_s: int | None = None
+    ) -> None:
+        super().__init__(text)
+        self.status = status
+        self.code = code  # type: ignore[misc]  # each has its own
+        self.retry_after_s = retry_after_s
+        """When to come back, in seconds; None where that does not help."""
 
 
 class NoSpeechError(NabraError):

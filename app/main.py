@@ -1,20 +1,25 @@
 """Builds everything from the settings: the only module that knows all rooms."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from functools import partial
 
+import httpx
 from fastapi import FastAPI, WebSocket
+from prometheus_client.registry import Collector
 
 from app import __version__, options
 from app.agents.client import make_client
 from app.agents.registry import make_agent
-from app.api import fault_injection, monitoring, page
+from app.api import fault_injection, monitoring, page, sessions
+from app.api.access import AccessControl, is_loopback
 from app.api.client_messages import InputLimits
-from app.api.endpoint import VoiceEndpoint
+from app.api.endpoint import SessionLimits, VoiceEndpoint
 from app.api.fault_injection import FaultInjection
 from app.api.monitoring import DecoderCollector, GatewayCollector, Metrics
+from app.api.tokens import KeySet
+from app.api.usage import Usage, UsageCollector
 from app.audio.decoder_pool import DecoderPool
 from app.audio.decoding import Decoder
 from app.endpoints import Endpoints, resolve_endpoints, startup_banner
@@ -23,17 +28,25 @@ from app.hamsa.connection import Connection
 from app.hamsa.pool import ConnectionPool
 from app.hamsa.pool_state import PoolState
 from app.hamsa.rest import HamsaClient
+from app.net.client import client_over, http1_transport, raw_chunks
 from app.pipeline.components import PipelineComponents
 from app.settings import Settings
 from app.stt.base import Transcriber
 from app.stt.fallback import FallbackTranscriber
 from app.stt.rest import RestTranscriber
 from app.stt.websocket import WebSocketTranscriber
+from app.telemetry.loop_monitor import LoopMonitor
 from app.transports import composition
 from app.transports.registry import TransportContext
 from app.vad.segmenting_vad import create_segmenting_vad
 
-LOOPBACK = ("127.0.0.1", "::1", "localhost")
+JWKS_TIMEOUT_S = 5.0
+"""Longest wait for the keys of an identity provider."""
+
+JWKS_KEEP_ALIVE_S = 1.0
+
+MAX_JWKS_BYTES = 256 * 1024
+"""Largest set of keys; ten have 5 KB."""
 
 
 def make_pool(settings: Settings, endpoints: Endpoints) -> ConnectionPool:
@@ -125,12 +138,45 @@ def make_fault_injection(settings: Settings, endpoints: Endpoints) -> FaultInjec
         endpoints.simulator,
         simulates_speech=settings.simulates_speech,
         simulates_agent=settings.simulates_agent,
-        listens_on_loopback=settings.host in LOOPBACK,
+        listens_on_loopback=is_loopback(settings.host),
     )
 
 
-def create_app(settings: Settings, address: str = "") -> FastAPI:
+async def make_access(settings: Settings, stack: AsyncExitStack) -> AccessControl:
+    """Build what decides who may come in; `stack` closes its HTTP client."""
+    access = options.access_options(settings)
+    if settings.client_jwks_url is None:
+        return AccessControl(access)
+    url = settings.client_jwks_url
+    transport = http1_transport(url, keep_alive_s=JWKS_KEEP_ALIVE_S, max_connections=1)
+    client = client_over(transport, connect_timeout_s=JWKS_TIMEOUT_S)
+    stack.push_async_callback(client.aclose)
+
+    async def fetch() -> bytes:
+        body = bytearray()
+        try:
+            async with (
+                asyncio.timeout(JWKS_TIMEOUT_S),
+                client.stream("GET", url) as response,
+                aclosing(raw_chunks(response)) as chunks,
+            ):
+                async for chunk in chunks:
+                    body += chunk
+                    if len(body) > MAX_JWKS_BYTES:
+                        raise OSError("CLIENT_JWKS_URL holds too much")
+        except (TimeoutError, httpx.HTTPError) as error:
+            raise OSError(f"no keys from CLIENT_JWKS_URL: {type(error).__name__}") from None
+        return bytes(body)
+
+    return AccessControl(access, KeySet(fetch))
+
+
+def create_app(
+    settings: Settings, address: str = "", collectors: Sequence[Collector] = ()
+) -> FastAPI:
     """Build the application, which prints `address` and the banner when it starts.
+
+    `/metrics` shows what `collectors` tell as well.
 
     Raises `ConfigurationError` for an unknown transport.
     """
@@ -147,14 +193,28 @@ def create_app(settings: Settings, address: str = "") -> FastAPI:
             stack.push_async_callback(decoders.aclose)
             components = await make_components(settings, endpoints, pool, decoders, stack)
             app.state.fault_injection = make_fault_injection(settings, endpoints)
-            limits = InputLimits(settings.max_utterance_bytes, settings.max_text_chars)
-            style = options.speech_style(settings)
-            app.state.endpoint = VoiceEndpoint(components, style, limits)
-            app.state.metrics = Metrics(
-                GatewayCollector(
-                    pool.counts, components.metrics, lambda: app.state.endpoint.sessions
+            usage = Usage(options.usage_limits(settings))
+            app.state.access = await make_access(settings, stack)
+            app.state.usage = usage
+            app.state.endpoint = VoiceEndpoint(
+                components,
+                options.speech_style(settings),
+                InputLimits(settings.max_utterance_bytes, settings.max_text_chars),
+                access=app.state.access,
+                usage=usage,
+                session_limits=SessionLimits(
+                    settings.session_idle_timeout_s, settings.session_max_s
                 ),
+            )
+            monitor = LoopMonitor()
+            monitor.start()
+            stack.callback(monitor.close)
+            app.state.metrics = Metrics(
+                GatewayCollector(pool.counts, components.metrics, lambda: usage.sessions),
                 DecoderCollector(decoders.counts, decoders.outcomes),
+                UsageCollector(usage),
+                monitor,
+                *collectors,
             )
             warming = await stack.enter_async_context(asyncio.TaskGroup())
             task = warming.create_task(components.warm_up(), name="warm-up")
@@ -163,7 +223,11 @@ def create_app(settings: Settings, address: str = "") -> FastAPI:
             yield
 
     app = FastAPI(title="Nabra", version=__version__, lifespan=lifespan, openapi_url=None)
-    for router in (monitoring.make_router(), fault_injection.make_router()):
+    for router in (
+        monitoring.make_router(),
+        fault_injection.make_router(),
+        sessions.make_router(),
+    ):
         app.include_router(router)
 
     @app.websocket("/ws/agent/{session_id:path}")  # matched last, to reject an id with a slash

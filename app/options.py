@@ -1,8 +1,13 @@
 """Settings in groups: each room gets its own settings, and no others."""
 
+from ipaddress import ip_network
+
 from app.agents.registry import AgentOptions
+from app.api.access import AccessOptions, is_loopback, parse_keys
+from app.api.usage import UsageLimits
 from app.audio import AudioFormat
 from app.audio.decoder_process import DecoderLimits
+from app.errors import ConfigurationError
 from app.hamsa.lease import PoolLimits
 from app.pipeline.playout import SpeechStyle
 from app.settings import Settings
@@ -50,6 +55,71 @@ def speech_style(settings: Settings) -> SpeechStyle:
         language=settings.language,
         transport=settings.tts_transport,
     )
+
+
+def access_options(settings: Settings) -> AccessOptions:
+    """Return who may open a session.
+
+    Without any credential a client may come in on loopback, where it is of this machine; where the
+    simulator is all there is to use; and where the operator says so.
+    """
+    keys = parse_keys(key.get_secret_value() for key in settings.client_keys)
+    secret, metrics_token = settings.client_jwt_secret, settings.metrics_token
+    loopback = is_loopback(settings.host)
+    has_credentials = bool(keys or secret or settings.client_jwks_url)
+    is_free = settings.simulates_speech and settings.simulates_agent
+    return AccessOptions(
+        client_keys=keys,
+        jwt_secret=secret.get_secret_value() if secret else None,
+        jwt_audience=settings.client_jwt_audience,
+        uses_jwks=settings.client_jwks_url is not None,
+        anonymous=settings.allow_anonymous or (not has_credentials and (loopback or is_free)),
+        allowed_origins=frozenset(settings.allowed_origins),
+        trusted_proxies=tuple(map(ip_network, settings.trusted_proxies)),
+        loopback=loopback,
+        metrics_token=metrics_token.get_secret_value() if metrics_token else None,
+        open_metrics=loopback or (is_free and not has_credentials),
+    )
+
+
+def check_exposure(settings: Settings) -> None:
+    """Raise `ConfigurationError` when strangers could spend what the operator pays for."""
+    access = access_options(settings)
+    has_credentials = access.client_keys or access.jwt_secret or access.uses_jwks
+    if access.anonymous or has_credentials:
+        return
+    raise ConfigurationError(
+        f"HOST: {settings.host} is open to strangers, who would spend the credit of the provider "
+        "and of the agent. Write one of these lines:\n"
+        "  CLIENT_KEYS=name:KEY             your servers open sessions, or mint tokens\n"
+        "  CLIENT_JWT_SECRET=SECRET         your servers sign tokens themselves (HS256)\n"
+        "  CLIENT_JWKS_URL=https://…        your identity provider signs them\n"
+        "  ALLOW_ANONYMOUS=true             everybody may come in\n"
+        "  HOST=127.0.0.1                   only programs of this machine"
+    )
+
+
+def usage_limits(settings: Settings) -> UsageLimits:
+    """Return how much clients may use; 0 means no limit."""
+    return UsageLimits(
+        sessions=settings.max_sessions,
+        sessions_per_key=settings.max_sessions_per_key,
+        sessions_per_address=settings.max_sessions_per_address,
+        new_sessions_per_minute=settings.max_new_sessions_per_minute,
+        turns_per_minute=settings.max_turns_per_minute,
+        turns_per_day=settings.max_turns_per_day,
+        chars_per_minute=settings.max_chars_per_minute,
+        chars_per_day=settings.max_chars_per_day,
+    )
+
+
+def secrets_of(settings: Settings) -> list[str]:
+    """Return every credential, to be masked wherever a text from outside quotes it."""
+    secrets = [settings.hamsa_api_key, settings.agent_token, settings.client_jwt_secret]
+    secrets += [settings.metrics_token, *settings.client_keys]
+    values = [each.get_secret_value() for each in secrets if each is not None]
+    # as a whole and without what stands before: `name:` of a client key, `Bearer ` of a token
+    return [*values, *(value.rpartition(":")[2].rpartition(" ")[2] for value in values)]
 
 
 def pool_limits(settings: Settings) -> PoolLimits:

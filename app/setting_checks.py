@@ -4,6 +4,7 @@ No message shows a credential. Of a URL, whose query, user or path may hold one,
 the host and the port are shown.
 """
 
+from ipaddress import ip_network
 from typing import Annotated, Any, Literal
 from urllib.parse import SplitResult, urlsplit
 
@@ -11,6 +12,13 @@ import httpx
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
+from pydantic_settings import NoDecode
+
+MIN_KEY_CHARS = 16
+"""Shortest client key: 64 random bits in hexadecimal digits."""
+
+MIN_SECRET_CHARS = 32
+"""Shortest secret of HS256, in bytes (RFC 7518)."""
 
 _MAX_SHOWN_CHARS = 60  # of a rejected value
 
@@ -84,6 +92,59 @@ def _check_credential(value: SecretStr) -> SecretStr:
     return value
 
 
+def _split(value: object) -> object:
+    """Split a list that is written with commas between its items."""
+    if isinstance(value, str):
+        return tuple(item.strip() for item in value.split(",") if item.strip())
+    return value
+
+
+def _check_client_keys(keys: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+    """Refuse keys that can be guessed, and names that occur twice; no key is shown."""
+    names: set[str] = set()
+    for number, each in enumerate(keys, start=1):
+        name, colon, key = each.get_secret_value().partition(":")
+        name, key = (name, key) if colon else (str(number), name)
+        if len(key) < MIN_KEY_CHARS:
+            raise ValueError(
+                f"key {number} is too short: write {MIN_KEY_CHARS} or more random characters, for "
+                "example from `openssl rand -hex 24`"
+            )
+        if not name or name in names:
+            raise ValueError(f"key {number} needs a name of its own, for example shop:KEY")
+        names.add(name)
+    return keys
+
+
+def _check_signing_secret(value: SecretStr) -> SecretStr:
+    if len(value.get_secret_value()) < MIN_SECRET_CHARS:
+        raise ValueError(
+            f"is too short: write {MIN_SECRET_CHARS} or more random characters, for example from "
+            "`openssl rand -hex 32`"
+        )
+    return value
+
+
+def _check_origins(origins: tuple[str, ...]) -> tuple[str, ...]:
+    for each in origins:
+        parts = urlsplit(each)
+        if each == "*" or (parts.scheme and parts.netloc and not parts.path.strip("/")):
+            continue
+        raise ValueError(f"must be origins such as https://shop.example, or *, got {_shown(each)}")
+    return tuple(each.rstrip("/").lower() for each in origins)
+
+
+def _check_networks(networks: tuple[str, ...]) -> tuple[str, ...]:
+    for each in networks:
+        try:
+            ip_network(each)
+        except ValueError:
+            raise ValueError(
+                f"must be addresses or networks such as 10.0.0.0/8, got {_shown(each)}"
+            ) from None
+    return networks
+
+
 def _consists_of(value: str, others: str) -> bool:
     return value.isascii() and all(char.isalnum() or char in others for char in value)
 
@@ -112,6 +173,17 @@ HttpOrigin = Annotated[HttpUrl, AfterValidator(_check_origin)]
 """Scheme and host of a web server; a slash at the end is removed."""
 
 Credential = Annotated[SecretStr, AfterValidator(_check_credential)]
+SigningSecret = Annotated[Credential, AfterValidator(_check_signing_secret)]
+ClientKeys = Annotated[
+    tuple[Credential, ...], NoDecode, BeforeValidator(_split), AfterValidator(_check_client_keys)
+]
+"""Keys separated by commas, each with or without a name before a colon."""
+Origins = Annotated[
+    tuple[str, ...], NoDecode, BeforeValidator(_split), AfterValidator(_check_origins)
+]
+Networks = Annotated[
+    tuple[str, ...], NoDecode, BeforeValidator(_split), AfterValidator(_check_networks)
+]
 HeaderName = Annotated[str, AfterValidator(_check_header_name)]
 TransportName = Annotated[str, AfterValidator(_check_transport_name)]
 Seconds = Annotated[float, Field(gt=0, le=3600)]

@@ -22,12 +22,16 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from app.errors import ConfigurationError
 from app.setting_checks import (
+    ClientKeys,
     Credential,
     HeaderName,
     HttpOrigin,
     HttpUrl,
+    Networks,
+    Origins,
     SampleRate,
     Seconds,
+    SigningSecret,
     TransportName,
     WebSocketUrl,
     describe_error,
@@ -182,6 +186,56 @@ class Settings(BaseSettings):
     """Longest decoding, in time and in CPU time; two minutes of Opus take 0.4 s."""
     max_text_chars: Annotated[int, Field(ge=1, le=1_000_000)] = 4000
     """Longest typed turn accepted, in characters; two minutes of speech have 2,000."""
+
+    client_keys: ClientKeys = ()
+    """Keys of servers that may open sessions and mint tokens: `name:key, name:key`."""
+    client_jwt_secret: SigningSecret | None = None
+    """Secret that signs session tokens (HS256), also those that your own server signs. By default
+    it is derived from `CLIENT_KEYS`."""
+    client_jwks_url: HttpUrl | None = None
+    """Public keys of an identity provider whose tokens are accepted."""
+    client_jwt_audience: str | None = None
+    """Audience that the tokens of the identity provider must name."""
+    allow_anonymous: bool = False
+    """Whether clients may come without key or token, though that costs the provider's credit."""
+    allowed_origins: Origins = ()
+    """Origins of pages other than the gateway's own that may connect; `*` allows all."""
+    trusted_proxies: Networks = ()
+    """Addresses or networks of proxies whose `X-Forwarded-For` is believed."""
+    metrics_token: Credential | None = None
+    """What a scraper of `/metrics` brings as `Authorization: Bearer …`, off loopback."""
+
+    max_sessions: Annotated[int, Field(ge=0, le=1_000_000)] = 1000
+    """Most sessions at once; one process bears some 1,000 that speak. 0: no limit."""
+    max_sessions_per_key: Annotated[int, Field(ge=0, le=1_000_000)] = 0
+    """Most sessions at once of one client key or token subject; 0: no limit."""
+    max_sessions_per_address: Annotated[int, Field(ge=0, le=1_000_000)] = 100
+    """Most sessions at once of one address; an office behind one address has fewer. 0: no limit."""
+    max_new_sessions_per_minute: Annotated[int, Field(ge=0, le=1_000_000)] = 120
+    """Most sessions that one address opens in a minute; 0: no limit."""
+    max_turns_per_minute: Annotated[int, Field(ge=0, le=1_000_000)] = 0
+    """Most turns in a minute of one key, or one address where there is no key; 0: no limit."""
+    max_turns_per_day: Annotated[int, Field(ge=0, le=100_000_000)] = 0
+    """The same for a day."""
+    max_chars_per_minute: Annotated[int, Field(ge=0, le=100_000_000)] = 0
+    """Most characters that are spoken in a minute for one key or address; 0: no limit."""
+    max_chars_per_day: Annotated[int, Field(ge=0, le=10_000_000_000)] = 0
+    """The same for a day."""
+    session_idle_timeout_s: Annotated[float, Field(gt=0, le=86_400)] = 900.0
+    """How long a session lasts in which the client sends nothing, and hears nothing."""
+    session_max_s: Annotated[float, Field(gt=0, le=604_800)] = 14_400.0
+    """Longest session; a call of four hours is a line that nobody hung up."""
+
+    max_connections: Annotated[int, Field(ge=1, le=1_000_000)] = 10_000
+    """Most client connections at once; fewer where the system allows fewer open files."""
+    handshake_timeout_s: Seconds = 10.0
+    """Longest time from the opening of a connection to a whole request and an accepted handshake;
+    a phone on a bad network needs some 3 s."""
+    message_timeout_s: Seconds = 60.0
+    """Longest time from the first byte of a message to its last; 10 MB of audio in base64 take as
+    long at 2 Mbit/s."""
+    max_messages_per_s: Annotated[float, Field(ge=1, le=10_000)] = 200.0
+    """Messages of one client beyond this wait; a microphone in frames of 10 ms sends 100."""
 
     vad_threshold: Annotated[float, Field(ge=0.1, le=0.95)] = 0.5
     """Probability from which the VAD model's result counts as speech; Silero's own default."""

@@ -23,7 +23,7 @@ from app.text.tts_text import tts_text
 ROOT = Path(__file__).parent.parent
 RECORDING = ROOT / "tests" / "data" / "arabic.wav"
 
-SERVE = "from app.server import serve; serve()"
+SERVE = "from app.serving.process import serve; serve()"
 
 Event = dict[str, Any]
 

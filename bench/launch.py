@@ -21,7 +21,7 @@ from bench.allocations import count_into
 
 def run_gateway(loop: str) -> None:
     """Serve as `nabra serve` does, on this event loop."""
-    from app import server  # noqa: PLC0415 - the baseline must not load the gateway
+    from app.serving import process as server  # noqa: PLC0415 - the baseline must not load the gateway
 
     configured = server.server_config
 

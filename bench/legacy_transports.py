@@ -14,9 +14,9 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 from websockets.protocol import State
 
-from app import server
 from app.audio import PCM16_16K
 from app.errors import ConnectionLostError
+from app.serving import process as server
 from app.settings import Settings, load
 from app.transports import composition
 from app.transports.base import AudioStream, SpeechRequest, TTSTransport

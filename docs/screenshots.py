@@ -42,7 +42,7 @@ async def gateway() -> AsyncIterator[str]:
     """Run one on a free port; gives its address."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
-        *("-c", "from app.server import serve; serve()"),
+        *("-c", "from app.serving.process import serve; serve()"),
         cwd=Path(__file__).parent.parent,
         env={**os.environ, "PORT": "0", "LOG_LEVEL": "error"},
         stdout=asyncio.subprocess.PIPE,

@@ -13,7 +13,8 @@ import uvicorn
 from websockets.asyncio.client import ClientConnection, connect
 
 from app.main import create_app
-from app.server import listen, server_config
+from app.serving.admission import Admission, AdmissionCollector
+from app.serving.process import connection_limits, listen, server_config
 from app.settings import Settings
 from app.simulator import Simulator, SimulatorConfig
 
@@ -47,8 +48,9 @@ def settings_for(simulator: Simulator, **changes: Any) -> Settings:
 async def running_gateway(settings: Settings, *, port: int = 0) -> AsyncIterator[str]:
     """Serve on a port of this process, by default a free one; yield the endpoint's URL."""
     listener = listen("127.0.0.1", port)
-    app = create_app(settings)
-    server = uvicorn.Server(server_config(app, settings))
+    admission = Admission(connection_limits(settings))
+    app = create_app(settings, collectors=[AdmissionCollector(admission)])
+    server = uvicorn.Server(server_config(app, settings, admission))
     task = asyncio.create_task(server.serve(sockets=[listener]))
     try:
         yield f"ws://127.0.0.1:{listener.getsockname()[1]}/ws/agent/"

@@ -68,11 +68,11 @@ def test_help_is_fast() -> None:
 
 
 def test_serve_starts_the_gateway(runner: CliRunner, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`serve` only calls `app.server`."""
+    """`serve` only calls `app.serving.process`."""
     started: list[bool] = []
-    main = ModuleType("app.server")
+    main = ModuleType("app.serving.process")
     main.serve = lambda: started.append(True)  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "app.server", main)
+    monkeypatch.setitem(sys.modules, "app.serving.process", main)
     assert runner.invoke(commands, ["serve"]).exit_code == 0
     assert started == [True]
 
@@ -85,9 +85,9 @@ def test_ctrl_c_ends_the_gateway_with_exit_code_0(
     def interrupted() -> None:
         raise KeyboardInterrupt
 
-    main = ModuleType("app.server")
+    main = ModuleType("app.serving.process")
     main.serve = interrupted  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "app.server", main)
+    monkeypatch.setitem(sys.modules, "app.serving.process", main)
     assert runner.invoke(commands, ["serve"]).exit_code == 0
 
 

@@ -11,7 +11,7 @@ APP = Path(__file__).parent.parent / "app"
 
 ROOMS = (
     "cli",
-    "server",
+    "serving",
     "main",
     "endpoints",
     "options",
@@ -121,13 +121,6 @@ def test_the_list_of_rooms_is_the_folder() -> None:
     assert set(ROOMS) == {_room(module) for module in GRAPH} - {""}
 
 
-def test_the_rooms_are_those_of_the_architecture() -> None:
-    """The first column of a table in `docs/architecture.md` names them."""
-    text = (APP.parent / "docs" / "architecture.md").read_text(encoding="utf-8")
-    documented = set(re.findall(r"^\| `(\w+)(?:/|\.py)` \|", text, re.MULTILINE))
-    assert documented == {*ROOMS, "web"}
-
-
 @pytest.mark.parametrize("module", GRAPH)
 def test_a_module_imports_only_rooms_below_its_own(module: str) -> None:
     if not (room := _room(module)):
@@ -161,7 +154,7 @@ def test_a_module_imports_no_library_that_is_foreign_to_its_room(module: str) ->
 
 def test_only_those_who_build_see_the_settings() -> None:
     seeing = {module for module, names in OURS.items() if "app.settings" in names}
-    assert seeing == {"app.main", "app.server", "app.options", "app.endpoints"}
+    assert seeing == {"app.main", "app.serving.process", "app.options", "app.endpoints"}
 
 
 def test_the_document_lists_the_same_rooms_in_the_same_order() -> None:

@@ -219,7 +219,8 @@ def test_the_defaults_are_a_simulator_on_loopback_and_no_transcripts_in_the_log(
 def test_every_default_is_a_valid_value(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in Settings(_env_file=None).model_dump().items():  # type: ignore[call-arg]
         if value is not None:
-            monkeypatch.setenv(name.upper(), str(value))
+            listed = ",".join(value) if isinstance(value, tuple) else value
+            monkeypatch.setenv(name.upper(), str(listed))
     assert load() == Settings(_env_file=None)  # type: ignore[call-arg]
 
 

@@ -1,7 +1,9 @@
 """The receiving half of a connection: client messages become commands of the session."""
 
+from contextlib import closing
 from dataclasses import dataclass
 
+from starlette.types import Message
 from starlette.websockets import WebSocket
 
 from app import errors
@@ -11,6 +13,7 @@ from app.api.input_audio import InputAudioBuffer
 from app.api.serializer import error_message
 from app.pipeline.session import Session
 from app.pipeline.user_input import EncodedUtterance
+from app.timeouts import ReusableTimeout
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,32 +35,55 @@ class ClientMessages:
         sender: EventSender,
         input_audio: InputAudioBuffer,
         limits: InputLimits,
+        *,
+        idle_timeout_s: float,
     ) -> None:
         self._session = session
         self._sender = sender
         self._input_audio = input_audio
         self._limits = limits
+        self._idle_timeout_s = idle_timeout_s
+        self._timeout = ReusableTimeout()
 
     async def run(self, websocket: WebSocket) -> None:
-        """Handle messages until the client disconnects. Raises `ClientGoneError`."""
-        while (message := await websocket.receive())["type"] != "websocket.disconnect":
-            frame = message.get("text")
+        """Handle messages until the client disconnects.
+
+        Raises `ClientGoneError`, and `SessionExpiredError` when the client is idle for too long.
+        """
+        with closing(self._timeout):
+            await self._run(websocket)
+
+    async def _run(self, websocket: WebSocket) -> None:
+        while (message := await self._receive(websocket))["type"] != "websocket.disconnect":
+            frame, id = message.get("text"), None
             try:
                 if frame is None:
                     await self._append_audio(message["bytes"])
                 else:
-                    await self._handle(messages.decode(frame))
+                    decoded = messages.decode(frame)
+                    id = decoded.id
+                    del message, frame  # a recording need not be kept twice
+                    await self._handle(decoded)
             except errors.BadInputError as error:
                 reply = error_message(error, self._session.style.language)
-                if (id := messages.message_id(frame or "")) is not None:
-                    reply["in_reply_to"] = id
+                if (in_reply_to := id if id is not None else error.message_id) is not None:
+                    reply["in_reply_to"] = in_reply_to
                 await self._sender.send(reply)
+
+    async def _receive(self, websocket: WebSocket) -> Message:
+        """Wait for a message; while a response is made or played, the session is not idle."""
+        while True:
+            try:
+                return await self._timeout.wait_for(websocket.receive(), self._idle_timeout_s)
+            except TimeoutError:
+                if not self._session.is_responding:
+                    raise errors.SessionExpiredError("the client sent nothing") from None
 
     async def _handle(self, message: messages.ClientMessage) -> None:
         """Dispatch a text frame: one case for each message of the protocol."""
         match message:
             case messages.AudioMessage():
-                data = messages.decode_audio(
+                data = await messages.decode_audio(
                     message.audio_base64, max_bytes=self._limits.utterance_bytes
                 )
                 await self._session.start_turn(EncodedUtterance(data))

@@ -6,15 +6,19 @@ page may: see `_is_same_origin`.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from ipaddress import ip_address
 from typing import Any, Protocol
-from urllib.parse import urlsplit
 
 import orjson
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, ValidationError
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
+
+from app.api.access import AccessControl
+from app.errors import AccessDeniedError
+
+PROXY_HEADERS = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "via")
+"""Headers that show that a request came through a proxy."""
 
 MAX_BODY_BYTES = 16 * 1024
 """A change of all faults and all timing is smaller than 4 KiB."""
@@ -66,7 +70,9 @@ def make_router() -> APIRouter:
 
 async def _about(request: Request) -> Response:
     injection: FaultInjection = request.app.state.fault_injection
-    return JSONResponse(injection.about(), headers={"Cache-Control": "no-store"})
+    access: AccessControl = request.app.state.access
+    about = {**injection.about(), "needs_token": access.needs_token}
+    return JSONResponse(about, headers={"Cache-Control": "no-store"})
 
 
 async def _fault_injection(request: Request) -> Response:
@@ -77,8 +83,10 @@ async def _fault_injection(request: Request) -> Response:
     injection: FaultInjection = request.app.state.fault_injection
     if injection.control is None:
         return _refusal(404, "this gateway has no simulator")
-    if not _is_same_origin(request, loopback=injection.listens_on_loopback):
-        return _refusal(403, "only this gateway's own page may use this")
+    try:
+        _check_access(request, loopback=injection.listens_on_loopback)
+    except AccessDeniedError as error:
+        return _refusal(error.status, str(error))
     try:
         if request.method != "PATCH":
             state = await injection.control.read()
@@ -94,29 +102,22 @@ async def _fault_injection(request: Request) -> Response:
     return JSONResponse(shown, headers={"Cache-Control": "no-store"})
 
 
-def _is_same_origin(request: Request, *, loopback: bool) -> bool:
-    """Return whether a request may come from our own page, or from no page at all.
+def _check_access(request: Request, *, loopback: bool) -> None:
+    """Raise `AccessDeniedError` unless the request may change the simulator for everybody.
 
-    With every PATCH a browser sends the page's origin in `Origin`. A foreign page whose name was
-    resolved to this machine (DNS rebinding) has our host in it: on loopback no name but localhost
-    can be ours.
+    On loopback our own page may, and programs; not what a proxy passes on from elsewhere. On other
+    interfaces a client key is needed.
     """
-    host = request.headers.get("host", "")
-    name = urlsplit(f"//{host}").hostname or ""
-    if loopback and not _is_local(name):
-        return False
-    origin = request.headers.get("origin")
-    return origin is None or urlsplit(origin).netloc.lower() == host.lower()
-
-
-def _is_local(name: str) -> bool:
-    if name == "localhost":
-        return True
-    try:
-        ip_address(name)
-    except ValueError:
-        return False
-    return True
+    access: AccessControl = request.app.state.access
+    access.check_origin(request)
+    if access.key_name(request) is not None:
+        return
+    if not loopback or any(name in request.headers for name in PROXY_HEADERS):
+        raise AccessDeniedError(
+            "off loopback the workbench needs a key of CLIENT_KEYS",
+            status=403,
+            code="credential-missing",
+        )
 
 
 async def _body(request: Request) -> bytes | None:

@@ -17,6 +17,18 @@ _ERRORS: dict[str, dict[Language, str]] = {
         "en": "Something went wrong here. Please try again.",
     },
     "invalid-json": {"ar": "الرسالة ليست JSON صالحة.", "en": "The message is not valid JSON."},
+    "message-too-large": {
+        "ar": "الرسالة أكبر من المسموح.",
+        "en": "The message is too large.",
+    },
+    "usage-limit": {
+        "ar": "بلغ هذا الحساب حدّ الاستخدام. حاول لاحقاً.",
+        "en": "This account has reached its usage limit. Please try again later.",
+    },
+    "session-expired": {
+        "ar": "انتهت الجلسة. ابدأ من جديد.",
+        "en": "The session has ended. Please start again.",
+    },
     "invalid-message": {
         "ar": "شكل الرسالة غير صحيح.",
         "en": "The message does not have the right shape.",

@@ -11,6 +11,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from app import __version__
+from app.api.access import AccessControl
+from app.api.sessions import denial
+from app.errors import AccessDeniedError
 from app.telemetry.speech_metrics import SpeechMetrics
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -108,5 +111,10 @@ async def _healthz() -> Response:
 
 
 async def _metrics(request: Request) -> Response:
+    access: AccessControl = request.app.state.access
+    try:
+        access.check_scrape(request)
+    except AccessDeniedError as error:
+        return denial(error)
     metrics: Metrics = request.app.state.metrics
     return metrics.response()

@@ -35,6 +35,8 @@ class SessionConfig:
     """What ends an utterance: the client (`none`) or the gateway's VAD."""
     transports: tuple[str, ...] = ()
     """Transports that the client may choose; none where it may not choose."""
+    fixed_speaker: str | None = None
+    """The only voice that the client's token allows; None for any."""
 
     def input_differs(self, other: "SessionConfig") -> bool:
         """Return whether the input stream is processed differently than with `other`."""
@@ -49,7 +51,7 @@ class SessionConfig:
         return SessionConfig(
             style=replace(
                 self.style,
-                voice=_voice(message.voice or VoiceChoice(), self.style.voice),
+                voice=self._voice(message.voice or VoiceChoice()),
                 format=_output_format(output, self.style.format),
                 language=message.language or self.style.language,
                 transport=self._transport(message.transport),
@@ -61,7 +63,14 @@ class SessionConfig:
             or message.turn_detection == "server_vad",
             turn_detection=message.turn_detection or self.turn_detection,
             transports=self.transports,
+            fixed_speaker=self.fixed_speaker,
         )
+
+    def _voice(self, choice: VoiceChoice) -> Voice:
+        speaker = choice.speaker or self.style.voice.speaker
+        if self.fixed_speaker not in (None, speaker):
+            raise errors.UnsupportedConfigurationError(f"speaker: allowed: {self.fixed_speaker}")
+        return Voice(speaker, choice.dialect or self.style.voice.dialect)
 
     def _transport(self, choice: str | None) -> str:
         if choice in (None, self.style.transport):
@@ -100,10 +109,6 @@ class SessionConfig:
             "voice": {"speaker": voice.speaker, "dialect": voice.dialect},
             "language": self.style.language,
         }
-
-
-def _voice(choice: VoiceChoice, voice: Voice) -> Voice:
-    return Voice(choice.speaker or voice.speaker, choice.dialect or voice.dialect)
 
 
 def _output_format(choice: OutputChoice, format: AudioFormat) -> AudioFormat:

@@ -4,9 +4,10 @@ import asyncio
 from collections.abc import AsyncIterator
 
 from app.agents.base import AgentRequest
-from app.errors import AgentError
+from app.errors import AgentError, NabraError, UsageLimitError
 from app.pipeline import events
 from app.pipeline.components import PipelineComponents
+from app.pipeline.quota import Quota
 from app.pipeline.timeline import Timeline
 from app.pipeline.token_batcher import TokenBatcher
 from app.text.sentence_splitter import SentenceSplitter
@@ -21,19 +22,25 @@ class AgentResponse:
     """Reads the agent's response: emits its tokens, and queues its sentences for playout."""
 
     def __init__(
-        self, turn: int, components: PipelineComponents, timeline: Timeline, emit: events.Emit
+        self,
+        turn: int,
+        components: PipelineComponents,
+        timeline: Timeline,
+        emit: events.Emit,
+        quota: Quota,
     ) -> None:
         self.requested = False
         """Whether the agent has been asked to respond."""
         self.text = ""
         """The whole response, once it has been read."""
-        self.error: AgentError | None = None
+        self.error: NabraError | None = None
         """Why the response is incomplete; reported after the playout of what did arrive."""
         self._turn = turn
         self._agent = components.agent
         self._splitter = SentenceSplitter(first_chars=components.first_chunk_min_chars)
         self._timeline = timeline
         self._emit = emit
+        self._quota = quota
         self._sentences: asyncio.Queue[str | None] = asyncio.Queue(MAX_QUEUED_SENTENCES)
 
     async def read(self, request: AgentRequest) -> None:
@@ -76,7 +83,17 @@ class AgentResponse:
                 continue
             if self._timeline.metrics.first_sentence_ms is None:
                 self._timeline.metrics.first_sentence_ms = self._now_ms()
-            await self._sentences.put(sentence)
+            if await self._may_speak(sentence):
+                await self._sentences.put(sentence)
+
+    async def _may_speak(self, sentence: str) -> bool:
+        """Count a sentence; when the quota is used up, the rest of the response is only shown."""
+        try:
+            if not isinstance(self.error, UsageLimitError):
+                await self._quota.take_chars(len(sentence))
+        except UsageLimitError as error:
+            self.error = error
+        return not isinstance(self.error, UsageLimitError)
 
     def _now_ms(self) -> float:
         return self._timeline.since_start_ms(asyncio.get_running_loop().time())

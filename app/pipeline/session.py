@@ -9,6 +9,7 @@ from app.errors import UnsupportedConfigurationError
 from app.pipeline import events
 from app.pipeline.components import PipelineComponents
 from app.pipeline.playout import SpeechStyle
+from app.pipeline.quota import Quota, Unlimited
 from app.pipeline.turn import Turn
 from app.pipeline.user_input import UserInput
 from app.pipeline.user_speech import UserSpeechHandler
@@ -18,7 +19,12 @@ class Session:
     """Owns the turns of one client. Leaving its context cancels all that still runs."""
 
     def __init__(
-        self, session_id: str, components: PipelineComponents, style: SpeechStyle, emit: events.Emit
+        self,
+        session_id: str,
+        components: PipelineComponents,
+        style: SpeechStyle,
+        emit: events.Emit,
+        quota: Quota | None = None,
     ) -> None:
         self.id = session_id
         self.style = style
@@ -27,6 +33,7 @@ class Session:
         """Turns that have started; also the number of the last one."""
         self._components = components
         self._emit = emit
+        self._quota = quota or Unlimited()
         self._tasks = asyncio.TaskGroup()
         self._turn: Turn | None = None
         self._turn_task: asyncio.Task[None] | None = None
@@ -61,8 +68,9 @@ class Session:
     async def start_turn(self, user_input: UserInput) -> Turn:
         """Start a turn, and return it. A turn that still runs is interrupted, as by a barge-in.
 
-        Raises `ClientGoneError`.
+        Raises `ClientGoneError`, and `UsageLimitError` when the quota is used up.
         """
+        await self._quota.take_turn()
         await self.interrupt("barge_in")
         self.turn_count += 1
         interrupted_text, self._interrupted_text = self._interrupted_text, None
@@ -74,6 +82,7 @@ class Session:
             self._emit,
             user_input=user_input,
             interrupted_text=interrupted_text,
+            quota=self._quota,
         )
         self._turn = turn
         self._turn_task = self._tasks.create_task(turn.run(), name=f"turn-{self.turn_count}")

@@ -11,6 +11,7 @@ from app.pipeline import events
 from app.pipeline.agent_response import AgentResponse
 from app.pipeline.components import PipelineComponents
 from app.pipeline.playout import Playout, SpeechStyle
+from app.pipeline.quota import Quota, Unlimited
 from app.pipeline.timeline import Timeline
 from app.pipeline.user_input import EncodedUtterance, StreamedUtterance, UserInput
 from app.stt.base import Utterance
@@ -31,6 +32,7 @@ class Turn:
         *,
         user_input: UserInput,
         interrupted_text: str | None = None,
+        quota: Quota | None = None,
     ) -> None:
         self.number = number
         self.interrupted_text = interrupted_text
@@ -43,7 +45,9 @@ class Turn:
         self._emit_to_client = emit
         self._user_input = user_input
         self._user_text = ""
-        self._response = AgentResponse(number, components, self.timeline, self._emit)
+        self._response = AgentResponse(
+            number, components, self.timeline, self._emit, quota or Unlimited()
+        )
         self._has_started = False
         self._is_muted = False
 

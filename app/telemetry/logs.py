@@ -3,14 +3,21 @@
 import io
 import logging
 import sys
+from collections.abc import Iterable
 from contextlib import suppress
 from typing import Literal, TextIO, cast
 
 import structlog
 
+from app.telemetry.redaction import Redactor
 
-def configure(level: str, format: Literal["console", "json"]) -> None:
+
+def configure(
+    level: str, format: Literal["console", "json"], *, secrets: Iterable[str] = ()
+) -> None:
     """Send all logs, ours and those of libraries, to standard error in one format.
+
+    `secrets` are masked wherever they occur: a provider may quote the key that it refuses.
 
     Libraries log from `warning` up: at lower levels some of them log headers, and so keys.
     """
@@ -21,13 +28,21 @@ def configure(level: str, format: Literal["console", "json"]) -> None:
     ]
     if format == "json":
         shared.append(structlog.processors.format_exc_info)
+    redactor = Redactor(secrets)
+    shared.append(redactor)
+
+    def write_traceback(target: TextIO, error: structlog.typing.ExcInfo) -> None:
+        text = io.StringIO()
+        # richer formatters show local variables, and so keys and transcripts
+        structlog.dev.plain_traceback(text, error)
+        target.write(redactor.traceback(text.getvalue()))
+
     renderer: structlog.typing.Processor = (
         structlog.processors.JSONRenderer(ensure_ascii=False)
         if format == "json"
         else structlog.dev.ConsoleRenderer(
             colors=sys.stderr.isatty(),
-            # richer formatters show local variables, and so keys and transcripts
-            exception_formatter=structlog.dev.plain_traceback,
+            exception_formatter=write_traceback,
         )
     )
     structlog.configure(
@@ -44,7 +59,7 @@ def configure(level: str, format: Literal["console", "json"]) -> None:
         )
     )
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
-    logging.getLogger("uvicorn.error").addFilter(_is_accurate)
+    logging.getLogger("uvicorn.error").addFilter(_is_wanted)
 
 
 class _StandardError(io.TextIOBase):
@@ -64,6 +79,15 @@ class _StandardError(io.TextIOBase):
             sys.stderr.flush()
 
 
-def _is_accurate(record: logging.LogRecord) -> bool:
-    """Drop the error that uvicorn logs when a handshake is refused with a body: it is complete."""
-    return record.getMessage() != "ASGI callable returned without completing handshake."
+_LEFT_OUT = (
+    # said of each handshake that was refused with a body, as if it were not
+    "ASGI callable returned without completing handshake.",
+    # counted in `/metrics`, and logged once in a while: a flood must not fill the disk
+    "Invalid HTTP request received.",
+    "Unsupported upgrade request.",
+)
+"""Messages of uvicorn that are untrue, or that strangers can cause as often as they like."""
+
+
+def _is_wanted(record: logging.LogRecord) -> bool:
+    return record.getMessage() not in _LEFT_OUT

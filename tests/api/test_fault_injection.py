@@ -10,12 +10,14 @@ import pytest
 from starlette.applications import Starlette
 
 from app.api import fault_injection
+from app.api.access import AccessControl, AccessOptions
 from app.api.fault_injection import MAX_BODY_BYTES, FaultInjection, SimulatorControl
 from app.simulator import Simulator
 from app.simulator.control_client import ControlClient
 from tests.gateway import instant_simulator
 
 HERE = "http://127.0.0.1:8000"
+KEY = "a-key-of-an-operator"
 HALF_TRUNCATED = {"faults": {"truncated": 0.5}}
 
 
@@ -36,6 +38,10 @@ async def page_of(
     control: SimulatorControl | None, *, loopback: bool = True, base_url: str = HERE
 ) -> AsyncIterator[httpx.AsyncClient]:
     app = Starlette(routes=fault_injection.make_router().routes)
+    keys = {} if loopback else {"acme": KEY}
+    app.state.access = AccessControl(
+        AccessOptions(loopback=loopback, anonymous=loopback, client_keys=keys)
+    )
     app.state.fault_injection = FaultInjection(
         control, simulates_speech=True, simulates_agent=False, listens_on_loopback=loopback
     )
@@ -119,9 +125,25 @@ async def test_on_loopback_a_foreign_host_name_is_refused(control: ControlClient
     async with page_of(control, base_url=evil) as client:
         response = await client.patch("/workbench", json=HALF_TRUNCATED, headers={"Origin": evil})
         assert response.status_code == 403
-    async with page_of(control, loopback=False, base_url=evil) as client:
-        response = await client.patch("/workbench", json=HALF_TRUNCATED, headers={"Origin": evil})
-        assert response.status_code == 200
+
+
+async def test_off_loopback_a_key_is_needed(control: ControlClient) -> None:
+    public = "http://voice.example:8000"
+    async with page_of(control, loopback=False, base_url=public) as client:
+        assert (await client.patch("/workbench", json=HALF_TRUNCATED)).status_code == 403
+        for key, status in (("wrong", 403), (KEY, 200)):
+            headers = {"Origin": public, "Authorization": f"Bearer {key}"}
+            response = await client.patch("/workbench", json=HALF_TRUNCATED, headers=headers)
+            assert response.status_code == status
+
+
+@pytest.mark.parametrize("header", ["X-Forwarded-For", "Forwarded", "Via", "X-Real-IP"])
+async def test_on_loopback_what_a_proxy_passes_on_is_refused(
+    control: ControlClient, header: str
+) -> None:
+    async with page_of(control) as client:
+        response = await client.get("/workbench", headers={header: "203.0.113.9"})
+        assert response.status_code == 403
 
 
 async def test_without_a_simulator_there_is_no_workbench_and_the_page_is_told() -> None:
@@ -129,7 +151,11 @@ async def test_without_a_simulator_there_is_no_workbench_and_the_page_is_told() 
         assert (await client.get("/workbench")).status_code == 404
         assert (await client.patch("/workbench", json=HALF_TRUNCATED)).status_code == 404
         about = (await client.get("/about.json")).json()
-    assert about == {"simulates": {"speech": True, "agent": False}, "workbench": False}
+    assert about == {
+        "simulates": {"speech": True, "agent": False},
+        "workbench": False,
+        "needs_token": False,
+    }
 
 
 async def test_a_simulator_that_is_gone_is_reported() -> None:

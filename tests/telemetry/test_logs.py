@@ -75,7 +75,11 @@ def test_json_lines_hold_time_level_event_and_values(
         "nothing": None,
         "session": "s-1",
     }
-    assert (theirs["event"], theirs["level"], theirs["session"]) == ("worse\nstill", "error", "s-1")
+    assert (theirs["event"], theirs["level"], theirs["session"]) == (
+        "worse\\nstill",
+        "error",
+        "s-1",
+    )
 
 
 def fail() -> None:

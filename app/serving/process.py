@@ -11,7 +11,15 @@ from fastapi import FastAPI
 from app.endpoints import check_endpoints
 from app.errors import ConfigurationError
 from app.main import create_app
-from app.options import speech_options
+from app.options import check_exposure, secrets_of, speech_options
+from app.serving.admission import (
+    Admission,
+    AdmissionCollector,
+    ConnectionLimits,
+    connections_for,
+    raise_descriptor_limit,
+)
+from app.serving.http_protocol import MAX_HEAD_BYTES, bounded_protocols
 from app.settings import Settings, load
 from app.telemetry import logs
 from app.transports import composition
@@ -26,7 +34,8 @@ GC_THRESHOLD = 10_000
 (`docs/decisions/`)."""
 
 BACKLOG = 2048
-"""Connections that may wait to be accepted, as in a burst of callers; uvicorn's own default."""
+"""Connections that may wait to be accepted: a burst of callers, and uvicorn's own default. Less
+where files are few: all that wait are accepted at once."""
 
 
 def serve() -> None:
@@ -35,19 +44,21 @@ def serve() -> None:
         settings = load()
         composition.check(speech_options(settings))
         check_endpoints(settings)
+        check_exposure(settings)
     except ConfigurationError as error:
         sys.exit(f"nabra cannot start:\n{error}")
-    logs.configure(settings.log_level, settings.log_format)
+    logs.configure(settings.log_level, settings.log_format, secrets=secrets_of(settings))
     try:
         listener = listen(settings.host, settings.port)
     except OSError as error:
         address = f"{settings.host}:{settings.port}"
         reason = str(error.strerror).partition(" (while")[0]  # which repeats the address
         sys.exit(f"nabra cannot listen on {address} (HOST, PORT): {reason}")
-    app = create_app(settings, address_of(listener))
+    admission = Admission(connection_limits(settings))
+    app = create_app(settings, address_of(listener), [AdmissionCollector(admission)])
     if settings.hamsa_api_key is None and "hamsa_ws_url" in settings.model_fields_set:
         log.warning("HAMSA_WS_URL has no effect without HAMSA_API_KEY: the simulator is used")
-    config = server_config(app, settings)
+    config = server_config(app, settings, admission)
     config.load()
     # What was built so far stays. Collecting it again and again costs CPU, and pauses that callers
     # hear. From here on, garbage is what sessions leave.
@@ -71,16 +82,31 @@ def address_of(listener: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def server_config(app: FastAPI, settings: Settings) -> uvicorn.Config:
+def connection_limits(settings: Settings) -> ConnectionLimits:
+    """Return the bounds on connections; their number is at most what the system's files bear."""
+    descriptors = raise_descriptor_limit()
+    return ConnectionLimits(
+        max_connections=min(settings.max_connections, connections_for(descriptors)),
+        handshake_timeout_s=settings.handshake_timeout_s,
+        message_timeout_s=settings.message_timeout_s,
+        messages_per_s=settings.max_messages_per_s,
+    )
+
+
+def server_config(app: FastAPI, settings: Settings, admission: Admission) -> uvicorn.Config:
     """Return the server's configuration, without compression: audio does not compress."""
+    http, websocket = bounded_protocols(admission)
     return uvicorn.Config(
         app,
         loop="uvloop",
-        ws="websockets-sansio",
+        http=http,
+        ws=websocket,
+        backlog=min(BACKLOG, admission.limits.max_connections),
+        h11_max_incomplete_event_size=MAX_HEAD_BYTES,
         ws_per_message_deflate=False,
-        # base64 adds a third. Twice that, so that an utterance that is somewhat too long gets an
-        # `error`, and only one that is far too long closes the connection (1009).
-        ws_max_size=2 * (settings.max_utterance_bytes * 4 // 3 + 65536),
+        # base64 adds a third; a half more, so that what is somewhat too long gets an `error`, and
+        # only what is absurd costs the connection (1009)
+        ws_max_size=settings.max_utterance_bytes * 2 + 65536,
         lifespan="on",
         log_config=None,
         access_log=False,
