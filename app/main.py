@@ -219,7 +219,13 @@ def create_app(
             warming = await stack.enter_async_context(asyncio.TaskGroup())
             task = warming.create_task(components.warm_up(), name="warm-up")
             stack.callback(task.cancel)
-            print(startup_banner(settings, endpoints), f"Open   {address}", sep="\n", flush=True)
+            print(
+                startup_banner(settings, endpoints),
+                f"Access {options.describe_access(settings)}",
+                f"Open   {address}",
+                sep="\n",
+                flush=True,
+            )
             yield
 
     app = FastAPI(title="Nabra", version=__version__, lifespan=lifespan, openapi_url=None)

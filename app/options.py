@@ -82,6 +82,18 @@ def access_options(settings: Settings) -> AccessOptions:
     )
 
 
+def describe_access(settings: Settings) -> str:
+    """Return in a few words who may open a session."""
+    access = access_options(settings)
+    if not access.anonymous:
+        return "clients with a key or a token"
+    if access.loopback:
+        return "programs of this machine, and pages of this origin"
+    if settings.allow_anonymous:
+        return "everybody (ALLOW_ANONYMOUS)"
+    return "everybody: only the simulator can be used, which costs nothing"
+
+
 def check_exposure(settings: Settings) -> None:
     """Raise `ConfigurationError` when strangers could spend what the operator pays for."""
     access = access_options(settings)

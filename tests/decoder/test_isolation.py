@@ -10,7 +10,8 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize(
-    "module", ["app.server", "app.main", "app.cli", "app.simulator.server", "app.client.console"]
+    "module",
+    ["app.serving.process", "app.main", "app.cli", "app.simulator.server", "app.client.console"],
 )
 def test_only_a_decoder_loads_ffmpeg(module: str) -> None:
     script = f"import sys, {module}; sys.exit('av' in sys.modules)"
