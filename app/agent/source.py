@@ -18,6 +18,7 @@ from app.errors import (
     AgentUnreachableError,
 )
 from app.net.client import raw_chunks
+from app.net.failures import NOT_CONNECTED
 from app.net.request import RequestTemplate
 from app.net.url import web_url
 from app.watchdog import Watchdog
@@ -28,8 +29,6 @@ _DONE_LINGER_S = 0.25  # the last bytes follow at once, and let the connection s
 _REFUSAL_BODY_BYTES = 4096
 _REFUSAL_BODY_TIMEOUT_S = 2.0
 _MAX_REASON_CHARS = 200
-
-_NOT_CONNECTED = (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError)
 
 
 class AnswerSource:
@@ -109,7 +108,7 @@ class AnswerSource:
                 response = await self._client.send(request, stream=True)
         except TimeoutError as error:
             raise AgentTimeoutError(patience.complaint()) from error
-        except _NOT_CONNECTED as error:
+        except NOT_CONNECTED as error:
             raise AgentUnreachableError(f"no connection to the agent: {error}") from error
         except httpx.TransportError as error:
             raise AgentUnreachableError(f"no response: {error}") from error

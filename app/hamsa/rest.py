@@ -12,6 +12,7 @@ import structlog
 from app import errors
 from app.hamsa import wire
 from app.net.client import client_over, http2_transport, raw_chunks
+from app.net.failures import NOT_CONNECTED
 from app.net.http2 import Http2Transport
 from app.net.request import RequestTemplate
 from app.net.url import web_url
@@ -31,8 +32,6 @@ MAX_HTTP1_CONNECTIONS = 500
 """Each carries one request at a time; a wait for one counts as no connection."""
 
 OK = 200
-
-_NOT_CONNECTED = (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError)
 
 
 class HamsaResponse:
@@ -145,7 +144,7 @@ class HamsaClient:
     async def _send(self, path: str, body: bytes) -> httpx.Response:
         try:
             return await self._http.send(self._template(path).build(body), stream=True)
-        except _NOT_CONNECTED as error:
+        except NOT_CONNECTED as error:
             raise errors.ConnectError(f"no connection: {error}") from None
         except httpx.TransportError as error:
             raise errors.ConnectionLostError(f"no response: {error}") from None
