@@ -23,6 +23,7 @@ from app.errors import (
     AgentUnreachableError,
 )
 from app.net.client import body_start, raw_chunks
+from app.net.failures import NOT_CONNECTED
 from app.net.request import RequestTemplate
 from app.net.url import web_url
 from app.timeouts import ReusableTimeout
@@ -32,8 +33,6 @@ log = structlog.get_logger(__name__)
 _END_LINGER_S = 0.25  # the last bytes follow at once, and let the connection serve again
 _REFUSAL_BODY_BYTES = 4096
 _REFUSAL_BODY_TIMEOUT_S = 2.0
-
-_NOT_CONNECTED = (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError)
 
 
 class HttpAgentStream:
@@ -115,7 +114,7 @@ class HttpAgentStream:
                 response = await self._client.send(request, stream=True)
         except TimeoutError as error:
             raise AgentTimeoutError(timeouts.reason()) from error
-        except _NOT_CONNECTED as error:
+        except NOT_CONNECTED as error:
             raise AgentUnreachableError(f"cannot connect to the agent: {error}") from error
         except httpx.TransportError as error:
             raise AgentUnreachableError(f"no HTTP response: {error}") from error

@@ -11,6 +11,7 @@ import structlog
 from app import errors
 from app.hamsa import wire
 from app.net.client import body_start, client_over, http2_transport, raw_chunks
+from app.net.failures import NOT_CONNECTED
 from app.net.http2 import Http2Transport
 from app.net.request import RequestTemplate
 from app.net.url import web_url
@@ -27,8 +28,6 @@ MAX_HTTP1_CONNECTIONS = 500
 """Each carries one request at a time. A request that gets none in time fails to connect."""
 
 OK = 200
-
-_NOT_CONNECTED = (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError)
 
 
 class HamsaResponse:
@@ -141,7 +140,7 @@ class HamsaClient:
     async def _send(self, path: str, body: bytes) -> httpx.Response:
         try:
             return await self._http.send(self._template(path).build(body), stream=True)
-        except _NOT_CONNECTED as error:
+        except NOT_CONNECTED as error:
             raise errors.ConnectError(f"no connection: {error}") from None
         except httpx.TransportError as error:
             raise errors.ConnectionLostError(f"no response: {error}") from None

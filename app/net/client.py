@@ -8,6 +8,7 @@ and read no environment, since the transports know the proxy. Only connecting ha
 """
 
 import asyncio
+import ssl
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing, suppress
 from typing import Any, cast
@@ -17,7 +18,6 @@ import httpx
 from app.net.http1 import Http1Transport
 from app.net.http2 import Http2Transport
 from app.net.proxy import proxy_for
-from app.net.tls import tls_context
 from app.net.url import web_url
 
 EventHooks = Mapping[str, list[Callable[..., Awaitable[Any]]]]
@@ -32,7 +32,7 @@ def http1_transport(url: str, *, keep_alive_s: float, max_connections: int) -> H
         keep_alive_s=keep_alive_s,
         max_connections=max_connections,
         proxy=proxy_for(url),
-        tls=tls_context("http/1.1") if web_url(url).scheme == "https" else None,
+        tls=_tls_context("http/1.1") if web_url(url).scheme == "https" else None,
     )
 
 
@@ -50,7 +50,7 @@ def http2_transport(
     if not prior_knowledge and (not is_tls or proxy_for(url) is not None):
         return http1
     return Http2Transport(
-        parsed, http1=http1, tls=tls_context("h2", "http/1.1") if is_tls else None
+        parsed, http1=http1, tls=_tls_context("h2", "http/1.1") if is_tls else None
     )
 
 
@@ -70,6 +70,13 @@ def client_over(
     )
     client._cookies = _NoCookies()  # what is passed as `cookies` is copied
     return client
+
+
+def _tls_context(*protocols: str) -> ssl.SSLContext:
+    """Create a context that offers `protocols` by ALPN and trusts what the system trusts."""
+    context = ssl.create_default_context()
+    context.set_alpn_protocols(protocols)
+    return context
 
 
 class _NoCookies(httpx.Cookies):

@@ -24,6 +24,10 @@ class NotProcessedError(httpx.RemoteProtocolError):
     """The server says that it has not processed the request: it is safe to send it again."""
 
 
+NOT_CONNECTED = (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError)
+"""What means that no connection was to be had, so that nothing was sent."""
+
+
 def failure_of(error: Exception) -> httpx.TransportError:
     """Return the exception of httpx that means the same as `error`."""
     match error:

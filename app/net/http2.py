@@ -6,6 +6,7 @@ hang. Here, closing a response is synchronous and tells the server at once.
 """
 
 import asyncio
+import re
 import ssl
 
 import httpx
@@ -24,6 +25,8 @@ server limits the requests of a connection, a burst is spread over several, one 
 
 _HTTP1_HEADERS = {b"host", b"connection", b"keep-alive", b"transfer-encoding", b"upgrade"}
 """What HTTP/2 says otherwise, or does not allow."""
+
+_LINE_BREAK = re.compile(rb"[\r\n\0]")
 
 
 class Http2Transport(httpx.AsyncBaseTransport):
@@ -128,17 +131,21 @@ async def _exchange(
 
 
 def _headers_of(request: httpx.Request) -> list[Header]:
+    """Return the headers as HTTP/2 has them; h2 itself does not look for line breaks."""
     url = request.url
+    fields = [
+        (lower, value)
+        for name, value in request.headers.raw
+        if (lower := name.lower()) not in _HTTP1_HEADERS
+    ]
+    if _LINE_BREAK.search(b"".join([value for _, value in fields])):
+        raise httpx.LocalProtocolError("a header holds a line break")
     return [
         (b":method", request.method.encode("ascii")),
         (b":scheme", url.raw_scheme),
         (b":authority", url.netloc),
         (b":path", url.raw_path),
-        *(
-            (lower, value)
-            for name, value in request.headers.raw
-            if (lower := name.lower()) not in _HTTP1_HEADERS
-        ),
+        *fields,
     ]
 
 

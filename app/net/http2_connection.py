@@ -69,13 +69,20 @@ class Http2Connection(asyncio.Protocol):
         )
 
     def start_request(self, headers: list[Header]) -> Http2Stream:
-        """Send the headers of a request. Raises `NotProcessedError` if nothing could be sent."""
+        """Send the headers of a request.
+
+        Raises `NotProcessedError` where the connection has no room for it, `LocalProtocolError`
+        where HTTP/2 allows no such headers.
+        """
         try:
             stream_id = self._h2.get_next_available_stream_id()
             self._h2.send_headers(stream_id, headers)
-        except h2.exceptions.ProtocolError as error:
+        except (h2.exceptions.NoAvailableStreamIDError, h2.exceptions.TooManyStreamsError):
             self._draining = True
-            raise NotProcessedError(f"HTTP/2: {type(error).__name__}") from None
+            raise NotProcessedError("the connection takes no more requests") from None
+        except h2.exceptions.ProtocolError as error:
+            self._draining = True  # headers that were not sent may be in its compression already
+            raise httpx.LocalProtocolError(f"HTTP/2: {type(error).__name__}") from None
         self._requests += 1
         stream = Http2Stream(self, self._h2, stream_id, reused=self._requests > 1)
         self._streams[stream_id] = stream

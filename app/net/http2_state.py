@@ -1,4 +1,4 @@
-"""The `h2` state machine as a client needs it, more tolerant in three places."""
+"""The `h2` state machine as a client needs it: more tolerant in three places, cheaper in one."""
 
 import h2.config
 import h2.connection
@@ -24,6 +24,17 @@ class StateMachine(h2.connection.H2Connection):
                 h2.settings.SettingCodes.INITIAL_WINDOW_SIZE: stream_window_bytes,
             },
         )
+
+    def _receive_frame(self, frame: Frame) -> list[h2.events.Event]:
+        """Take DATA as it is: h2 first writes each frame out in hexadecimal for a log it has not.
+
+        That is a fifth of what a sentence costs.
+        """
+        if not isinstance(frame, DataFrame):
+            return super()._receive_frame(frame)
+        frames, events = self._receive_data_frame(frame)
+        self._prepare_for_sending(frames)
+        return events
 
     def _receive_goaway_frame(self, frame: GoAwayFrame) -> Outcome:
         """Stay open: the server still answers the streams that it accepted before GOAWAY."""

@@ -5,6 +5,7 @@ import asyncio
 import h2.errors
 import h2.settings
 import pytest
+from hyperframe.frame import DataFrame
 
 from app.net import http2_connection
 from app.net.http2_connection import Http2Connection
@@ -104,6 +105,23 @@ async def test_an_abandoned_stream_is_reset_once_however_much_of_it_is_under_way
         start(connection).close()
         await server.until(lambda: server.sockets[0].resets[-1] == (3, CANCEL))
         assert server.sockets[0].resets == [(1, CANCEL), (3, CANCEL)]
+
+
+async def test_no_chunk_is_written_out_for_a_log(monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[int] = []
+
+    def shown(frame: DataFrame) -> str:
+        written.append(len(frame.data))
+        return "DataFrame"
+
+    monkeypatch.setattr(DataFrame, "__repr__", shown)
+
+    async def large(exchange: Exchange) -> None:
+        await exchange.answer(bytes(10_000), bytes(10_000))
+
+    async with scripted_http2(large) as server, connected(server) as connection:
+        assert await exchange_on(connection, b"question") == bytes(20_000)
+    assert not [size for size in written if size >= 10_000]
 
 
 async def test_a_header_that_is_no_utf_8_breaks_nothing() -> None:

@@ -165,6 +165,24 @@ async def test_the_usual_calls_of_httpx_work() -> None:
         assert repr(transport_of(client)) == f"<Http2Transport [{UNUSED}]>"
 
 
+async def test_a_connection_that_has_used_all_its_streams_is_replaced() -> None:
+    async with scripted_http2(echo) as server, client_of(server) as client:
+        assert await ask(client, server.url, b"first") == b"first"
+        (connection,) = transport_of(client)._connections
+        connection._h2.highest_outbound_stream_id = 2**31 - 1
+        assert await ask(client, server.url, b"second") == b"second"
+        assert [len(socket.exchanges) for socket in server.sockets] == [1, 1]
+
+
+async def test_a_header_that_cannot_be_sent_is_told_once() -> None:
+    async with scripted_http2(echo) as server, client_of(server) as client:
+        with pytest.raises(httpx.LocalProtocolError):
+            await ask(client, server.url, headers={"x-token": "one\r\nx-other: two"})
+        assert len(server.sockets) <= 1
+        assert await ask(client, server.url, b"next") == b"next"
+        assert len(server.exchanges) == 1
+
+
 async def test_a_response_that_was_closed_is_not_read_on() -> None:
     async def endless(exchange: Exchange) -> None:
         exchange.head()
