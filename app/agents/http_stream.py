@@ -19,14 +19,16 @@ from app.agents.response_parser import ResponseParser
 from app.agents.response_timeouts import ResponseTimeouts
 from app.errors import (
     AgentCutError,
+    AgentFailedError,
     AgentRefusedError,
     AgentTimeoutError,
     AgentUnreachableError,
 )
 from app.net.client import raw_chunks
 from app.net.request import RequestTemplate
+from app.net.response import content_encoding
 from app.net.url import web_url
-from app.timeouts import ReusableTimeout
+from app.timeouts import ReusableTimeout, stall_tolerant_timeout
 
 log = structlog.get_logger(__name__)
 
@@ -112,7 +114,7 @@ class HttpAgentStream:
         request = self._template.build(orjson.dumps(payload))
         started_s = asyncio.get_running_loop().time()
         try:
-            async with asyncio.timeout(timeouts.left_s):
+            async with stall_tolerant_timeout(timeouts.left_s):
                 response = await self._client.send(request, stream=True)
         except TimeoutError as error:
             raise AgentTimeoutError(timeouts.reason()) from error
@@ -122,6 +124,9 @@ class HttpAgentStream:
             raise AgentUnreachableError(f"no HTTP response: {error}") from error
         finally:
             timeouts.spend(asyncio.get_running_loop().time() - started_s)
+        if (encoding := content_encoding(response)) is not None:
+            await response.aclose()
+            raise AgentFailedError(f"agent sent Content-Encoding: {encoding}; none is accepted")
         if not response.is_success:
             await _raise_refused(response)
         return response
@@ -144,7 +149,7 @@ async def _read(
             return b""
         raise AgentCutError(f"connection lost within the response: {error}") from error
     finally:
-        timeouts.spend(loop.time() - started_s)
+        timeouts.spend(loop.time() - started_s - read_timeout.stalled_s)
 
 
 async def _raise_refused(response: httpx.Response) -> None:

@@ -18,6 +18,7 @@ from websockets.protocol import State
 
 from app import errors
 from app.hamsa import wire
+from app.timeouts import stall_tolerant_timeout
 
 MAX_FRAME_BYTES = 4 * 1024 * 1024
 """Largest frame accepted from the provider; 64 KB is the largest seen (`docs/hamsa.md`, Audio
@@ -84,7 +85,7 @@ class Connection:
         greeting: nothing depends on it.
         """
         try:
-            async with asyncio.timeout(connect_timeout_s):
+            async with stall_tolerant_timeout(connect_timeout_s):
                 return cls(
                     await _NoRedirects(
                         url,
@@ -186,7 +187,9 @@ class Connection:
     async def _ping(self, timeout_s: float) -> None:
         pinged_at = asyncio.get_running_loop().time()
         try:
-            async with asyncio.timeout(timeout_s):  # sending waits too, if the peer does not read
+            async with stall_tolerant_timeout(
+                timeout_s
+            ):  # sending waits too, if the peer does not read
                 await (await self._socket.ping())
         except TimeoutError:
             if self._socket.transport.is_reading() and self.last_pong_at <= pinged_at:

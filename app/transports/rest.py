@@ -1,12 +1,12 @@
 """TTS over REST: one HTTP request for each sentence, on a shared client."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 
 from app import errors
 from app.hamsa import wire
 from app.hamsa.rest import HamsaClient
+from app.timeouts import stall_tolerant_timeout
 from app.transports.base import Attempt, AudioStream, SpeechRequest, TTSTransport
 from app.transports.provider_stream import ProviderStream
 
@@ -65,7 +65,7 @@ class RestTransport(TTSTransport):
             format=request.format,
         )
         try:
-            async with asyncio.timeout(self._first_audio_timeout_s):
+            async with stall_tolerant_timeout(self._first_audio_timeout_s):
                 attempt.mark_sent(None)
                 response = await stack.enter_async_context(self._client.post(PATH, payload))
                 attempt.connection = "reused" if response.reused else "new"

@@ -1,6 +1,5 @@
 """TTS over the pool of persistent sockets."""
 
-import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 
@@ -8,6 +7,7 @@ from app import errors
 from app.hamsa import wire
 from app.hamsa.connection import Connection
 from app.hamsa.pool import ConnectionPool
+from app.timeouts import stall_tolerant_timeout
 from app.transports.base import AudioStream, SpeechRequest, TTSTransport
 from app.transports.provider_stream import ProviderStream
 
@@ -105,7 +105,7 @@ class WebSocketTransport(TTSTransport):
             format=request.format,
         )
         try:
-            async with asyncio.timeout(self._first_audio_timeout_s):
+            async with stall_tolerant_timeout(self._first_audio_timeout_s):
                 await connection.send(message)
                 await stream.begin(_audio_frames(connection, stream, self._linger_s))
         except TimeoutError:

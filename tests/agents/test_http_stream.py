@@ -245,15 +245,39 @@ async def test_a_connection_that_is_reset(make_agent: MakeAgent, reset: bytes) -
             await ask(make_agent(webhook.url))
 
 
-async def test_a_compressed_body_that_was_not_asked_for(make_agent: MakeAgent) -> None:
-    body = gzip.compress(run("نعم"))
+@pytest.mark.parametrize("status", [b"200 OK", b"500 Oops"])
+@pytest.mark.parametrize("encoding", ["gzip", "deflate", "br"])
+async def test_a_proxy_that_compresses_unasked(
+    make_agent: MakeAgent, encoding: str, status: bytes
+) -> None:
+    head = HEAD.replace(b"200 OK", status).removesuffix(b"\r\n")
 
     async def script(exchange: Exchange) -> None:
-        await exchange.send(HEAD.replace(b"\r\n\r\n", b"\r\nContent-Encoding: gzip\r\n\r\n"))
-        await exchange.send(chunk(body), END)
+        await exchange.send(head, f"Content-Encoding: {encoding}\r\n\r\n".encode())
+        await exchange.send(chunk(gzip.compress(run("نعم"))), END)
+
+    async with serve(script) as webhook:
+        with pytest.raises(AgentFailedError, match=f"Content-Encoding: {encoding}"):
+            await ask(make_agent(webhook.url))
+
+
+async def test_an_encoding_that_changes_nothing_is_accepted(make_agent: MakeAgent) -> None:
+    async def script(exchange: Exchange) -> None:
+        await exchange.send(HEAD.removesuffix(b"\r\n"), b"Content-Encoding: identity\r\n\r\n")
+        await exchange.send(chunk(run("نعم")), END)
 
     async with serve(script) as webhook:
         assert await ask(make_agent(webhook.url)) == "نعم"
+
+
+async def test_a_flood_of_informational_responses_is_an_error(make_agent: MakeAgent) -> None:
+    async def script(exchange: Exchange) -> None:
+        await exchange.send(b"HTTP/1.1 100 Continue\r\n\r\n" * 1000)
+        await exchange.gone()
+
+    async with serve(script) as webhook:
+        with pytest.raises(AgentUnreachableError, match="informational"):
+            await ask(make_agent(webhook.url))
 
 
 async def test_an_invalid_url() -> None:
