@@ -90,6 +90,7 @@ async def make_components(
         make_agent(options.agent_options(settings), agent_client, endpoints.agent_url),
         transport,
         max_utterance_s=settings.max_utterance_s,
+        max_response_chars=settings.max_response_chars,
         lookahead=settings.tts_lookahead,
         first_chunk_min_chars=settings.first_chunk_min_chars,
         create_detector=partial(

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 class Steps:
     """What was measured."""
 
+    count: int = 0
+    """How often the loop had time for others."""
     longest_s: float = 0.0
     """Longest time between two steps of a task that only ever yields."""
 
@@ -24,6 +26,7 @@ async def longest_step() -> AsyncIterator[Steps]:
         while True:
             await asyncio.sleep(0)
             now = loop.time()
+            steps.count += 1
             steps.longest_s, before = max(steps.longest_s, now - before), now
 
     watching = asyncio.create_task(watch())

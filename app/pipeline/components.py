@@ -21,6 +21,8 @@ class PipelineComponents:
     """The default transport."""
     max_utterance_s: float
     """Longest utterance that is transcribed."""
+    max_response_chars: int = 20_000
+    """Longest response of the agent that is spoken; the rest is cut."""
     lookahead: int = 1
     """Sentences that are prefetched while one is played."""
     first_chunk_min_chars: int = FIRST_CHARS

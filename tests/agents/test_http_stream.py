@@ -18,6 +18,7 @@ from app.errors import (
 from tests.agents.asking import REQUEST, ask
 from tests.agents.conftest import END, HEAD, Exchange, MakeAgent, chunk, serve
 from tests.agents.lines import line, run
+from tests.steps import longest_step
 
 
 async def test_a_connection_is_reused(make_agent: MakeAgent) -> None:
@@ -84,6 +85,29 @@ async def test_keepalives_and_empty_items_extend_no_timeout(make_agent: MakeAgen
     async with serve(script) as webhook:
         with pytest.raises(AgentTimeoutError, match="no further text"):
             await ask(make_agent(webhook.url, between_tokens_timeout_s=0.05))
+
+
+@pytest.mark.parametrize("text", [" ", "\n", "ـ", "😊", "!", "\u200f", "**"])
+async def test_what_cannot_be_spoken_extends_no_timeout(make_agent: MakeAgent, text: str) -> None:
+    async def script(exchange: Exchange) -> None:
+        await exchange.send(HEAD, chunk(line("begin") + line("item", "نعم")))
+        while not exchange.writer.is_closing():
+            await exchange.send(chunk(line("item", text)))
+            await asyncio.sleep(0.005)
+
+    async with serve(script) as webhook:
+        with pytest.raises(AgentTimeoutError, match="no further text"):
+            await ask(make_agent(webhook.url, between_tokens_timeout_s=0.1, total_timeout_s=5))
+
+
+async def test_a_flood_of_empty_lines_leaves_the_loop_to_others(make_agent: MakeAgent) -> None:
+    async def script(exchange: Exchange) -> None:
+        await exchange.send(HEAD, chunk(line("begin") + b"\n" * 500_000 + run("نعم")), END)
+
+    async with serve(script) as webhook, longest_step() as steps:
+        assert await ask(make_agent(webhook.url)) == "نعم"
+    assert steps.longest_s < 1
+    assert steps.count > 100
 
 
 async def test_a_slow_reader_causes_no_timeout(make_agent: MakeAgent) -> None:
