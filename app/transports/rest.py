@@ -8,6 +8,7 @@ from app.hamsa import wire
 from app.hamsa.rest import HamsaClient
 from app.timeouts import stall_tolerant_timeout
 from app.transports.base import Attempt, AudioStream, SpeechRequest, TTSTransport
+from app.transports.completeness import max_expected_duration_ms
 from app.transports.provider_stream import ProviderStream
 
 PATH = "/v1/realtime/tts-stream"
@@ -37,6 +38,7 @@ class RestTransport(TTSTransport):
                 attempt,
                 wire.nearest_supported_format(request.format),
                 stall_timeout_s=self._stall_timeout_s,
+                max_duration_ms=max_expected_duration_ms(request.text),
             )
             async with AsyncExitStack() as stack:
                 await self._begin(request, attempt, stream, stack)
