@@ -172,6 +172,7 @@ class Connection:
                 case wire.Audio(data) if self.trailing is not None:
                     self._trailing_bytes_left -= len(data)
                     if self._trailing_bytes_left < 0:
+                        self.abort()  # a closing handshake would wait behind the audio
                         raise errors.ProtocolError("the audio goes on after its end")
                     self.trailing.put(data)
                     continue
@@ -182,6 +183,7 @@ class Connection:
                     self._has_response = True
                     self._audio_bytes_left -= len(data)
                     if self._audio_bytes_left < 0:
+                        self.abort()
                         raise errors.ProtocolError("more audio than the text can take")
                 case wire.End() if self.in_flight and not self._has_response and self.requests > 1:
                     continue  # a second `end` of the previous request
@@ -232,6 +234,9 @@ class Connection:
                 await self._socket.close()
         except TimeoutError:
             self.abort()  # our close frame may be stuck behind data that the peer does not read
+        except asyncio.CancelledError:
+            self.abort()
+            raise
 
     def abort(self) -> None:
         """Close at once, without a closing handshake."""
