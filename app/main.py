@@ -1,10 +1,14 @@
 """Builds everything from the settings: the only module that knows all rooms."""
 
 import asyncio
+import os
+import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
+from pathlib import Path
 
+import structlog
 from fastapi import FastAPI, WebSocket
 
 from app import __version__, options
@@ -30,6 +34,8 @@ from app.stt.websocket import WebSocketTranscriber
 from app.transports import composition
 from app.transports.registry import TransportContext
 from app.vad.segmenting_vad import create_segmenting_vad
+
+log = structlog.get_logger(__name__)
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
@@ -114,6 +120,16 @@ def make_fault_injection(settings: Settings, endpoints: Endpoints) -> FaultInjec
     )
 
 
+def announce(banner: str) -> None:
+    """Print the banner; a standard output that is full or closed must not prevent the start."""
+    try:
+        print(banner, flush=True)
+    except (OSError, ValueError) as error:
+        log.warning("the banner could not be printed", reason=str(error))
+        # What is left in the buffer would be an error again when the process ends.
+        sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115 - for as long as the process lives
+
+
 def create_app(settings: Settings, address: str = "") -> FastAPI:
     """Build the application, which prints `address` and the banner when it starts.
 
@@ -139,7 +155,7 @@ def create_app(settings: Settings, address: str = "") -> FastAPI:
             warming = await stack.enter_async_context(asyncio.TaskGroup())
             task = warming.create_task(components.warm_up(), name="warm-up")
             stack.callback(task.cancel)
-            print(startup_banner(settings, endpoints), f"Open   {address}", sep="\n", flush=True)
+            announce(f"{startup_banner(settings, endpoints)}\nOpen   {address}")
             yield
 
     app = FastAPI(title="Nabra", version=__version__, lifespan=lifespan, openapi_url=None)

@@ -102,11 +102,15 @@ def _is_same_origin(request: Request, *, loopback: bool) -> bool:
     can be ours.
     """
     host = request.headers.get("host", "")
-    name = urlsplit(f"//{host}").hostname or ""
+    try:
+        name = urlsplit(f"//{host}").hostname or ""
+        origin = request.headers.get("origin")
+        origin_host = host if origin is None else urlsplit(origin).netloc
+    except ValueError:  # a bracket that is not closed, or no address in it
+        return False
     if loopback and not _is_local(name):
         return False
-    origin = request.headers.get("origin")
-    return origin is None or urlsplit(origin).netloc.lower() == host.lower()
+    return origin_host.lower() == host.lower()
 
 
 def _is_local(name: str) -> bool:
