@@ -1,11 +1,15 @@
 """Builds everything from the settings: the only module that knows all rooms."""
 
 import asyncio
+import os
+import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from functools import partial
+from pathlib import Path
 
 import httpx
+import structlog
 from fastapi import FastAPI, WebSocket
 from prometheus_client.registry import Collector
 
@@ -47,6 +51,8 @@ JWKS_KEEP_ALIVE_S = 1.0
 
 MAX_JWKS_BYTES = 256 * 1024
 """Largest set of keys; ten have 5 KB."""
+
+log = structlog.get_logger(__name__)
 
 
 def make_pool(settings: Settings, endpoints: Endpoints) -> ConnectionPool:
@@ -119,6 +125,7 @@ async def make_components(
         transport,
         max_utterance_s=settings.max_utterance_s,
         decoder=Decoder(decoders, max_s=settings.max_utterance_s),
+        max_response_chars=settings.max_response_chars,
         lookahead=settings.tts_lookahead,
         first_chunk_min_chars=settings.first_chunk_min_chars,
         create_detector=partial(
@@ -140,6 +147,16 @@ def make_fault_injection(settings: Settings, endpoints: Endpoints) -> FaultInjec
         simulates_agent=settings.simulates_agent,
         listens_on_loopback=is_loopback(settings.host),
     )
+
+
+def announce(banner: str) -> None:
+    """Print the banner; a standard output that is full or closed must not prevent the start."""
+    try:
+        print(banner, flush=True)
+    except (OSError, ValueError) as error:
+        log.warning("the banner could not be printed", reason=str(error))
+        # What is left in the buffer would be an error again when the process ends.
+        sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115 - for as long as the process lives
 
 
 async def make_access(settings: Settings, stack: AsyncExitStack) -> AccessControl:
@@ -219,13 +236,12 @@ def create_app(
             warming = await stack.enter_async_context(asyncio.TaskGroup())
             task = warming.create_task(components.warm_up(), name="warm-up")
             stack.callback(task.cancel)
-            print(
+            banner = (
                 startup_banner(settings, endpoints),
                 f"Access {options.describe_access(settings)}",
                 f"Open   {address}",
-                sep="\n",
-                flush=True,
             )
+            announce("\n".join(banner))
             yield
 
     app = FastAPI(title="Nabra", version=__version__, lifespan=lifespan, openapi_url=None)

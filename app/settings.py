@@ -131,7 +131,10 @@ class Settings(BaseSettings):
     agent_first_token_timeout_s: Seconds = 30.0
     """Longest wait for the first text; agents that call tools take long."""
     agent_between_tokens_timeout_s: Seconds = 15.0
-    """Longest wait for more text within a response; keep-alives do not count as text."""
+    """Longest wait for more text that can be spoken; keep-alives and white space do not count."""
+    max_response_chars: Annotated[int, Field(ge=100, le=10_000_000)] = 20_000
+    """Longest response of the agent, in characters: half an hour of speech, which nobody asked for.
+    What exceeds it is cut, and reported."""
     agent_total_timeout_s: Seconds = 120.0
     """Longest wait for a whole response; n8n can leave a failed one open for ever."""
 

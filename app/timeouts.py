@@ -1,10 +1,67 @@
-"""A timeout for many waits in a row."""
+"""Timeouts that do not count time in which the event loop itself stood still.
+
+A timer that fires late says that the loop was busy: what the other side sent meanwhile has not been
+read yet. So a late timer moves its deadline by its lateness, once a wait: a loop that is always
+late must not wait for ever.
+"""
 
 import asyncio
 from collections.abc import Awaitable
-from typing import TypeVar
+from types import TracebackType
+from typing import Self, TypeVar
 
 T = TypeVar("T")
+
+MAX_LATENESS_S = 0.05
+"""Lateness of a timer beyond which the loop has stood still: no work of ours may take as long."""
+
+
+class StallTolerantTimeout:
+    """Ends its body with `TimeoutError` after `timeout_s` seconds; None: never.
+
+    Like `asyncio.timeout`, but a stall of the loop does not count.
+    """
+
+    def __init__(self, timeout_s: float | None) -> None:
+        self._timeout_s = timeout_s
+        self._scope = asyncio.timeout(None)
+        self._timer: asyncio.TimerHandle | None = None
+        self._due = 0.0
+        self._is_extended = False
+
+    async def __aenter__(self) -> Self:
+        await self._scope.__aenter__()
+        if self._timeout_s is not None:
+            self._set_timer(asyncio.get_running_loop().time() + self._timeout_s)
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        await self._scope.__aexit__(kind, error, traceback)
+
+    def _set_timer(self, due: float) -> None:
+        self._due = due
+        self._timer = asyncio.get_running_loop().call_at(due, self._on_timer)
+
+    def _on_timer(self) -> None:
+        now = asyncio.get_running_loop().time()
+        lateness_s = now - self._due
+        if lateness_s > MAX_LATENESS_S and not self._is_extended:
+            self._is_extended = True
+            self._set_timer(now + lateness_s)
+        else:
+            self._scope.reschedule(now)
+
+
+def stall_tolerant_timeout(timeout_s: float | None) -> StallTolerantTimeout:
+    """Return a context that raises `TimeoutError` after `timeout_s` seconds without stalls."""
+    return StallTolerantTimeout(timeout_s)
 
 
 class ReusableTimeout:
@@ -16,9 +73,11 @@ class ReusableTimeout:
     """
 
     def __init__(self) -> None:
+        self.stalled_s = 0.0
+        """How long the loop stood still in the last wait, as far as its timer shows."""
         self._task: asyncio.Task[object] | None = None
         """The task that waits."""
-        self._deadline = 0.0
+        self._began_at = self._deadline = 0.0
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
         self._expired = False
@@ -41,6 +100,7 @@ class ReusableTimeout:
             raise
         finally:
             self._task = None
+            self._note_stall()  # what came in a stall may be seen before the timer is
             if self._expired:
                 task.uncancel()
 
@@ -52,8 +112,9 @@ class ReusableTimeout:
 
     def _start(self, task: asyncio.Task[object], timeout_s: float) -> None:
         assert self._task is None, "one wait at a time"
-        self._task, self._expired = task, False
-        self._deadline = asyncio.get_running_loop().time() + timeout_s
+        self._task, self._expired, self.stalled_s = task, False, 0.0
+        self._began_at = asyncio.get_running_loop().time()
+        self._deadline = self._began_at + timeout_s
         if self._timer is None or self._timer_at > self._deadline:
             self.close()
             self._set_timer()
@@ -66,8 +127,17 @@ class ReusableTimeout:
         self._timer = None
         if self._task is None:
             return  # nothing is awaited; the next wait sets the timer
+        self._note_stall()
         if asyncio.get_running_loop().time() < self._deadline:
             self._set_timer()
             return
         self._expired = True
         self._task.cancel()
+
+    def _note_stall(self) -> None:
+        """Move the deadline by the lateness of the timer, once a wait."""
+        now = asyncio.get_running_loop().time()
+        due = max(self._timer_at, self._began_at)
+        if not self.stalled_s and now - due > MAX_LATENESS_S:
+            self.stalled_s = now - due
+            self._deadline = max(self._deadline, now) + self.stalled_s

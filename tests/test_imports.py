@@ -48,7 +48,7 @@ ALLOWED = {
     "transports": {"hamsa"} | LEAVES,
     "vad": LEAVES,
     "hamsa": {"net"} | LEAVES,
-    "net": {"errors"},
+    "net": {"errors", "timeouts"},
     "client": {"audio"},
     "simulator": {"audio"},
     "text": {"errors"},

@@ -207,3 +207,26 @@ async def test_a_stop_prints_no_traceback(tmp_path: Path) -> None:
         process.send_signal(signal.SIGINT)
         _, errors = await process.communicate()
     assert b"Traceback" not in errors
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+async def test_a_standard_output_that_is_full_does_not_prevent_the_start(tmp_path: Path) -> None:
+    process = await asyncio.create_subprocess_exec(
+        "sh",
+        "-c",
+        'exec "$@" >/dev/full',
+        "sh",
+        *SERVE,
+        cwd=tmp_path,
+        env=environment(),
+        stderr=asyncio.subprocess.PIPE,
+    )
+    assert process.stderr is not None
+    try:
+        async with asyncio.timeout(60):
+            printed = await process.stderr.readuntil(b"Creating new persistent connection")
+        assert b"the banner could not be printed" in printed
+    finally:
+        process.terminate()
+        _, rest = await process.communicate()
+    assert b"Traceback" not in printed + rest

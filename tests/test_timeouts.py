@@ -1,13 +1,15 @@
-"""The reusable timeout, in virtual time."""
+"""The timeouts: in virtual time, and with stalls of a real loop."""
 
 import asyncio
-from collections.abc import Coroutine
-from contextlib import suppress
+import socket
+import time
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import pytest
 
-from app.timeouts import ReusableTimeout
+from app.timeouts import ReusableTimeout, stall_tolerant_timeout
 from tests import virtual_time
 
 
@@ -22,6 +24,20 @@ def now_s() -> float:
 def timers() -> list[asyncio.TimerHandle]:
     loop: Any = asyncio.get_running_loop()
     return [timer for timer in loop._scheduled if not timer.cancelled()]
+
+
+@asynccontextmanager
+async def loopback() -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    """Open a socket to read from, and the other end of it."""
+    ours, theirs = socket.socketpair()
+    reader, own_writer = await asyncio.open_connection(sock=ours)
+    _, writer = await asyncio.open_connection(sock=theirs)
+    try:
+        yield reader, writer
+    finally:
+        for each in (writer, own_writer):
+            each.close()
+            await each.wait_closed()
 
 
 def test_a_result_in_time_is_returned_and_one_timer_serves_all_waits() -> None:
@@ -122,5 +138,61 @@ def test_an_error_is_passed_on() -> None:
         with pytest.raises(KeyError):
             await timeout.wait_for(fails(), 1.0)
         timeout.close()
+
+    in_virtual_time(work())
+
+
+def stalls(for_s: float) -> None:
+    """Block the loop, as work that is too long does."""
+    time.sleep(for_s)
+
+
+async def test_a_wait_gets_what_came_while_the_loop_stood_still() -> None:
+    timeout = ReusableTimeout()
+    async with loopback() as (reader, writer):
+        asyncio.get_running_loop().call_soon(stalls, 0.3)
+        writer.write(b"x")
+        assert await timeout.wait_for(reader.read(1), 0.1) == b"x"
+        assert timeout.stalled_s >= 0.1
+        with pytest.raises(TimeoutError):
+            await timeout.wait_for(reader.read(1), 0.02)
+    timeout.close()
+
+
+async def test_a_context_gets_what_came_while_the_loop_stood_still() -> None:
+    async with loopback() as (reader, writer):
+        asyncio.get_running_loop().call_soon(stalls, 0.3)
+        writer.write(b"x")
+        async with stall_tolerant_timeout(0.1):
+            assert await reader.read(1) == b"x"
+
+
+async def test_a_loop_that_stands_still_again_and_again_does_not_wait_for_ever() -> None:
+    async def keeps_stalling() -> None:
+        while True:
+            stalls(0.08)
+            await asyncio.sleep(0)
+
+    stalling = asyncio.create_task(keeps_stalling())
+    with pytest.raises(TimeoutError):
+        async with stall_tolerant_timeout(0.01):
+            await asyncio.Event().wait()
+    timeout = ReusableTimeout()
+    with pytest.raises(TimeoutError):
+        await timeout.wait_for(asyncio.Event().wait(), 0.01)
+    stalling.cancel()
+
+
+def test_a_context_ends_at_its_deadline_without_a_stall_and_never_without_one() -> None:
+    async def work() -> None:
+        with pytest.raises(TimeoutError):
+            async with stall_tolerant_timeout(1.0):
+                await asyncio.sleep(5)
+        assert now_s() == pytest.approx(1.0)
+        async with stall_tolerant_timeout(None):
+            await asyncio.sleep(5)
+        async with stall_tolerant_timeout(1.0):
+            await asyncio.sleep(0.5)
+        assert not timers()
 
     in_virtual_time(work())

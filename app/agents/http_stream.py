@@ -18,6 +18,7 @@ from app.agents.response_parser import ResponseParser
 from app.agents.response_timeouts import ResponseTimeouts
 from app.errors import (
     AgentCutError,
+    AgentFailedError,
     AgentRefusedError,
     AgentTimeoutError,
     AgentUnreachableError,
@@ -25,12 +26,15 @@ from app.errors import (
 from app.net.client import body_start, raw_chunks
 from app.net.failures import NOT_CONNECTED
 from app.net.request import RequestTemplate
+from app.net.response import content_encoding
 from app.net.url import web_url
-from app.timeouts import ReusableTimeout
+from app.text.speakable import is_speakable
+from app.timeouts import ReusableTimeout, stall_tolerant_timeout
 
 log = structlog.get_logger(__name__)
 
 _END_LINGER_S = 0.25  # the last bytes follow at once, and let the connection serve again
+_SLICE_BYTES = 4096  # parsed in one step of the loop; empty lines take 8 ms
 _REFUSAL_BODY_BYTES = 4096
 _REFUSAL_BODY_TIMEOUT_S = 2.0
 
@@ -79,8 +83,11 @@ class HttpAgentStream:
         chunks, read_timeout = raw_chunks(response), ReusableTimeout()
         try:
             while not parser.failed and (data := await _read(chunks, timeouts, read_timeout)):
-                for piece in self._parse(data, parser, timeouts):
-                    yield piece
+                for start in range(0, len(data), _SLICE_BYTES):
+                    if start:
+                        await asyncio.sleep(0)  # thousands of lines may have come at once
+                    for piece in self._parse(data[start : start + _SLICE_BYTES], parser, timeouts):
+                        yield piece
         finally:
             read_timeout.close()
             await chunks.aclose()
@@ -95,9 +102,9 @@ class HttpAgentStream:
     def _parse(self, data: bytes, parser: ResponseParser, timeouts: ResponseTimeouts) -> list[str]:
         progress = parser.progress
         pieces = parser.feed(data)
-        if pieces:
+        if any(map(is_speakable, pieces)):
             timeouts.on_text()
-        elif parser.progress > progress:
+        elif not pieces and parser.progress > progress:
             timeouts.on_progress()
         if parser.awaiting_end and not timeouts.lingering:
             timeouts.start_linger(_END_LINGER_S if parser.done else self._error_linger_s)
@@ -110,7 +117,7 @@ class HttpAgentStream:
         request = self._template.build(orjson.dumps(payload))
         started_s = asyncio.get_running_loop().time()
         try:
-            async with asyncio.timeout(timeouts.left_s):
+            async with stall_tolerant_timeout(timeouts.left_s):
                 response = await self._client.send(request, stream=True)
         except TimeoutError as error:
             raise AgentTimeoutError(timeouts.reason()) from error
@@ -120,6 +127,9 @@ class HttpAgentStream:
             raise AgentUnreachableError(f"no HTTP response: {error}") from error
         finally:
             timeouts.spend(asyncio.get_running_loop().time() - started_s)
+        if (encoding := content_encoding(response)) is not None:
+            await response.aclose()
+            raise AgentFailedError(f"agent sent Content-Encoding: {encoding}; none is accepted")
         if not response.is_success:
             await _raise_refused(response)
         return response
@@ -142,7 +152,7 @@ async def _read(
             return b""
         raise AgentCutError(f"connection lost within the response: {error}") from error
     finally:
-        timeouts.spend(loop.time() - started_s)
+        timeouts.spend(loop.time() - started_s - read_timeout.stalled_s)
 
 
 async def _raise_refused(response: httpx.Response) -> None:

@@ -18,10 +18,19 @@ from websockets.protocol import State
 
 from app import errors
 from app.hamsa import wire
+from app.hamsa.socket import SlicedSocket
+from app.timeouts import stall_tolerant_timeout
 
 MAX_FRAME_BYTES = 4 * 1024 * 1024
 """Largest frame accepted from the provider; 64 KB is the largest seen (`docs/hamsa.md`, Audio
 format)."""
+
+MAX_TRAILING_AUDIO_S = 1.0
+"""Audio after an `end`, in time; 40 ms are usual (`docs/hamsa.md`, Timing)."""
+
+MAX_AUDIO_BYTES_PER_S = 8 * 32_000
+"""Bytes that may stand for a second of audio. A header can name another format than the requested
+one, which takes 32,000 at most."""
 
 CLOSE_TIMEOUT_S = 2.0
 """Longest wait for the closing handshake: several round trips, and well below the time that the
@@ -66,6 +75,7 @@ class Connection:
         self.trailing: AudioSink | None = None
         """Takes audio until the `ack` of the next request; set by whoever read the `end`."""
         self._last_frame: type[wire.Frame] = wire.End
+        self._audio_bytes_left = self._trailing_bytes_left = 0
         self._has_response = False
         """Whether the request in flight has been acknowledged, or has audio."""
 
@@ -81,7 +91,7 @@ class Connection:
         greeting: nothing depends on it.
         """
         try:
-            async with asyncio.timeout(connect_timeout_s):
+            async with stall_tolerant_timeout(connect_timeout_s):
                 return cls(
                     await _NoRedirects(
                         url,
@@ -91,6 +101,7 @@ class Connection:
                         open_timeout=None,
                         close_timeout=CLOSE_TIMEOUT_S,
                         max_size=MAX_FRAME_BYTES,
+                        create_connection=SlicedSocket,
                         # the simulator on a loopback port is never behind a proxy
                         proxy=True if url.startswith("wss:") else None,
                     )
@@ -117,15 +128,23 @@ class Connection:
         return wire.error_from_close(self._socket.close_code, self._socket.close_reason or "")
 
     async def send(
-        self, request: str, *, last_frame: type[wire.End] | type[wire.Transcript] = wire.End
+        self,
+        request: str,
+        *,
+        last_frame: type[wire.End] | type[wire.Transcript] = wire.End,
+        max_audio_s: float = MAX_TRAILING_AUDIO_S,
     ) -> None:
         """Send a request. A frame of type `last_frame`, or a failure, ends its response.
+
+        More audio than `max_audio_s` seconds could have is an error of the provider.
 
         Raises the error for the close code if the socket is closed.
         """
         self.requests += 1
         self.in_flight = True
         self._last_frame, self._has_response = last_frame, False
+        self._audio_bytes_left = int(max_audio_s * MAX_AUDIO_BYTES_PER_S)
+        self._trailing_bytes_left = int(MAX_TRAILING_AUDIO_S * MAX_AUDIO_BYTES_PER_S)
         try:
             await self._socket.send(request)
         except ConnectionClosed:
@@ -137,6 +156,8 @@ class Connection:
         Raises the error for the close code when the socket is closed. Audio of the previous
         request goes to `trailing` and is not returned. A second `end` of the previous request is
         skipped: before the `ack`, an `end` cannot belong to the current one.
+
+        Raises `ProtocolError` for audio that goes on and on; the socket is of no use then.
         """
         while True:
             try:
@@ -146,13 +167,21 @@ class Connection:
             self.last_pong_at = asyncio.get_running_loop().time()
             match frame:
                 case wire.Audio(data) if self.trailing is not None:
+                    self._trailing_bytes_left -= len(data)
+                    if self._trailing_bytes_left < 0:
+                        self.abort()  # a closing handshake would wait behind the audio
+                        raise errors.ProtocolError("the audio goes on after its end")
                     self.trailing.put(data)
                     continue
                 case wire.Ack() if self.in_flight:
                     self.close_trailing()
                     self._has_response = True
-                case wire.Audio():
+                case wire.Audio(data):
                     self._has_response = True
+                    self._audio_bytes_left -= len(data)
+                    if self._audio_bytes_left < 0:
+                        self.abort()
+                        raise errors.ProtocolError("more audio than the text can take")
                 case wire.End() if self.in_flight and not self._has_response and self.requests > 1:
                     continue  # a second `end` of the previous request
                 case wire.Failure():
@@ -183,7 +212,9 @@ class Connection:
     async def _ping(self, timeout_s: float) -> None:
         pinged_at = asyncio.get_running_loop().time()
         try:
-            async with asyncio.timeout(timeout_s):  # sending waits too, if the peer does not read
+            async with stall_tolerant_timeout(
+                timeout_s
+            ):  # sending waits too, if the peer does not read
                 await (await self._socket.ping())
         except TimeoutError:
             if self._socket.transport.is_reading() and self.last_pong_at <= pinged_at:
@@ -200,6 +231,9 @@ class Connection:
                 await self._socket.close()
         except TimeoutError:
             self.abort()  # our close frame may be stuck behind data that the peer does not read
+        except asyncio.CancelledError:
+            self.abort()
+            raise
 
     def abort(self) -> None:
         """Close at once, without a closing handshake."""

@@ -14,6 +14,7 @@ from app.net.client import body_start, client_over, http2_transport, raw_chunks
 from app.net.failures import NOT_CONNECTED
 from app.net.http2 import Http2Transport
 from app.net.request import RequestTemplate
+from app.net.response import content_encoding
 from app.net.url import web_url
 
 log = structlog.get_logger(__name__)
@@ -106,6 +107,8 @@ class HamsaClient:
                 http_version=hamsa_response.http_version,
                 status=response.status_code,
             )
+            if (encoding := content_encoding(response)) is not None:
+                raise errors.ProtocolError(f"Content-Encoding: {encoding}; none is accepted")
             if response.status_code != OK:
                 raise await _error_of(response)
             yield hamsa_response

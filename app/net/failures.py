@@ -19,6 +19,8 @@ import ssl
 import aiohttp
 import httpx
 
+from app.net.http1_protocol import TooManyInformationalError
+
 
 class NotProcessedError(httpx.RemoteProtocolError):
     """The server says that it has not processed the request: it is safe to send it again."""
@@ -41,6 +43,8 @@ def failure_of(error: Exception) -> httpx.TransportError:
             return httpx.RemoteProtocolError("the server closed the connection without a response")
         case aiohttp.ClientResponseError():
             return httpx.RemoteProtocolError("the response is not HTTP")
+        case TooManyInformationalError():
+            return httpx.RemoteProtocolError(str(error))
         case aiohttp.ClientPayloadError():
             return httpx.RemoteProtocolError("the response ended early")
         case aiohttp.ClientConnectionError():

@@ -19,10 +19,17 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from app.net.failures import failure_of
+from app.net.http1_protocol import BoundedConnector
 from app.net.response import build_response
 
 WRITE_BYTES = 64 * 1024
 """A request body is written in pieces of this size: the usual buffer of a socket."""
+
+MAX_HEADER_BYTES = 8190
+"""Longest line of a response's head; what servers and proxies commonly allow."""
+
+MAX_HEADERS = 128
+"""Most header fields of a response; a dozen are usual."""
 
 STALE_WITHIN_S = 1.0
 """A connection that the server has closed shows so within a round trip. A later loss may be that of
@@ -67,8 +74,8 @@ class Http1Transport(httpx.AsyncBaseTransport):
     """Sends requests over connections that are kept for `keep_alive_s` when idle.
 
     At most `max_connections` are open; the wait for one counts as connecting, and only connecting
-    has a timeout here. A body that the server compresses all the same is decompressed. Create it
-    where a loop runs.
+    is timed here. A body is passed on as it was sent, which `content_encoding`
+    tells of. Create it where a loop runs.
     """
 
     def __init__(
@@ -83,7 +90,7 @@ class Http1Transport(httpx.AsyncBaseTransport):
         trace = aiohttp.TraceConfig()
         trace.on_connection_reuseconn.append(_on_reuse)
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(
+            connector=BoundedConnector(
                 limit=max_connections,
                 keepalive_timeout=keep_alive_s,
                 ssl=True if tls is None else tls,
@@ -91,6 +98,10 @@ class Http1Transport(httpx.AsyncBaseTransport):
             cookie_jar=aiohttp.DummyCookieJar(),
             headers={"Accept-Encoding": "identity"},
             trace_configs=[trace],
+            auto_decompress=False,  # half a megabyte can become half a gigabyte
+            max_line_size=MAX_HEADER_BYTES,
+            max_field_size=MAX_HEADER_BYTES,
+            max_headers=MAX_HEADERS,
         )
 
     def __repr__(self) -> str:
@@ -152,12 +163,13 @@ async def _pieces(body: bytes) -> AsyncIterator[bytes]:
 
 
 def _response_of(response: aiohttp.ClientResponse, *, reused: bool) -> httpx.Response:
-    headers = response.raw_headers
-    if "Content-Encoding" in response.headers:  # aiohttp decompresses: these tell of what was sent
-        dropped = (b"content-encoding", b"content-length")
-        headers = tuple(field for field in headers if field[0].lower() not in dropped)
-    stream = Http1Stream(response)
-    return build_response(response.status, headers, stream, http_version=b"HTTP/1.1", reused=reused)
+    return build_response(
+        response.status,
+        response.raw_headers,
+        Http1Stream(response),
+        http_version=b"HTTP/1.1",
+        reused=reused,
+    )
 
 
 async def _on_reuse(

@@ -16,6 +16,7 @@ from app.net.failures import NotProcessedError, connect_failure_of
 from app.net.http2_connection import Http2Connection
 from app.net.http2_stream import Header, Http2Stream
 from app.net.response import build_response
+from app.timeouts import stall_tolerant_timeout
 
 log = structlog.get_logger(__name__)
 
@@ -110,7 +111,7 @@ class Http2Transport(httpx.AsyncBaseTransport):
     async def _open(self, connect_timeout_s: float | None) -> Http2Connection | None:
         _, host, port = self._origin
         try:
-            async with asyncio.timeout(connect_timeout_s):
+            async with stall_tolerant_timeout(connect_timeout_s):
                 return await Http2Connection.open(host.decode("ascii"), port, self._tls)
         except TimeoutError:
             raise httpx.ConnectTimeout(f"timed out after {connect_timeout_s} s") from None

@@ -12,6 +12,7 @@ import httpx
 from app.net.failures import NotProcessedError
 from app.net.http2_state import StateMachine
 from app.net.http2_stream import Header, Http2Stream
+from app.net.slices import SlicedInput
 
 STREAM_WINDOW_BYTES = 1024 * 1024
 """Unread data that one response may pile up here: half a minute of audio, then TCP slows the
@@ -35,6 +36,10 @@ class Http2Connection(asyncio.Protocol):
         self._h2 = StateMachine(STREAM_WINDOW_BYTES)
         self._streams: dict[int, Http2Stream] = {}
         self._transport: asyncio.Transport | None = None
+        self._second_began_at = self._loop.time()
+        self._input = SlicedInput(
+            self._process, pause=self._pause_reading, resume=self._resume_reading
+        )
         self._draining = False
         """Whether it takes no more requests, and closes after the last stream."""
         self._pinged_at: float | None = None
@@ -138,12 +143,20 @@ class Http2Connection(asyncio.Protocol):
             self.flush()
 
     def data_received(self, data: bytes) -> None:
-        """Pass what arrived to its stream."""
+        """Take what arrived."""
         self.last_received_at = self._loop.time()
         self._pinged_at = None
+        self._input.feed(data)
+
+    def _process(self, data: bytes) -> None:
+        """Pass what arrived to its stream."""
+        if (now := self._loop.time()) - self._second_began_at >= 1:
+            self._second_began_at = now
+            self._h2.start_second()
         try:
             events = self._h2.receive_data(data)
         except h2.exceptions.ProtocolError as error:
+            self._input.clear()
             self._fail_all(httpx.RemoteProtocolError, f"HTTP/2: {type(error).__name__}")
             self.flush()
             self.close()
@@ -154,9 +167,20 @@ class Http2Connection(asyncio.Protocol):
         self._close_if_drained()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """End all streams."""
+        """End all streams, when what arrived before has been processed."""
+        self._input.when_empty(self._on_lost)
+
+    def _on_lost(self) -> None:
         self.closed.set()
         self._fail_all(httpx.ReadError, "connection lost")
+
+    def _pause_reading(self) -> None:
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.pause_reading()
+
+    def _resume_reading(self) -> None:
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.resume_reading()
 
     def _check_liveness(self, waiting_since: float) -> None:
         """Retire a connection that has been silent for too long, and ping one that may be dead.
@@ -164,6 +188,8 @@ class Http2Connection(asyncio.Protocol):
         Requests may be cancelled long before `SILENCE_S`, each after a short wait. So a ping is
         sent, and the silence counts from it however many requests come and go meanwhile.
         """
+        if not self._input.is_empty:
+            return  # we have not read on
         now = self._loop.time()
         silent_since = max(waiting_since, self.last_received_at)
         if self._pinged_at is not None:

@@ -10,7 +10,7 @@ import h2.exceptions
 import httpx
 
 from app.net.failures import NotProcessedError
-from app.net.http2_state import StateMachine
+from app.net.http2_state import MAX_INFORMATIONAL, StateMachine
 
 Header = tuple[bytes, bytes]
 
@@ -48,6 +48,7 @@ class Http2Stream(httpx.AsyncByteStream):
         self._headers: list[Header] | None = None
         self._data: deque[tuple[bytes, int]] = deque()
         """Unread chunks, each with the bytes of flow-control window that it takes up."""
+        self._informational = 0
         self._ended = False
         self._failure: httpx.TransportError | None = None
 
@@ -114,6 +115,8 @@ class Http2Stream(httpx.AsyncByteStream):
         match event:
             case h2.events.ResponseReceived(headers=headers):
                 self._headers = [(bytes(name), bytes(value)) for name, value in headers]
+            case h2.events.InformationalResponseReceived():
+                self._on_informational()
             case h2.events.DataReceived(data=data, flow_controlled_length=size):
                 self._data.append((bytes(data or b""), size or 0))
             case h2.events.StreamEnded():
@@ -131,6 +134,12 @@ class Http2Stream(httpx.AsyncByteStream):
     def wake(self) -> None:
         """Wake the task that waits for a change."""
         self._changed.set()
+
+    def _on_informational(self) -> None:
+        self._informational += 1
+        if self._informational > MAX_INFORMATIONAL:
+            reason = f"more than {MAX_INFORMATIONAL} informational (1xx) responses"
+            self._failure = self._failure or httpx.RemoteProtocolError(reason)
 
     def _on_reset(self, code: int | None) -> None:
         if code == h2.errors.ErrorCodes.REFUSED_STREAM and self._headers is None:

@@ -1,8 +1,11 @@
-"""Responses, as our transports build them."""
+"""Responses, as our transports build them, and what they must not be."""
 
 from collections.abc import Iterable
 
 import httpx
+
+MAX_SHOWN_CHARS = 40
+"""As much of a server's header is quoted in an error."""
 
 
 def build_response(
@@ -26,3 +29,13 @@ def build_response(
         stream=stream,
         extensions={"http_version": http_version, "reused": reused},
     )
+
+
+def content_encoding(response: httpx.Response) -> str | None:
+    """Return how a body is encoded that should not be; None if it is not.
+
+    Requests ask for no encoding. A body that is compressed all the same is not decompressed: it
+    may be a thousand times as large as what was sent.
+    """
+    value = response.headers.get("content-encoding", "").strip()
+    return None if value.lower() in ("", "identity") else value[:MAX_SHOWN_CHARS]

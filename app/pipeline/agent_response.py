@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 
 from app.agents.base import AgentRequest
-from app.errors import AgentError, NabraError, UsageLimitError
+from app.errors import AgentCutError, AgentError, NabraError, UsageLimitError
 from app.pipeline import events
 from app.pipeline.components import PipelineComponents
 from app.pipeline.quota import Quota
@@ -13,6 +13,10 @@ from app.pipeline.token_batcher import TokenBatcher
 from app.text.sentence_splitter import SentenceSplitter
 from app.text.speakable import is_speakable
 from app.text.tts_text import tts_text
+
+SLICE_CHARS = 1024
+"""Text that is split in one step of the loop: a piece may be as long as a line, and 2,000
+characters of markup alone take up to 20 ms."""
 
 MAX_QUEUED_SENTENCES = 64
 """Sentences that wait for playout: some minutes of speech. Beyond it the agent is not read."""
@@ -37,6 +41,7 @@ class AgentResponse:
         """Why the response is incomplete; reported after the playout of what did arrive."""
         self._turn = turn
         self._agent = components.agent
+        self._max_chars = self._chars_left = components.max_response_chars
         self._splitter = SentenceSplitter(first_chars=components.first_chunk_min_chars)
         self._timeline = timeline
         self._emit = emit
@@ -55,9 +60,15 @@ class AgentResponse:
                     async for piece in stream:
                         if not pieces:
                             self._timeline.metrics.agent_first_token_ms = self._now_ms()
-                        pieces.append(piece)
-                        tokens.put(piece)
-                        await self._queue_sentences(self._splitter.feed(piece))
+                        part = piece[: self._chars_left]
+                        self._chars_left -= len(part)
+                        pieces.append(part)
+                        tokens.put(part)
+                        await self._split(part)
+                        if len(part) < len(piece):
+                            raise AgentCutError(
+                                f"more than {self._max_chars} characters (MAX_RESPONSE_CHARS)"
+                            )
             except AgentError as error:
                 self.error = error
             self._timeline.metrics.agent_done_ms = self._now_ms()
@@ -76,6 +87,13 @@ class AgentResponse:
         """Iterate over the sentences as they are completed."""
         while (sentence := await self._sentences.get()) is not None:
             yield sentence
+
+    async def _split(self, piece: str) -> None:
+        """Queue the sentences that a piece completes; yield between parts of a long one."""
+        for start in range(0, len(piece), SLICE_CHARS):
+            if start:
+                await asyncio.sleep(0)
+            await self._queue_sentences(self._splitter.feed(piece[start : start + SLICE_CHARS]))
 
     async def _queue_sentences(self, sentences: list[str]) -> None:
         for sentence in sentences:

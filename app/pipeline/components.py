@@ -24,6 +24,8 @@ class PipelineComponents:
     """Longest utterance that is transcribed."""
     decoder: RecordingDecoder = field(default_factory=Decoder)
     """Decodes recordings; by default WAV alone."""
+    max_response_chars: int = 20_000
+    """Longest response of the agent that is spoken; the rest is cut."""
     lookahead: int = 1
     """Sentences that are prefetched while one is played."""
     first_chunk_min_chars: int = FIRST_CHARS

@@ -1,12 +1,12 @@
 """STT by the first transcriber that works."""
 
-import asyncio
 from collections.abc import Sequence
 
 import structlog
 
 from app.errors import ProviderError, ProviderTimeoutError
 from app.stt.base import Transcriber, Utterance
+from app.timeouts import stall_tolerant_timeout
 
 log = structlog.get_logger(__name__)
 
@@ -27,7 +27,7 @@ class FallbackTranscriber(Transcriber):
     async def transcribe(self, utterance: Utterance) -> str:
         """Return the transcript, stripped; empty when the utterance holds no words."""
         try:
-            async with asyncio.timeout(self._deadline_s):
+            async with stall_tolerant_timeout(self._deadline_s):
                 return await self._try_each(utterance)
         except TimeoutError:
             raise ProviderTimeoutError(f"no transcript within {self._deadline_s} s") from None

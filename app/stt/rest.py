@@ -1,7 +1,5 @@
 """STT over REST."""
 
-import asyncio
-
 import orjson
 
 from app import errors
@@ -9,6 +7,7 @@ from app.audio import wav
 from app.hamsa import wire
 from app.hamsa.rest import HamsaClient
 from app.stt.base import Transcriber, Utterance
+from app.timeouts import stall_tolerant_timeout
 
 PATH = "/v1/realtime/stt"
 
@@ -35,7 +34,7 @@ class RestTranscriber(Transcriber):
             wav(utterance.pcm, utterance.format), language=utterance.language
         )
         try:
-            async with asyncio.timeout(self._timeout_s):
+            async with stall_tolerant_timeout(self._timeout_s):
                 try:
                     body = await self._client.post_whole(PATH, payload, MAX_RESPONSE_BYTES)
                 except errors.ConnectionLostError:

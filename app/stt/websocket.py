@@ -7,6 +7,7 @@ from app.audio import wav
 from app.hamsa import wire
 from app.hamsa.pool import ConnectionPool
 from app.stt.base import Transcriber, Utterance
+from app.timeouts import stall_tolerant_timeout
 
 
 class WebSocketTranscriber(Transcriber):
@@ -53,7 +54,7 @@ class WebSocketTranscriber(Transcriber):
         """
         async with self._pool.lease(self._acquire_timeout_s) as lease:
             try:
-                async with asyncio.timeout(timeout_s):
+                async with stall_tolerant_timeout(timeout_s):
                     await lease.connection.send(request, last_frame=wire.Transcript)
                     while True:
                         match await lease.connection.receive():

@@ -1,4 +1,7 @@
-"""Whether audio is long enough for its text. It is judged by the text, not by a number of bytes."""
+"""Whether audio is long enough for its text, or far too long.
+
+Both are judged by the text, not by a number of bytes.
+"""
 
 from app.text.speakable import speakable_chars
 
@@ -10,7 +13,19 @@ Hamsa speaks about 10 characters a second, 100 ms each; its fastest measured str
 640-byte failure (20 ms) for a single letter.
 """
 
+MAX_MS_PER_CHAR = 1000.0
+"""Longest audio for each speakable character, ten times what was measured: a digit may be read out
+as several words."""
+
+MAX_EXTRA_MS = 10_000.0
+"""Silence, and noises that no character stands for, that audio of any text may have in addition."""
+
 
 def min_expected_duration_ms(text: str) -> float:
     """Return the shortest duration, in milliseconds, at which audio of this text is complete."""
     return MIN_MS_PER_CHAR * speakable_chars(text)
+
+
+def max_expected_duration_ms(text: str) -> float:
+    """Return the duration, in milliseconds, that audio of this text can never exceed."""
+    return MAX_MS_PER_CHAR * speakable_chars(text) + MAX_EXTRA_MS

@@ -1,5 +1,6 @@
 """The provider's bytes as audio: without a header, sample-aligned, with a limit on each silence."""
 
+import math
 from collections.abc import AsyncGenerator, AsyncIterator
 
 from app import errors
@@ -12,13 +13,22 @@ class ProviderStream(AudioStream):
     """Turns the raw chunks of one attempt into samples.
 
     `format` is what was requested; a header overrides it. `stall_timeout_s` bounds each silence
-    after the first audio, in seconds.
+    after the first audio, in seconds. `max_duration_ms` is the longest possible audio.
     """
 
-    def __init__(self, attempt: Attempt, format: AudioFormat, *, stall_timeout_s: float) -> None:
+    def __init__(
+        self,
+        attempt: Attempt,
+        format: AudioFormat,
+        *,
+        stall_timeout_s: float,
+        max_duration_ms: float = math.inf,
+    ) -> None:
         self.format = format
         self.attempt: Attempt = attempt
         self._stall_timeout_s = stall_timeout_s
+        self._max_duration_ms = max_duration_ms
+        self._received_bytes = 0
         self._header = HeaderStripper()
         self._aligner = SampleAligner(format.bytes_per_sample)
         self._source: AsyncGenerator[bytes, None] | None = None
@@ -58,6 +68,14 @@ class ProviderStream(AudioStream):
         self.trailing = TrailingAudio(wait_s, self.attempt.metrics)
         return TrailingSamples(self.trailing, self._aligner)
 
+    def _count(self, samples: bytes) -> None:
+        """Raise `ProtocolError` when the audio is longer than the text could ever take."""
+        self._received_bytes += len(samples)
+        if self.format.duration_ms(self._received_bytes) > self._max_duration_ms:
+            raise errors.ProtocolError(
+                f"more than {self._max_duration_ms / 1000:.0f} s of audio for this text"
+            )
+
     async def _next(self) -> bytes:
         """Wait for the next samples; empty at the end.
 
@@ -71,6 +89,7 @@ class ProviderStream(AudioStream):
                 self.format = self._header.format
                 self._aligner = SampleAligner(self.format.bytes_per_sample)
             if samples := self._aligner.feed(audio):
+                self._count(samples)
                 return samples
         return self._aligner.feed(self._header.flush())
 

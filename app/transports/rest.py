@@ -1,13 +1,14 @@
 """TTS over REST: one HTTP request for each sentence, on a shared client."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 
 from app import errors
 from app.hamsa import wire
 from app.hamsa.rest import HamsaClient
+from app.timeouts import stall_tolerant_timeout
 from app.transports.base import Attempt, AudioStream, SpeechRequest, TTSTransport
+from app.transports.completeness import max_expected_duration_ms
 from app.transports.provider_stream import ProviderStream
 
 PATH = "/v1/realtime/tts-stream"
@@ -37,6 +38,7 @@ class RestTransport(TTSTransport):
                 attempt,
                 wire.nearest_supported_format(request.format),
                 stall_timeout_s=self._stall_timeout_s,
+                max_duration_ms=max_expected_duration_ms(request.text),
             )
             async with AsyncExitStack() as stack:
                 await self._begin(request, attempt, stream, stack)
@@ -65,7 +67,7 @@ class RestTransport(TTSTransport):
             format=request.format,
         )
         try:
-            async with asyncio.timeout(self._first_audio_timeout_s):
+            async with stall_tolerant_timeout(self._first_audio_timeout_s):
                 attempt.mark_sent(None)
                 response = await stack.enter_async_context(self._client.post(PATH, payload))
                 attempt.connection = "reused" if response.reused else "new"

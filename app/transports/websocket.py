@@ -1,6 +1,5 @@
 """TTS over the pool of persistent sockets."""
 
-import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 
@@ -8,7 +7,9 @@ from app import errors
 from app.hamsa import wire
 from app.hamsa.connection import Connection
 from app.hamsa.pool import ConnectionPool
+from app.timeouts import stall_tolerant_timeout
 from app.transports.base import AudioStream, SpeechRequest, TTSTransport
+from app.transports.completeness import max_expected_duration_ms
 from app.transports.provider_stream import ProviderStream
 
 FAILURES_BEFORE_CONNECT = 2
@@ -80,6 +81,7 @@ class WebSocketTransport(TTSTransport):
                     attempt,
                     wire.nearest_supported_format(request.format),
                     stall_timeout_s=self._stall_timeout_s,
+                    max_duration_ms=max_expected_duration_ms(request.text),
                 )
                 async with aclosing(stream):
                     attempt.mark_sent("reused" if lease.reused else "new")
@@ -104,9 +106,10 @@ class WebSocketTransport(TTSTransport):
             language=request.language,
             format=request.format,
         )
+        max_audio_s = max_expected_duration_ms(request.text) / 1000
         try:
-            async with asyncio.timeout(self._first_audio_timeout_s):
-                await connection.send(message)
+            async with stall_tolerant_timeout(self._first_audio_timeout_s):
+                await connection.send(message, max_audio_s=max_audio_s)
                 await stream.begin(_audio_frames(connection, stream, self._linger_s))
         except TimeoutError:
             raise errors.ProviderTimeoutError(

@@ -18,6 +18,7 @@ from app.errors import (
 from tests.agents.asking import REQUEST, ask
 from tests.agents.conftest import END, HEAD, Exchange, MakeAgent, chunk, serve
 from tests.agents.lines import line, run
+from tests.steps import longest_step
 
 
 async def test_a_connection_is_reused(make_agent: MakeAgent) -> None:
@@ -84,6 +85,29 @@ async def test_keepalives_and_empty_items_extend_no_timeout(make_agent: MakeAgen
     async with serve(script) as webhook:
         with pytest.raises(AgentTimeoutError, match="no further text"):
             await ask(make_agent(webhook.url, between_tokens_timeout_s=0.05))
+
+
+@pytest.mark.parametrize("text", [" ", "\n", "ـ", "😊", "!", "\u200f", "**"])
+async def test_what_cannot_be_spoken_extends_no_timeout(make_agent: MakeAgent, text: str) -> None:
+    async def script(exchange: Exchange) -> None:
+        await exchange.send(HEAD, chunk(line("begin") + line("item", "نعم")))
+        while not exchange.writer.is_closing():
+            await exchange.send(chunk(line("item", text)))
+            await asyncio.sleep(0.005)
+
+    async with serve(script) as webhook:
+        with pytest.raises(AgentTimeoutError, match="no further text"):
+            await ask(make_agent(webhook.url, between_tokens_timeout_s=0.1, total_timeout_s=5))
+
+
+async def test_a_flood_of_empty_lines_leaves_the_loop_to_others(make_agent: MakeAgent) -> None:
+    async def script(exchange: Exchange) -> None:
+        await exchange.send(HEAD, chunk(line("begin") + b"\n" * 500_000 + run("نعم")), END)
+
+    async with serve(script) as webhook, longest_step() as steps:
+        assert await ask(make_agent(webhook.url)) == "نعم"
+    assert steps.longest_s < 1
+    assert steps.count > 100
 
 
 async def test_a_slow_reader_causes_no_timeout(make_agent: MakeAgent) -> None:
@@ -245,15 +269,39 @@ async def test_a_connection_that_is_reset(make_agent: MakeAgent, reset: bytes) -
             await ask(make_agent(webhook.url))
 
 
-async def test_a_compressed_body_that_was_not_asked_for(make_agent: MakeAgent) -> None:
-    body = gzip.compress(run("نعم"))
+@pytest.mark.parametrize("status", [b"200 OK", b"500 Oops"])
+@pytest.mark.parametrize("encoding", ["gzip", "deflate", "br"])
+async def test_a_proxy_that_compresses_unasked(
+    make_agent: MakeAgent, encoding: str, status: bytes
+) -> None:
+    head = HEAD.replace(b"200 OK", status).removesuffix(b"\r\n")
 
     async def script(exchange: Exchange) -> None:
-        await exchange.send(HEAD.replace(b"\r\n\r\n", b"\r\nContent-Encoding: gzip\r\n\r\n"))
-        await exchange.send(chunk(body), END)
+        await exchange.send(head, f"Content-Encoding: {encoding}\r\n\r\n".encode())
+        await exchange.send(chunk(gzip.compress(run("نعم"))), END)
+
+    async with serve(script) as webhook:
+        with pytest.raises(AgentFailedError, match=f"Content-Encoding: {encoding}"):
+            await ask(make_agent(webhook.url))
+
+
+async def test_an_encoding_that_changes_nothing_is_accepted(make_agent: MakeAgent) -> None:
+    async def script(exchange: Exchange) -> None:
+        await exchange.send(HEAD.removesuffix(b"\r\n"), b"Content-Encoding: identity\r\n\r\n")
+        await exchange.send(chunk(run("نعم")), END)
 
     async with serve(script) as webhook:
         assert await ask(make_agent(webhook.url)) == "نعم"
+
+
+async def test_a_flood_of_informational_responses_is_an_error(make_agent: MakeAgent) -> None:
+    async def script(exchange: Exchange) -> None:
+        await exchange.send(b"HTTP/1.1 100 Continue\r\n\r\n" * 1000)
+        await exchange.gone()
+
+    async with serve(script) as webhook:
+        with pytest.raises(AgentUnreachableError, match="informational"):
+            await ask(make_agent(webhook.url))
 
 
 async def test_an_invalid_url() -> None:

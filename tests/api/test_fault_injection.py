@@ -146,6 +146,16 @@ async def test_on_loopback_what_a_proxy_passes_on_is_refused(
         assert response.status_code == 403
 
 
+@pytest.mark.parametrize("headers", [{"Host": "[::1"}, {"Host": "[x]"}, {"Origin": "http://[::1"}])
+@pytest.mark.parametrize("loopback", [True, False])
+async def test_a_host_or_origin_that_is_no_address_is_refused(
+    control: ControlClient, headers: dict[str, str], loopback: bool
+) -> None:
+    async with page_of(control, loopback=loopback) as client:
+        response = await client.get("/workbench", headers=headers)
+        assert response.status_code == 403
+
+
 async def test_without_a_simulator_there_is_no_workbench_and_the_page_is_told() -> None:
     async with page_of(None) as client:
         assert (await client.get("/workbench")).status_code == 404

@@ -12,6 +12,7 @@ import pytest
 from app.net import http1
 from app.net.client import raw_chunks
 from app.net.http1 import WRITE_BYTES
+from app.net.response import content_encoding
 from tests.net.clients import acquired, ask, body_of, http1_client, post
 from tests.net.scripted_http1 import (
     END,
@@ -24,6 +25,7 @@ from tests.net.scripted_http1 import (
     scripted_http1,
     whole,
 )
+from tests.steps import longest_step
 
 
 @asynccontextmanager
@@ -89,11 +91,49 @@ async def test_the_first_request_is_new_and_the_next_reuses_its_connection() -> 
         assert server.connections == 1
 
 
-async def test_a_body_that_was_compressed_unasked_is_decompressed() -> None:
+async def test_a_body_that_was_compressed_unasked_is_not_decompressed() -> None:
     body = gzip.compress(b"plain")
     async with served(whole(body, "200 OK", "Content-Encoding: gzip")) as (server, client):
-        assert await ask(client, server.url) == b"plain"
-        assert (await client.post(server.url)).content == b"plain"
+        response = await post(client, server.url)
+        assert content_encoding(response) == "gzip"
+        assert await body_of(response) == body
+
+
+async def test_a_flood_of_informational_responses_is_an_error() -> None:
+    flood = b"HTTP/1.1 103 Early Hints\r\n\r\n" * 20_000
+    async with served(raw(flood)) as (server, client):
+        with pytest.raises(httpx.RemoteProtocolError, match="more than 10 informational"):
+            await post(client, server.url)
+
+
+async def test_a_few_informational_responses_are_passed_over() -> None:
+    data = b"HTTP/1.1 103 Early Hints\r\n\r\n" * 10
+    async with served(raw(data + b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")) as (
+        server,
+        client,
+    ):
+        assert await ask(client, server.url) == b"ok"
+
+
+async def test_a_body_in_the_smallest_chunks_leaves_the_loop_to_others_and_arrives_whole() -> None:
+    async def script(exchange: Exchange) -> None:
+        await exchange.send(HEAD, chunk(b"x") * 100_000, END)
+
+    async with served(script) as (server, client), longest_step() as steps:
+        assert await ask(client, server.url) == b"x" * 100_000
+    assert steps.longest_s < 1
+
+
+@pytest.mark.parametrize(
+    "head",
+    [b"X: " + b"x" * 9000 + b"\r\n", b"".join(b"X-%d: x\r\n" % n for n in range(200))],
+    ids=["long", "many"],
+)
+async def test_headers_are_bounded_in_length_and_number(head: bytes) -> None:
+    response = b"HTTP/1.1 200 OK\r\n" + head + b"Content-Length: 0\r\n\r\n"
+    async with served(raw(response)) as (server, client):
+        with pytest.raises(httpx.RemoteProtocolError, match="not HTTP"):
+            await post(client, server.url)
 
 
 async def test_the_body_arrives_while_it_is_made() -> None:

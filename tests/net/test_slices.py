@@ -1,0 +1,62 @@
+"""What arrives at once is processed in slices, one in each step of the loop."""
+
+import asyncio
+
+from app.net.slices import SLICE_BYTES, SlicedInput
+from tests.waiting import until
+
+
+class Reader:
+    """Counts in how many steps of the loop what was processed."""
+
+    def __init__(self) -> None:
+        self.slices: list[bytes] = []
+        self.paused = False
+        self.input = SlicedInput(self.slices.append, pause=self.pause, resume=self.resume)
+
+    def pause(self) -> None:
+        self.paused = True
+
+    def resume(self) -> None:
+        self.paused = False
+
+
+async def test_a_little_is_processed_at_once() -> None:
+    reader = Reader()
+    reader.input.feed(b"x")
+    assert reader.slices == [b"x"]
+    assert not reader.paused
+
+
+async def test_much_is_processed_a_slice_a_step_and_in_order() -> None:
+    reader, data = Reader(), b"".join(b"%08d" % n for n in range(5000))
+    reader.input.feed(data)
+    reader.input.feed(b"the end")
+    seen = 0
+    while not reader.input.is_empty:
+        assert reader.paused
+        await asyncio.sleep(0)
+        assert len(reader.slices) <= seen + 1
+        seen = len(reader.slices)
+    assert not reader.paused
+    assert max(map(len, reader.slices)) == SLICE_BYTES
+    assert b"".join(reader.slices) == data + b"the end"
+
+
+async def test_the_end_waits_for_what_came_before_it() -> None:
+    reader, ended = Reader(), list[int]()
+    reader.input.feed(b"x" * 3 * SLICE_BYTES)
+    reader.input.when_empty(lambda: ended.append(len(reader.slices)))
+    assert not ended
+    await until(lambda: bool(ended))
+    assert ended == [3]
+    reader.input.when_empty(lambda: ended.append(0))
+    assert ended == [3, 0]
+
+
+async def test_what_is_not_wanted_any_more_is_dropped() -> None:
+    reader = Reader()
+    reader.input.feed(b"x" * 3 * SLICE_BYTES)
+    reader.input.clear()
+    await until(lambda: not reader.paused)
+    assert not reader.slices
