@@ -17,11 +17,12 @@ from app import __version__, options
 from app.agents.client import make_client
 from app.agents.registry import make_agent
 from app.api import fault_injection, monitoring, page, sessions
-from app.api.access import AccessControl, is_loopback
+from app.api.access import AccessControl
 from app.api.client_messages import InputLimits
 from app.api.endpoint import SessionLimits, VoiceEndpoint
 from app.api.fault_injection import FaultInjection
 from app.api.monitoring import DecoderCollector, GatewayCollector, Metrics
+from app.api.origins import is_loopback
 from app.api.tokens import KeySet
 from app.api.usage import Usage, UsageCollector
 from app.audio.decoder_pool import DecoderPool

@@ -3,7 +3,8 @@
 from ipaddress import ip_network
 
 from app.agents.registry import AgentOptions
-from app.api.access import AccessOptions, is_loopback, parse_keys
+from app.api.access import AccessOptions, parse_keys
+from app.api.origins import is_loopback
 from app.api.usage import UsageLimits
 from app.audio import AudioFormat
 from app.audio.decoder_process import DecoderLimits

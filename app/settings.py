@@ -5,11 +5,8 @@ the README repeat them for operators. Facts about the provider have their source
 """
 
 import logging
-from io import StringIO
-from pathlib import Path
 from typing import Annotated, Literal
 
-from dotenv.parser import parse_stream
 from pydantic import (
     Field,
     ValidationError,
@@ -20,6 +17,7 @@ from pydantic import (
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from app.env_file import ENCODING, ENV_FILE, check_env_file
 from app.errors import ConfigurationError
 from app.setting_checks import (
     ClientKeys,
@@ -45,11 +43,6 @@ SYSTEM_PROMPT = (
 """Tells a model how to write text that is spoken: short sentences, no Markdown."""
 
 log = logging.getLogger(__name__)
-
-ENV_FILE = Path(".env")
-
-ENCODING = "utf-8-sig"
-"""UTF-8, also with the byte order mark that Windows writes."""
 
 
 class Settings(BaseSettings):
@@ -304,7 +297,7 @@ class Settings(BaseSettings):
 
 def load() -> Settings:
     """Read the settings. Raises `ConfigurationError` with one line for each wrong setting."""
-    _check_file(ENV_FILE)
+    check_env_file(ENV_FILE)
     try:
         return Settings()
     except ValidationError as error:
@@ -316,17 +309,3 @@ def load() -> Settings:
 def _describe(error: ErrorDetails) -> str:
     name = str(error["loc"][0])
     return f"{name.upper()}: {describe_error(error, Settings.model_fields[name])}"
-
-
-def _check_file(path: Path) -> None:
-    """Refuse a file that cannot be read as intended: its keys would seem not to be set."""
-    try:
-        text = path.read_text(encoding=ENCODING) if path.is_file() else ""
-    except OSError as error:
-        raise ConfigurationError(f"{path}: cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise ConfigurationError(f"{path}: must be UTF-8: save it again as UTF-8") from None
-    wrong = [each.original.line for each in parse_stream(StringIO(text)) if each.error]
-    if wrong:
-        reason = "must be NAME=value, with every quote closed"
-        raise ConfigurationError("\n".join(f"{path}: line {line} {reason}" for line in wrong))

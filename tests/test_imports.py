@@ -17,6 +17,7 @@ ROOMS = (
     "options",
     "settings",
     "setting_checks",
+    "env_file",
     "api",
     "pipeline",
     "stt",
@@ -55,8 +56,9 @@ ALLOWED = {
     "audio": {"decoder", "errors"},
     "decoder": {"errors"},
     "telemetry": {"errors"},
-    "settings": {"setting_checks", "errors", "types"},
+    "settings": {"setting_checks", "env_file", "errors", "types"},
     "setting_checks": set(),
+    "env_file": {"errors"},
 }
 """Where more than the order binds a room: the rooms that it may import."""
 

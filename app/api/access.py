@@ -11,10 +11,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
 from ipaddress import IPv4Network, IPv6Network, ip_address
-from urllib.parse import urlsplit
 
 from starlette.requests import HTTPConnection
 
+from app.api.origins import check_local_host, check_origin
 from app.api.tokens import KeySet, TokenClaims, TokenMint
 from app.errors import AccessDeniedError
 
@@ -138,32 +138,11 @@ class AccessControl:
         return grant
 
     def check_origin(self, connection: HTTPConnection) -> None:
-        """Raise `AccessDeniedError` when a page asks that may not.
-
-        Browsers name the page in `Origin`; programs send none. A foreign page whose name was
-        pointed at this machine (DNS rebinding) has our host in it: behind loopback, no name but
-        localhost can be ours.
-        """
-        host = connection.headers.get("host", "")
-        if not self._is_own_host(host):
-            raise _foreign(
-                "this gateway listens on loopback and is reached as localhost only; "
-                "name the address of its proxy in ALLOWED_ORIGINS"
-            )
-        origin = connection.headers.get("origin")
-        if origin is None:
-            return
-        origin = origin.lower()
-        allowed = self._options.allowed_origins
-        if origin in allowed or "*" in allowed or _netloc(origin) == host.lower():
-            return
-        raise _foreign("pages of this origin may not connect (ALLOWED_ORIGINS)")
-
-    def _is_own_host(self, host: str) -> bool:
-        if not (self._options.loopback and self._options.anonymous):
-            return True
-        proxied = {_netloc(origin) for origin in self._options.allowed_origins}
-        return is_local_name(_hostname(host)) or host.lower() in proxied
+        """Raise `AccessDeniedError` when a page asks that may not."""
+        host, allowed = connection.headers.get("host", ""), self._options.allowed_origins
+        if self._options.loopback and self._options.anonymous:
+            check_local_host(host, allowed)
+        check_origin(host, connection.headers.get("origin"), allowed)
 
     def key_name(self, connection: HTTPConnection) -> str | None:
         """Return the name of the client key that a request carries; None if it carries none."""
@@ -250,25 +229,6 @@ class AccessControl:
         return any(parsed in network for network in self._options.trusted_proxies)
 
 
-def is_local_name(name: str) -> bool:
-    """Tell whether a host's name can be this machine's: `localhost`, or any address."""
-    if name == "localhost":
-        return True
-    try:
-        ip_address(name)
-    except ValueError:
-        return False
-    return True
-
-
-def is_loopback(host: str) -> bool:
-    """Tell whether an address to listen on is open to this machine alone."""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
 def parse_keys(entries: Iterable[str]) -> dict[str, str]:
     """Read `name:key` or `key`, which is named by its digest. Raises `ValueError`."""
     keys: dict[str, str] = {}
@@ -304,21 +264,3 @@ def _is_token(subprotocol: str) -> bool:
 def _bearer(connection: HTTPConnection) -> str:
     scheme, _, value = connection.headers.get("authorization", "").partition(" ")
     return value.strip() if scheme.lower() == "bearer" else ""
-
-
-def _hostname(host: str) -> str:
-    try:
-        return urlsplit(f"//{host}").hostname or ""
-    except ValueError:  # such as `[::1`
-        return ""
-
-
-def _netloc(origin: str) -> str:
-    try:
-        return urlsplit(origin).netloc
-    except ValueError:
-        return ""
-
-
-def _foreign(reason: str) -> AccessDeniedError:
-    return AccessDeniedError(reason, status=403, code="origin-not-allowed")

@@ -12,7 +12,8 @@ from limits.limits import RateLimitItem
 from prometheus_client.core import CounterMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from app.api.access import Grant, is_loopback
+from app.api.access import Grant
+from app.api.origins import is_loopback
 from app.errors import AccessDeniedError, UsageLimitError
 
 RETRY_AFTER_S = 10

@@ -1,0 +1,27 @@
+"""The file `.env`: where it is, and whether it can be read as it was meant."""
+
+from io import StringIO
+from pathlib import Path
+
+from dotenv.parser import parse_stream
+
+from app.errors import ConfigurationError
+
+ENV_FILE = Path(".env")
+
+ENCODING = "utf-8-sig"
+"""UTF-8, also with the byte order mark that Windows writes."""
+
+
+def check_env_file(path: Path) -> None:
+    """Refuse a file that cannot be read as intended: its keys would seem not to be set."""
+    try:
+        text = path.read_text(encoding=ENCODING) if path.is_file() else ""
+    except OSError as error:
+        raise ConfigurationError(f"{path}: cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise ConfigurationError(f"{path}: must be UTF-8: save it again as UTF-8") from None
+    wrong = [each.original.line for each in parse_stream(StringIO(text)) if each.error]
+    if wrong:
+        reason = "must be NAME=value, with every quote closed"
+        raise ConfigurationError("\n".join(f"{path}: line {line} {reason}" for line in wrong))
