@@ -26,7 +26,7 @@ MAX_FRAME_BYTES = 4 * 1024 * 1024
 format)."""
 
 MAX_TRAILING_AUDIO_S = 1.0
-"""Audio after an `end`, in time; 40 ms are usual (`docs/hamsa.md`, Timing)."""
+"""Audio after an `end`, in time: late frames are few (`docs/hamsa.md`, Late audio)."""
 
 MAX_AUDIO_BYTES_PER_S = 8 * 32_000
 """Bytes that may stand for a second of audio. A header can name another format than the requested
