@@ -181,6 +181,15 @@ def talk(
     session: Annotated[
         str | None, typer.Option(help="Id of the session; default: a new one.")
     ] = None,
+    token: Annotated[
+        str | None,
+        typer.Option(
+            envvar="NABRA_TOKEN",
+            help="Token or client key, where the gateway needs one; better in the environment, "
+            "which other users of the machine cannot read.",
+            show_default=False,
+        ),
+    ] = None,
     timeout_s: Annotated[
         float, typer.Option(min=0.1, help="Give up when the gateway sends nothing for so long.")
     ] = 60.0,
@@ -202,6 +211,7 @@ def talk(
                 recording=None if audio is None else _read(audio),
                 texts=text or (),
                 out=out,
+                token=token,
             )
         )
     except ClientError as error:

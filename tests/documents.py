@@ -6,8 +6,12 @@ from pathlib import Path
 DOCS = Path(__file__).parent.parent / "docs"
 
 
+def text_of(document: str) -> str:
+    return (DOCS / document).read_text("utf-8")
+
+
 def block(document: str, language: str) -> str:
     """Return the only block of code in this language."""
-    text = (DOCS / document).read_text("utf-8")
+    text = text_of(document)
     [code] = re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
     return str(code)

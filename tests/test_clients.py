@@ -1,15 +1,18 @@
-"""The Python client of docs/clients.md, run unchanged."""
+"""What docs/clients.md says: its Python client run unchanged, its tokens, its list of files."""
 
 import asyncio
+import re
 import sys
 import wave
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import httpx
 import pytest
 
+from app.api.page import WEB
 from app.simulator import Simulator, SimulatorConfig
-from tests.documents import block
+from tests.documents import block, text_of
 from tests.gateway import DATA, running_gateway, settings_for
 
 MAX_LINES = 40
@@ -21,10 +24,10 @@ async def simulator() -> AsyncIterator[Simulator]:
         yield running
 
 
-async def run(tmp_path: Path, *arguments: str) -> tuple[str, bytes]:
+async def run(tmp_path: Path, *arguments: str, code: str | None = None) -> tuple[str, bytes]:
     """Run the program; return what it printed, and the audio that it saved."""
     program, saved = tmp_path / "client.py", tmp_path / "response.wav"
-    program.write_text(block("clients.md", "python"), "utf-8")
+    program.write_text(code or block("clients.md", "python"), "utf-8")
     url, user_input, *more = arguments
     process = await asyncio.create_subprocess_exec(
         sys.executable, str(program), url, user_input, str(saved), *more,
@@ -56,6 +59,43 @@ async def test_it_interrupts_after_the_given_time(tmp_path: Path, simulator: Sim
     async with running_gateway(settings_for(simulator)) as url:
         _, audio = await run(tmp_path, url, "أين شحنتي؟", "0.5")
     assert 16000 < len(audio) < 32000 * 8
+
+
+async def test_a_token_is_minted_and_passed_on_as_the_document_says(
+    tmp_path: Path, simulator: Simulator
+) -> None:
+    """Run the request for a token, and the Python client with the header of the table."""
+    document = text_of("clients.md")
+    key = "a-key-of-a-server-0123456789"
+    [wanted] = re.findall(r"-d '(\{.*\})'", document)
+    [headers] = re.findall(r"`connect\(url, (additional_headers=.*)\)`", document)
+    async with running_gateway(settings_for(simulator, client_keys=f"shop:{key}")) as url:
+        async with httpx.AsyncClient(trust_env=False) as http:
+            response = await http.post(
+                url.replace("ws://", "http://").replace("/ws/agent/", "/v1/sessions"),
+                headers={"Authorization": f"Bearer {key}"},
+                content=wanted,
+            )
+        assert response.status_code == 201
+        assert set(response.json()) == {"session_id", "token", "expires_at"}
+        code = block("clients.md", "python").replace("connect(url,", f"connect(url, {headers},")
+        code = f"token = {response.json()['token']!r}\n{code}"
+        printed, _ = await run(tmp_path, url, "أين شحنتي؟", code=code)
+    assert printed
+
+
+def test_the_files_of_the_library_are_all_named() -> None:
+    """Who copies the files that the document names has what each of them loads."""
+    document = text_of("clients.md")
+    [sentence] = re.findall(r"copy the files that lie beside it.*?\.js`\. ", document)
+    named = set(re.findall(r"`([a-z-]+\.js)`", sentence))
+    loaded, found = {"nabra.js"}, {"nabra.js"}
+    while found:
+        text = (WEB / found.pop()).read_text("utf-8")
+        new = set(re.findall(r'["/]([a-z-]+\.js)"[;,)]', text)) - loaded
+        loaded |= new
+        found |= new
+    assert named == loaded - {"nabra.js"}
 
 
 @pytest.mark.parametrize("language", ["python", "js"])

@@ -4,6 +4,7 @@ import asyncio
 import base64
 import binascii
 import json
+import re
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -17,6 +18,9 @@ from app.audio import AudioFormat, decode_mulaw, wav
 
 Event = Mapping[str, Any]
 EventHandler = Callable[[Event], None]
+
+_HEADER_VALUE = re.compile(r"[!-~]+")
+_MAX_REFUSAL_CHARS = 300
 
 
 class ClientError(Exception):
@@ -114,25 +118,38 @@ class Client:
         return 0 <= _turn_number(event) <= self._finished_turn
 
 
+class _NoRedirects(connect):
+    """Connects without following redirects: the token must not be sent to another host."""
+
+    def process_redirect(self, exc: Exception) -> Exception | str:
+        return exc
+
+
 @asynccontextmanager
 async def connect_client(
-    url: str, *, session_id: str | None = None, timeout_s: float = 60.0
+    url: str, *, session_id: str | None = None, timeout_s: float = 60.0, token: str | None = None
 ) -> AsyncIterator[Client]:
     """Open a session, and close it on leaving.
 
     `timeout_s` limits connecting, and the time without any event of the gateway. Without a
-    `session_id` the gateway chooses one. Raises `ClientError`.
+    `session_id` the gateway chooses one. `token` is a token or a client key. Raises `ClientError`.
     """
     public_url = _without_secrets(url)
+    headers = _authorization(token)
     try:
         address = _address(url, session_id)
-        connection = await connect(
-            address, compression=None, max_size=None, proxy=None, open_timeout=timeout_s
+        connection = await _NoRedirects(
+            address,
+            additional_headers=headers,
+            compression=None,
+            max_size=None,
+            proxy=None,
+            open_timeout=timeout_s,
         )
     except (InvalidURI, ValueError):
         raise ClientError(f"address must begin with ws:// or wss://, got {public_url}") from None
     except InvalidStatus as error:
-        raise ClientError(f"{public_url} refused: {_refusal(error)}") from None
+        raise ClientError(f"{public_url} refused: {_refusal(error, token)}") from None
     except (InvalidHandshake, ConnectionClosed):
         raise ClientError(f"{public_url} does not speak WebSocket") from None
     except TimeoutError:
@@ -160,13 +177,45 @@ def _without_secrets(url: str) -> str:
     return f"{scheme}{mark}{host.rpartition('@')[2]}{slash}{path}"
 
 
-def _refusal(error: InvalidStatus) -> str:
+def _authorization(token: str | None) -> dict[str, str]:
+    if not token:
+        return {}
+    if not _HEADER_VALUE.fullmatch(token):
+        raise ClientError("the token must be ASCII without blanks: copy it again")
+    return {"Authorization": f"Bearer {token}"}
+
+
+def _refusal(error: InvalidStatus, token: str | None) -> str:
+    """Describe a refused handshake in one line; the gateway's words never show the token."""
     status = error.response.status_code
-    if b"invalid-session-id" in (error.response.body or b""):
+    code, message = _denial(bytes(error.response.body or b""))
+    if code == "invalid-session-id":
         return "session id must have 1 to 128 of the characters A-Z a-z 0-9 . _ ~ : @ -"
-    if status in (403, 404):
-        return f"HTTP {status}: the path must be /ws/agent/"
-    return f"HTTP {status}"
+    if not code:
+        is_elsewhere = status in (403, 404)
+        return f"HTTP {status}: the path must be /ws/agent/" if is_elsewhere else f"HTTP {status}"
+    retry_after = error.response.headers.get("Retry-After", "")
+    advice = f"; try again in {retry_after} s" if retry_after.isdecimal() else ""
+    text = f"{code}: {message}"
+    if token:
+        text = text.replace(token, "…")
+    return f"HTTP {status}, {_one_line(text)}{advice}"
+
+
+def _denial(body: bytes) -> tuple[str, str]:
+    """Return code and message of the gateway's refusal; both are empty if it is not one."""
+    try:
+        found = json.loads(body)
+    except ValueError:
+        return "", ""
+    if not isinstance(found, dict) or not isinstance(found.get("code"), str):
+        return "", ""
+    return found["code"], str(found.get("message", ""))
+
+
+def _one_line(text: str) -> str:
+    """Remove what could steer a terminal, and what is too long for a line."""
+    return "".join(char if char.isprintable() else " " for char in text)[:_MAX_REFUSAL_CHARS]
 
 
 def _reason(error: OSError) -> str:

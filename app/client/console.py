@@ -136,6 +136,7 @@ async def converse(
     recording: bytes | None,
     texts: Sequence[str],
     out: Path | None,
+    token: str | None = None,
 ) -> bool:
     """Hold a session: the recording, then the texts, or without both what is typed.
 
@@ -144,7 +145,8 @@ async def converse(
     screen = Screen(Console())
     without_error = True
     turns = 0
-    async with connect_client(url, session_id=session_id, timeout_s=timeout_s) as client:
+    connecting = connect_client(url, session_id=session_id, timeout_s=timeout_s, token=token)
+    async with connecting as client:
         async for result in _turns(client, screen, recording, texts):
             turns += 1
             screen.summary(result)

@@ -1,4 +1,5 @@
 /** @import { ConnectionEvents, ConnectionState } from "./types" */
+/** @import { Handshake } from "./handshake.js" */
 /** @import { ProblemCode } from "./problem.js" */
 import { Emitter } from "./emitter.js";
 import { NabraProblem } from "./problem.js";
@@ -16,7 +17,6 @@ const GREETING_TIMEOUT_MS = 15000;
 /** After this silence the gateway is pinged; without any message in reply the socket is dead. */
 const HEARTBEAT_MS = 20000;
 const PONG_TIMEOUT_MS = 3000;
-const PROBE_TIMEOUT_MS = 4000;
 
 /** @type {Record<number, ProblemCode>} */
 const PROBLEM_BY_CLOSE_CODE = {
@@ -25,8 +25,6 @@ const PROBLEM_BY_CLOSE_CODE = {
   1012: "server-draining",
   1013: "too-busy",
 };
-/** @type {Record<number, ProblemCode>} */
-const PROBLEM_BY_STATUS = { 401: "refused", 403: "refused", 429: "too-busy", 503: "too-busy" };
 
 /**
  * A WebSocket that reconnects: with exponential backoff and jitter, so that many clients do not
@@ -37,10 +35,14 @@ const PROBLEM_BY_STATUS = { 401: "refused", 403: "refused", 429: "too-busy", 503
 export class GatewayConnection extends Emitter {
   /** @type {ConnectionState} */
   state = "closed";
-  #url;
+  #handshake;
   /** @type {WebSocket | null} */
   #socket = null;
+  /** Counts the sockets that were tried or dropped: what an older one waited for is void. */
+  #generation = 0;
   #attempts = 0;
+  /** When the gateway, being full, wants us back at the earliest. */
+  #retryNotBefore = 0;
   #openedAt = 0;
   #lastMessageAt = 0;
   /** @type {PromiseWithResolvers<void> | null} */
@@ -52,10 +54,10 @@ export class GatewayConnection extends Emitter {
   /** @type {number | undefined} */
   #heartbeatTimer;
 
-  /** @param {URL} url */
-  constructor(url) {
+  /** @param {Handshake} handshake */
+  constructor(handshake) {
     super();
-    this.#url = url;
+    this.#handshake = handshake;
   }
 
   /**
@@ -98,15 +100,34 @@ export class GatewayConnection extends Emitter {
     return true;
   }
 
-  #connect() {
+  async #connect() {
     clearTimeout(this.#retryTimer);
-    const socket = new WebSocket(this.#url);
-    socket.binaryType = "arraybuffer";
-    this.#socket = socket;
+    const generation = ++this.#generation;
     this.#setState("connecting");
     this.#livenessTimer = setTimeout(() => this.#onLost("no greeting"), GREETING_TIMEOUT_MS);
+    try {
+      await this.#handshake.prepare();
+      if (generation === this.#generation) this.#listen(this.#handshake.open());
+    } catch (error) {
+      if (generation === this.#generation) this.#onNoSocket(error);
+    }
+  }
+
+  /** @param {WebSocket} socket */
+  #listen(socket) {
+    socket.binaryType = "arraybuffer";
+    this.#socket = socket;
     socket.onmessage = ({ data }) => socket === this.#socket && this.#onMessage(data);
     socket.onclose = ({ code }) => socket === this.#socket && this.#onLost(code);
+  }
+
+  /** There is no token now, or none that can be sent. @param {unknown} error */
+  #onNoSocket(error) {
+    this.#dropSocket();
+    if (error instanceof NabraProblem) return this.#end(error);
+    const problem = new NabraProblem("connection-lost", "no token, or no socket, could be had");
+    problem.cause = error; // its text may quote the address
+    this.#end(problem);
   }
 
   /** @param {string | ArrayBuffer} data */
@@ -126,57 +147,48 @@ export class GatewayConnection extends Emitter {
   /** @param {number | string} cause a close code, or why we gave the socket up */
   async #onLost(cause) {
     const wasOpen = this.state === "open";
-    const socket = this.#dropSocket();
+    this.#dropSocket();
     if (wasOpen && performance.now() - this.#openedAt > STABLE_MS) this.#attempts = 0;
-    let code = PROBLEM_BY_CLOSE_CODE[Number(cause)] ?? "connection-lost";
+    const generation = this.#generation;
+    let problem = new NabraProblem(
+      PROBLEM_BY_CLOSE_CODE[Number(cause)] ?? "connection-lost",
+      `the connection ended with ${cause}`,
+    );
     if (!wasOpen && cause === 1006) {
-      this.#socket = socket; // kept during the probe, so that `close` is noticed
-      code = await this.#probe();
-      if (this.#socket !== socket) return;
-      this.#socket = null;
+      problem = await this.#handshake.explain();
+      if (generation !== this.#generation) return; // closed meanwhile
     }
-    const problem = new NabraProblem(code, `the connection ended with ${cause}`);
-    if (code === "refused") this.#stop(problem);
-    else this.#retryLater(code);
+    this.#end(problem);
+  }
+
+  /** @param {NabraProblem} problem */
+  #end(problem) {
+    if (problem.recoverable) this.#retryLater(problem);
+    else this.#stop(problem);
     this.emit("problem", problem);
   }
 
-  /** @param {ProblemCode} code */
-  #retryLater(code) {
+  /** @param {NabraProblem} problem */
+  #retryLater({ code, retryAfterMs = 0 }) {
     const backoffMs = FIRST_RETRY_MS * 2 ** this.#attempts++;
     const minMs = code === "too-busy" ? MIN_BUSY_RETRY_MS : 0;
     const waitMs = Math.min(MAX_RETRY_MS, Math.max(minMs, backoffMs));
-    const retryInMs = Math.round(waitMs * (0.5 + Math.random() / 2));
+    // Half of the wait is random; nobody comes before the gateway wants it.
+    const retryInMs = Math.round(
+      Math.max(retryAfterMs, waitMs / 2) + (Math.random() * waitMs) / 2,
+    );
+    this.#retryNotBefore = performance.now() + retryAfterMs;
     this.#setState("waiting", code, retryInMs);
     this.#retryTimer = setTimeout(() => this.#connect(), retryInMs);
-  }
-
-  /**
-   * Ask by plain HTTP why a handshake failed: browsers do not tell a page the status.
-   *
-   * @returns {Promise<ProblemCode>}
-   */
-  async #probe() {
-    const url = new URL(this.#url);
-    url.protocol = url.protocol.replace("ws", "http");
-    if (url.origin !== globalThis.location?.origin) return "connection-lost";
-    try {
-      const signal = AbortSignal.timeout(PROBE_TIMEOUT_MS);
-      const { status } = await fetch(url, { cache: "no-store", signal });
-      return PROBLEM_BY_STATUS[status] ?? "connection-lost";
-    } catch {
-      return "connection-lost";
-    }
   }
 
   /** Ignore the socket from now on, and close it. @param {number} [code] */
   #dropSocket(code) {
     clearTimeout(this.#livenessTimer);
     this.#livenessTimer = undefined;
-    const socket = this.#socket;
+    this.#generation++;
+    this.#socket?.close(code);
     this.#socket = null;
-    socket?.close(code);
-    return socket;
   }
 
   /** @param {NabraProblem} problem */
@@ -213,8 +225,8 @@ export class GatewayConnection extends Emitter {
   /** @param {Event} event */
   #onNetworkChange = ({ type }) => {
     if (type === "visibilitychange" && document.hidden) return;
-    if (this.state === "waiting" && navigator.onLine) this.#connect();
-    else this.#checkLiveness();
+    if (this.state !== "waiting") this.#checkLiveness();
+    else if (navigator.onLine && performance.now() >= this.#retryNotBefore) this.#connect();
   };
 
   /** Ping: a socket does not notice by itself that its network is gone. */
@@ -223,25 +235,6 @@ export class GatewayConnection extends Emitter {
     if (!this.send(JSON.stringify({ type: "ping", id: "heartbeat" }))) return;
     this.#livenessTimer = setTimeout(() => this.#onLost(1006), PONG_TIMEOUT_MS);
   }
-}
-
-/**
- * Return the WebSocket address of one session; a query, which may carry a token, is kept.
- *
- * @param {string | URL} url an endpoint without the session id
- * @param {string} sessionId
- */
-export function sessionUrl(url, sessionId) {
-  const result = new URL(url, globalThis.location?.href);
-  result.protocol = result.protocol.replace("http", "ws");
-  result.pathname = `${result.pathname.replace(/\/*$/, "")}/${encodeURIComponent(sessionId)}/`;
-  return result;
-}
-
-/** Return a random id; `crypto.randomUUID` exists only with HTTPS, typed turns work without. */
-export function randomId() {
-  const bytes = crypto.getRandomValues(new Uint8Array(16));
-  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
 /** Stand in for `Promise.withResolvers` in browsers before 2024. */

@@ -1,8 +1,10 @@
+/** @import { TokenSource } from "./handshake.js" */
 /** @import { ConnectionState, ConfiguredMessage, MicrophoneFrame, NabraEvents, Options,
  *    PlaybackPosition, ProblemDetail, ServerMessage, StateChange } from "./types" */
 import { ClientConfiguration } from "./configuration.js";
-import { GatewayConnection, randomId, sessionUrl } from "./connection.js";
+import { GatewayConnection } from "./connection.js";
 import { Emitter } from "./emitter.js";
+import { Handshake } from "./handshake.js";
 import { Microphone } from "./microphone.js";
 import { toBase64 } from "./pcm.js";
 import { PlaybackReporter, REPORT_ID } from "./playback-reporter.js";
@@ -32,7 +34,8 @@ const MAX_BUFFERED_BYTES = 128 * 1024;
  * - "playing" `{turn, index, playedMs}`: this sentence begins to sound
  * - "idle" `{turn, playedMs}`: all of the turn has been played, or dropped
  * - "problem" `{code, message, recoverable}`: something went wrong by itself. A method that fails
- *   throws a `NabraProblem` instead, which has the same fields.
+ *   throws a `NabraProblem` instead, which has the same fields. Of a refused handshake both have
+ *   the gateway's HTTP `status`, its code as `gatewayCode`, and `retryAfterMs`.
  *
  * After a loss it reconnects, with the same session id and configuration, for as long as it takes.
  * Each connection counts turns from 1. Microphone audio is dropped while there is no connection,
@@ -41,12 +44,11 @@ const MAX_BUFFERED_BYTES = 128 * 1024;
  * @extends {Emitter<NabraEvents>}
  */
 export class Nabra extends Emitter {
-  /** Identifies the agent's memory: a page that stores it can continue the conversation later. */
-  sessionId;
   /** Level of the microphone, 0 to 1. */
   level = 0;
   /** Level of the response, 0 to 1. */
   outputLevel = 0;
+  #handshake;
   #connection;
   #configuration;
   #speaker = new Speaker();
@@ -61,14 +63,17 @@ export class Nabra extends Emitter {
   /**
    * @param {object} [settings]
    * @param {string | URL} [settings.url] endpoint without session id; default: /ws/agent/ here
-   * @param {string} [settings.sessionId] default: a new one
+   * @param {string} [settings.sessionId] default: a new one, or the token's
+   * @param {string | TokenSource} [settings.token] where the gateway needs one: a token, or an
+   *   async function that returns one for a session id; it is called before each connection
    * @param {Options} [settings.options]
    */
-  constructor({ url = "/ws/agent/", sessionId = randomId(), options = {} } = {}) {
+  constructor({ url = "/ws/agent/", sessionId, token, options = {} } = {}) {
     super();
-    this.sessionId = sessionId;
     this.#configuration = new ClientConfiguration(options, (message) => this.#send(message));
-    this.#connection = new GatewayConnection(sessionUrl(url, sessionId));
+    const endpoint = new URL(url, globalThis.location?.href);
+    this.#handshake = new Handshake(endpoint, { sessionId, token });
+    this.#connection = new GatewayConnection(this.#handshake);
     this.#connection.on("state", (change) => this.#onState(change));
     this.#connection.on("problem", (problem) => this.#reportProblem(problem));
     this.#connection.on("message", (data) => this.#onData(data));
@@ -81,6 +86,11 @@ export class Nabra extends Emitter {
       this.#endUtterance(false);
       this.#reportProblem(problem);
     });
+  }
+
+  /** Identifies the agent's memory: a page that stores it can continue the conversation later. */
+  get sessionId() {
+    return this.#handshake.sessionId;
   }
 
   /** @returns {ConnectionState} */
@@ -234,6 +244,7 @@ export class Nabra extends Emitter {
       this.#reporter.disable();
       return;
     }
+    if (message.type === "session") this.#handshake.onGreeting(message.session_id);
     this.#audio.onMessage(message);
     if (message.type === "configured") this.#configuration.onConfigured(message);
     if (message.type === "error") this.#configuration.onError(message);
@@ -266,7 +277,7 @@ export class Nabra extends Emitter {
   }
 
   /** @param {ProblemDetail} problem */
-  #reportProblem({ code, message, recoverable }) {
-    this.emit("problem", { code, message, recoverable });
+  #reportProblem({ code, message, recoverable, status, gatewayCode, retryAfterMs }) {
+    this.emit("problem", { code, message, recoverable, status, gatewayCode, retryAfterMs });
   }
 }

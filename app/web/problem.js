@@ -6,6 +6,15 @@
  *   "too-busy" | "closed"} ProblemCode
  */
 
+/**
+ * What the gateway said when it refused a handshake.
+ *
+ * @typedef {object} Refusal
+ * @property {number} [status] the HTTP status
+ * @property {string} [gatewayCode] such as `token-expired`; docs/protocol.md lists them
+ * @property {number} [retryAfterMs] when to come back
+ */
+
 /** Problems that retrying does not solve: somebody has to change something first. */
 const FINAL = new Set(["insecure-context", "unsupported-browser", "refused", "closed"]);
 
@@ -14,11 +23,15 @@ export class NabraProblem extends Error {
   /**
    * @param {ProblemCode} code
    * @param {string} [message] for a log, in English
+   * @param {Refusal} [refusal]
    */
-  constructor(code, message = code) {
+  constructor(code, message = code, { status, gatewayCode, retryAfterMs } = {}) {
     super(message);
     this.name = "NabraProblem";
     this.code = code;
     this.recoverable = !FINAL.has(code);
+    this.status = status;
+    this.gatewayCode = gatewayCode;
+    this.retryAfterMs = retryAfterMs;
   }
 }

@@ -1,6 +1,6 @@
 /** Types that several modules share. For the type checker only: this file is not served. */
 
-import type { NabraProblem, ProblemCode } from "./problem.js";
+import type { NabraProblem, ProblemCode, Refusal } from "./problem.js";
 
 // The wire, as docs/protocol.md describes it
 
@@ -145,7 +145,7 @@ export interface SpeakerEvents {
   locked: undefined;
 }
 
-export interface ProblemDetail {
+export interface ProblemDetail extends Refusal {
   code: ProblemCode;
   message: string;
   recoverable: boolean;
@@ -169,6 +169,8 @@ export type Texts = Record<string, [arabic: string, english: string]>;
 export interface About {
   simulates: { speech: boolean; agent: boolean };
   workbench: boolean;
+  /** Gateways of older releases do not say. */
+  needs_token?: boolean;
 }
 
 /** What `/workbench` tells, and what it takes: null resets a field. */
@@ -216,6 +218,9 @@ export interface PageElements {
   "tab-report": HTMLButtonElement;
   "tab-workbench": HTMLButtonElement;
   text: HTMLInputElement;
+  token: HTMLInputElement;
+  "token-form": HTMLFormElement;
+  "token-problem": HTMLElement;
   top: HTMLElement;
   turns: HTMLElement;
   typed: HTMLFormElement;

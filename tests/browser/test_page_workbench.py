@@ -8,6 +8,7 @@ from playwright.async_api import Page, expect
 
 from app.settings import Settings
 
+from .conftest import ConsoleMonitor, NewPage
 from .conversation_page import ask, start
 from .library_page import gateway_for, url_of
 
@@ -49,3 +50,26 @@ async def test_the_workbench_changes_the_simulator_and_the_transport(page: Page)
         await page.click("summary")
         await expect(page.locator("details")).to_contain_text("REST")
         await expect(page.locator("details")).not_to_contain_text("بمقبس")
+
+
+async def test_the_workbench_is_hidden_where_it_needs_a_key(
+    new_page: NewPage, console: ConsoleMonitor
+) -> None:
+    """Behind a proxy the gateway refuses it to pages, though it has a simulator."""
+    console.is_expected = lambda entry: "status of 403" in entry
+    settings = Settings(
+        _env_file=None,  # type: ignore[call-arg]
+        simulator_profile="instant",
+        simulator_voice="hum",
+        log_level="warning",
+    )
+    page = await new_page(extra_http_headers={"x-forwarded-for": "203.0.113.9"})
+    async with gateway_for(page, settings) as endpoint:
+        about = await (await page.request.get(url_of(endpoint, "about.json"))).json()
+        assert about["workbench"]
+        async with page.expect_response("**/workbench") as refused:
+            await start(page, endpoint)
+        assert (await refused.value).status == 403
+        await ask(page)
+        await expect(page.locator("#tab-workbench")).to_be_hidden()
+        await expect(page.locator("#workbench .notice")).to_have_count(0)

@@ -10,8 +10,11 @@ import {
 import { showNotice } from "./notices.js";
 import { Problems } from "./problems.js";
 import { SidePanel } from "./side-panel.js";
+import { TokenForm } from "./token-form.js";
 
-const nabra = new Nabra({ options: { language: language() } });
+const tokenForm = new TokenForm(() => begin());
+const token = () => tokenForm.token;
+const nabra = new Nabra({ options: { language: language() }, token });
 onLanguageChange(() => {
   translateDocument();
   const button = find("language");
@@ -19,7 +22,8 @@ onLanguageChange(() => {
   button.lang = language() === "ar" ? "en" : "ar";
 });
 
-const problems = new Problems(nabra);
+let isStarted = false;
+const problems = new Problems(nabra, tokenForm);
 const panel = new SidePanel();
 showConnectionStatus(nabra);
 
@@ -29,16 +33,29 @@ aboutLoaded.then(({ simulates }) => onLanguageChange(() => {
   find("simulated").textContent = translate("simulated");
 }));
 
+aboutLoaded.then(({ needs_token: needsToken }) => {
+  if (needsToken === false) tokenForm.forget();
+  else if (needsToken && tokenForm.token === "") tokenForm.ask();
+});
+
 find("language").addEventListener("click", () => {
   toggleLanguage();
   nabra.configure({ language: language() }).catch(() => {}); // its own language stays
 });
-find("start").addEventListener("click", () => {
+find("start").addEventListener("click", begin);
+find("start").disabled = false;
+
+/** Start the conversation, or connect it again by another token. */
+function begin() {
   problems.unlock(); // at once, in the gesture
+  if (isStarted) {
+    nabra.connect().catch(() => {}); // the "problem" event reports it
+    return;
+  }
+  isStarted = true;
   find("start").disabled = true;
   startConversation();
-});
-find("start").disabled = false;
+}
 
 /** Load the rest of the page, which is needed only now, and connect. */
 async function startConversation() {

@@ -1,6 +1,8 @@
 /** Shows the problems of a conversation as notices, and hides them when they are over. */
 
 /** @import { Nabra } from "../nabra.js" */
+/** @import { ProblemDetail } from "../types" */
+/** @import { TokenForm } from "./token-form.js" */
 import { NabraProblem } from "../nabra.js";
 import { announce } from "./announcer.js";
 import { translate } from "./language.js";
@@ -11,23 +13,39 @@ const MICROPHONE_PROBLEMS = [
   "no-microphone", "microphone-denied", "microphone-busy", "no-hands-free",
 ];
 const BROWSER_PROBLEMS = ["insecure-context", "unsupported-browser"];
-const CONNECTION_PROBLEMS = ["connection-lost", "server-draining", "too-busy", "refused"];
+const CONNECTION_PROBLEMS = [
+  "connection-lost", "server-draining", "too-busy", "refused", "origin-not-allowed",
+];
 
 export class Problems {
   #nabra;
+  #tokenForm;
   /** Whether this browser can play no sound here at all. */
   #isMute = false;
 
-  /** @param {Nabra} nabra */
-  constructor(nabra) {
+  /** @param {Nabra} nabra @param {TokenForm} tokenForm */
+  constructor(nabra, tokenForm) {
     this.#nabra = nabra;
-    nabra.on("problem", ({ code }) => this.show(code));
+    this.#tokenForm = tokenForm;
+    nabra.on("problem", (problem) => this.#onProblem(problem));
     nabra.on("playing", () => hideNotices("audio-locked"));
     nabra.on("state", ({ state }) => {
       if (state !== "open") return;
       hideNotices(...CONNECTION_PROBLEMS, "not-sent");
+      tokenForm.hide();
       announce(translate("state-open"));
     });
+  }
+
+  /** @param {ProblemDetail} problem */
+  #onProblem(problem) {
+    if (problem.code === "refused" && this.#tokenForm.onRefused(problem)) {
+      hideNotices(...CONNECTION_PROBLEMS);
+    } else if (problem.gatewayCode === "origin-not-allowed") {
+      this.show("origin-not-allowed");
+    } else {
+      this.show(problem.code);
+    }
   }
 
   /** @param {string} code */

@@ -23,6 +23,17 @@ export const TEXTS = {
   ],
   start: ["ابدأ المحادثة", "Start the conversation"],
 
+  "token-help": [
+    "لا يفتح هذا الخادم إلا برمز. اطلبه من القائم عليه؛ ويبقى في هذا التبويب وحده حتى تغلقه.",
+    "This server opens with a token only. Whoever runs it can give you one; it stays in this tab, until you close it.",
+  ],
+  token: ["رمز الدخول", "Token"],
+  "token-submit": ["ادخل وابدأ", "Enter and start"],
+  "refused-credential-missing": ["لا بد من رمز. أدخل رمزاً.", "A token is needed. Enter one."],
+  "refused-token-expired": ["انتهت صلاحية الرمز. اطلب رمزاً جديداً وأدخله.", "The token has expired. Ask for a new one and enter it."],
+  "refused-token-invalid": ["لم يقبل الخادم هذا الرمز. انسخه كاملاً ثم أدخله من جديد.", "The server does not accept this token. Copy the whole of it and enter it again."],
+  "refused-session-not-yours": ["هذا الرمز لمحادثة أخرى. اطلب رمزاً جديداً وأدخله.", "This token is for another conversation. Ask for a new one and enter it."],
+
   "hands-free": ["بلا أزرار", "Hands-free"],
   talk: ["تحدّث", "Talk"],
   stop: ["أسكِته", "Stop"],
@@ -45,6 +56,7 @@ export const TEXTS = {
   "state-connecting": ["أتصل…", "Connecting…"],
   "state-open": ["متصل", "Connected"],
   "state-waiting": ["انقطع، أعيد بعد {seconds}", "Lost, again in {seconds}"],
+  "state-full": ["الخادم ممتلئ، أعيد بعد {seconds}", "Full, again in {seconds}"],
   "state-closed": ["غير متصل", "Not connected"],
 
   interrupted: ["قوطِع", "Interrupted"],
@@ -77,6 +89,7 @@ export const TEXTS = {
   "problem-server-draining": ["الخادم يُعاد تشغيله. أعود بك إليه حالما يجهز؛ لا تفعل شيئاً.", "The server is being restarted. You will be back as soon as it is ready; there is nothing you need to do."],
   "problem-refused": ["رفض الخادم هذا الاتصال: الإذن ناقص أو منتهٍ. أعد تحميل الصفحة، أو اطلب رابطاً جديداً ممن أعطاك هذا.", "The server refused this connection: permission is missing or has expired. Reload the page, or ask whoever gave you this link for a new one."],
   "problem-too-busy": ["الخادم مشغول بمحادثات أخرى. سأحاول من جديد بعد قليل.", "The server is busy with other conversations. I will try again shortly."],
+  "problem-origin-not-allowed": ["لا يقبل الخادم صفحة من هذا العنوان. افتحها بعنوان الخادم نفسه، أو أضف عنوانها إلى ALLOWED_ORIGINS.", "The server accepts no page from this address. Open it by the server's own address, or add this one to ALLOWED_ORIGINS."],
   "problem-audio-locked": ["حجب المتصفح الصوت. انقر هنا ليُسمع.", "The browser keeps the sound back. Click here to hear it."],
   "problem-no-hands-free": ["لا يستطيع هذا الخادم معرفة متى تتكلم. استعمل زر الميكروفون.", "This server cannot tell when you speak. Use the microphone button."],
   "problem-page-incomplete": ["لم يكتمل تحميل الصفحة. تحقق من الشبكة ثم حاول مرة أخرى.", "The page could not be loaded completely. Check your network and try again."],

@@ -79,6 +79,7 @@ export class Workbench {
       });
       const body = await response.json();
       if (response.ok) this.#state = body;
+      else if (response.status === 403) this.#state = null; // it needs a key, which pages have not
       else this.#problem = { key: "change-refused", values: { message: body.message } };
     } catch {
       this.#problem = { key: "simulator-unreachable" };
@@ -104,12 +105,12 @@ export class Workbench {
 
   #renderAll() {
     const parts = this.#transports();
-    find("tab-workbench").hidden = !this.#about.workbench && parts.length === 0;
     if (this.#state !== null) parts.unshift(...this.#simulator(this.#state));
     if (this.#problem !== null) {
       const { key, values } = this.#problem;
       parts.unshift(make("p", { class: "notice", role: "alert" }, translate(key, values)));
     }
+    find("tab-workbench").hidden = parts.length === 0;
     const focused = document.activeElement?.id;
     this.#root.replaceChildren(...parts);
     if (focused) document.getElementById(focused)?.focus();
