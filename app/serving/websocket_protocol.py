@@ -212,7 +212,7 @@ class BoundedWebSocketProtocol(WebSocketsSansIOProtocol):
             )
 
     def _drop_input(self) -> None:
-        """Free what nobody will read: a closed connection is part of cycles, and so stays a while."""
+        """Free what nobody will read: a closed connection is part of cycles, and stays a while."""
         self._unparsed = bytearray()
         self.conn.reader.buffer = bytearray()
         self.frames = []

@@ -152,7 +152,9 @@ async def test_the_largest_message_goes_when_all_together_hold_too_much() -> Non
             await greedy.upgrade()
             small = frame(BINARY, b"small" * 1000)
             await polite.send(small[:-1])
-            await greedy.send(frame(BINARY, bytes(900_000))[:400_000])
+            await greedy.send(
+                frame(BINARY, bytes(900_000))[:300_500]
+            )  # a close that leaves more is lost
             assert close_code(await greedy.closed()) == 1013
             await polite.send(small[-1:])
             await polite.reader.readuntil(b"small" * 1000)
