@@ -21,6 +21,7 @@ from app.serving.admission import Admission, RateLimit
 SLICE_BYTES = 4096
 """Bytes that are parsed in one step: 680 frames of the smallest kind, some 5 ms."""
 
+INVALID_DATA: Literal[1007] = 1007
 POLICY_VIOLATION: Literal[1008] = 1008
 TRY_AGAIN_LATER: Literal[1013] = 1013
 
@@ -105,7 +106,20 @@ class BoundedWebSocketProtocol(WebSocketsSansIOProtocol):
     def send_receive_event_to_app(self) -> None:
         """Hand a complete message on; the next one has a time of its own."""
         self._end_message()
-        super().send_receive_event_to_app()
+        data, self.frames = b"".join(self.frames), []
+        if self.close_sent:
+            return
+        if self.curr_msg_data_type == "bytes":
+            self.queue.put_nowait({"type": "websocket.receive", "bytes": data})
+        else:
+            try:
+                self.queue.put_nowait({"type": "websocket.receive", "text": data.decode()})
+            except UnicodeDecodeError:
+                self.fail(INVALID_DATA, "invalid-utf-8")
+                return
+        if not self.read_paused:
+            self.read_paused = True
+            self.transport.pause_reading()
 
     def handle_ping(self) -> None:
         """Answer a ping, or end a connection that sends too many."""

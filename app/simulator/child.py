@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import sys
 from collections.abc import Sequence
 from types import TracebackType
@@ -9,6 +10,13 @@ from typing import Self
 
 START_TIMEOUT_S = 20.0
 """Longest wait until the child listens; it takes under a second on an idle machine."""
+
+
+INHERITED = (
+    *("PATH", "HOME", "TMPDIR", "LANG", "LC_ALL", "LD_LIBRARY_PATH"),
+    *("PYTHONPATH", "PYTHONHOME", "PYTHONWARNINGS", "VIRTUAL_ENV", "ESPEAK_DATA_PATH"),
+)
+"""All that the child gets of the environment: what Python and the voice need, and no secret."""
 
 
 class SimulatorProcess:
@@ -34,6 +42,7 @@ class SimulatorProcess:
             *self._arguments,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
+            env={name: os.environ[name] for name in INHERITED if name in os.environ},
             start_new_session=True,  # Ctrl-C must not end it while the gateway needs it
         )
         try:

@@ -3,7 +3,7 @@
 import asyncio
 import signal
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -60,16 +60,16 @@ class GatewayProcess:
 
 @asynccontextmanager
 async def gateway_process(
-    cwd: Path, *, descriptors: int | None = None, **settings: str
+    cwd: Path, settings: Mapping[str, str] | None = None, *, descriptors: int = 0
 ) -> AsyncIterator[GatewayProcess]:
     """Start a gateway, with so many files at most; end it however the test ends."""
     log_path = cwd / "log.txt"
     command = list(SERVE)
-    if descriptors is not None:
+    if descriptors:
         command = ["/bin/sh", "-c", f'ulimit -n {descriptors}; exec "$@"', "sh", *SERVE]
     with log_path.open("wb") as output:
         process = await asyncio.create_subprocess_exec(
-            *command, cwd=cwd, env=environment(**settings), stdout=output, stderr=output
+            *command, cwd=cwd, env=environment(**(settings or {})), stdout=output, stderr=output
         )
     gateway = GatewayProcess(process, log_path)
     try:
