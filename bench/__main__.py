@@ -25,6 +25,7 @@ SCENARIOS = (
     "sustained_faults",
     "barge_in",
     "turn_detection",
+    "strangers",
     "soak",
     "splitter",
     "micro",

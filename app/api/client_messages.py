@@ -2,6 +2,7 @@
 
 from contextlib import closing
 from dataclasses import dataclass
+from typing import Any
 
 from starlette.types import Message
 from starlette.websockets import WebSocket
@@ -55,20 +56,28 @@ class ClientMessages:
 
     async def _run(self, websocket: WebSocket) -> None:
         while (message := await self._receive(websocket))["type"] != "websocket.disconnect":
-            frame, id = message.get("text"), None
-            try:
-                if frame is None:
-                    await self._append_audio(message["bytes"])
-                else:
-                    decoded = messages.decode(frame)
-                    id = decoded.id
-                    del message, frame  # a recording need not be kept twice
-                    await self._handle(decoded)
-            except errors.BadInputError as error:
-                reply = error_message(error, self._session.style.language)
-                if (in_reply_to := id if id is not None else error.message_id) is not None:
-                    reply["in_reply_to"] = in_reply_to
+            handling = self._reply_to(message)
+            del message  # or it would be kept until the next one comes
+            if (reply := await handling) is not None:
                 await self._sender.send(reply)
+
+    async def _reply_to(self, message: Message) -> dict[str, Any] | None:
+        """Handle a message; return what its sender is told when it is refused."""
+        frame, id = message.get("text"), None
+        try:
+            if frame is None:
+                await self._append_audio(message["bytes"])
+            else:
+                decoded = messages.decode(frame)
+                id = decoded.id
+                del message, frame  # a recording need not be kept twice
+                await self._handle(decoded)
+        except errors.BadInputError as error:
+            reply = error_message(error, self._session.style.language)
+            if (in_reply_to := id if id is not None else error.message_id) is not None:
+                reply["in_reply_to"] = in_reply_to
+            return reply
+        return None
 
     async def _receive(self, websocket: WebSocket) -> Message:
         """Wait for a message; while a response is made or played, the session is not idle."""

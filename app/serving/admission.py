@@ -13,6 +13,7 @@ from typing import Protocol
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from app.serving.parsing_turns import ParsingTurns
 from app.telemetry.log_limiter import LogLimiter
 
 DESCRIPTORS_WANTED = 65_536
@@ -34,7 +35,7 @@ class ConnectionLimits:
     """From a whole request to the end of its response."""
     message_timeout_s: float = 60.0
     """From the first byte of a WebSocket message to its last."""
-    max_buffered_bytes: int = 128 * 1024 * 1024
+    max_buffered_bytes: int = 96 * 1024 * 1024
     """Bytes of incomplete messages, of all connections together."""
     max_frames_per_message: int = 4096
     """A phone's library cuts 14 MB of base64 into frames of 16 KB at the least: 850."""
@@ -64,6 +65,8 @@ class Admission:
         self.refused: Counter[str] = Counter()
         """Connections that were ended, by reason; for metrics."""
         self.limited_log = LogLimiter()
+        self.turns = ParsingTurns()
+        """Who may parse now."""
         self._pending: dict[BoundConnection, None] = {}
         self._established: set[BoundConnection] = set()
         self._buffered: dict[BoundConnection, int] = {}
@@ -80,15 +83,18 @@ class Admission:
         return {"pending": len(self._pending), "established": len(self._established)}
 
     def admit(self, connection: BoundConnection, now: float) -> bool:
-        """Take a new connection in as pending; False when there are too many.
+        """Take a new connection in as pending; False when all that are open are established.
 
-        The oldest pending connection is aborted when there are too many pending ones.
+        The oldest pending connection is aborted when there are too many, of all or of pending ones.
         """
-        if len(self._pending) + len(self._established) >= self.limits.max_connections:
-            self.refuse("too-many-connections", now, limit=self.limits.max_connections)
+        limits = self.limits
+        is_full = len(self._pending) + len(self._established) >= limits.max_connections
+        if is_full and not self._pending:
+            self.refuse("too-many-connections", now, limit=limits.max_connections)
             return False
-        if len(self._pending) >= self.limits.max_pending:
-            self.refuse("too-many-pending", now, limit=self.limits.max_pending)
+        if is_full or len(self._pending) >= limits.max_pending:
+            limit = limits.max_connections if is_full else limits.max_pending
+            self.refuse("too-many-pending", now, limit=limit)
             oldest = next(iter(self._pending))
             del self._pending[oldest]
             oldest.abort()

@@ -1,5 +1,6 @@
 """The process: listens on the port, runs the application, ends on a signal."""
 
+import ctypes
 import gc
 import socket
 import sys
@@ -38,6 +39,13 @@ BACKLOG = 2048
 where files are few: all that wait are accepted at once."""
 
 
+M_MMAP_THRESHOLD = -3
+"""glibc's number of the option."""
+
+MMAP_THRESHOLD_BYTES = 1024 * 1024
+"""Blocks from this size are given back to the system when they are freed."""
+
+
 def serve() -> None:
     """Run the gateway until a signal stops it; exit with one line if it cannot start."""
     try:
@@ -64,8 +72,19 @@ def serve() -> None:
     # hear. From here on, garbage is what sessions leave.
     gc.freeze()
     gc.set_threshold(GC_THRESHOLD)
+    give_back_large_blocks()
     with listener:
         uvicorn.Server(config).run(sockets=[listener])
+
+
+def give_back_large_blocks() -> None:
+    """Keep glibc from retaining recordings: it raises its threshold to the largest block it freed.
+
+    Other C libraries have no `mallopt`, and no such habit.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(M_MMAP_THRESHOLD, MMAP_THRESHOLD_BYTES)
 
 
 def listen(host: str, port: int) -> socket.socket:

@@ -3,7 +3,7 @@
 uvicorn parses all that arrives at once, keeps what is not complete for ever, answers every ping,
 and waits at a close for a reader that may not read. Here
 
-- frames are parsed in slices, and the event loop has its turn between them;
+- frames are parsed in slices, and all connections together have a part of the event loop's time;
 - a message has a number of frames, and a time to be complete;
 - messages beyond a rate wait, which slows the sender down; pings beyond one end the connection;
 - the handshake has a deadline, and a close ends in an abort.
@@ -21,9 +21,7 @@ from app.serving.admission import Admission, RateLimit
 SLICE_BYTES = 4096
 """Bytes that are parsed in one step: 680 frames of the smallest kind, some 5 ms."""
 
-STEP_S = 0.005
-"""Longest stretch of parsing before others have their turn."""
-
+INVALID_DATA: Literal[1007] = 1007
 POLICY_VIOLATION: Literal[1008] = 1008
 TRY_AGAIN_LATER: Literal[1013] = 1013
 
@@ -39,7 +37,7 @@ class BoundedWebSocketProtocol(WebSocketsSansIOProtocol):
         now = self.loop.time()
         self.buffered_bytes = 0
         self._unparsed = bytearray()
-        self._parsing: asyncio.Handle | None = None
+        self._waits_for_turn = False
         self._message_frames = 0
         self._deadline: asyncio.TimerHandle | None = self.loop.call_later(
             limits.handshake_timeout_s, self._expire, "handshake-timeout"
@@ -51,7 +49,7 @@ class BoundedWebSocketProtocol(WebSocketsSansIOProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the connection."""
         self._cancel_timers()
-        self._unparsed.clear()
+        self._drop_input()
         self.admission.leave(self)
         super().connection_lost(exc)
 
@@ -60,8 +58,7 @@ class BoundedWebSocketProtocol(WebSocketsSansIOProtocol):
         if self.transport.is_closing():
             return
         self._unparsed += data
-        if self._parsing is None:
-            self._parse()
+        self._parse()
 
     async def receive(self) -> ASGIReceiveEvent:
         """Wait for the next message, and longer when messages come too fast."""
@@ -89,11 +86,13 @@ class BoundedWebSocketProtocol(WebSocketsSansIOProtocol):
         """Begin a text message."""
         self._message_frames = 1
         super().handle_text(event)
+        event.data = b""  # the parser keeps its last frame, until the next one comes
 
     def handle_bytes(self, event: Frame) -> None:
         """Begin a binary message."""
         self._message_frames = 1
         super().handle_bytes(event)
+        event.data = b""
 
     def handle_cont(self, event: Frame) -> None:
         """Go on with a message, which may not have too many frames."""
@@ -102,11 +101,25 @@ class BoundedWebSocketProtocol(WebSocketsSansIOProtocol):
             self.fail(POLICY_VIOLATION, "too-many-frames")
             return
         super().handle_cont(event)
+        event.data = b""
 
     def send_receive_event_to_app(self) -> None:
         """Hand a complete message on; the next one has a time of its own."""
         self._end_message()
-        super().send_receive_event_to_app()
+        data, self.frames = b"".join(self.frames), []
+        if self.close_sent:
+            return
+        if self.curr_msg_data_type == "bytes":
+            self.queue.put_nowait({"type": "websocket.receive", "bytes": data})
+        else:
+            try:
+                self.queue.put_nowait({"type": "websocket.receive", "text": data.decode()})
+            except UnicodeDecodeError:
+                self.fail(INVALID_DATA, "invalid-utf-8")
+                return
+        if not self.read_paused:
+            self.read_paused = True
+            self.transport.pause_reading()
 
     def handle_ping(self) -> None:
         """Answer a ping, or end a connection that sends too many."""
@@ -141,7 +154,7 @@ class BoundedWebSocketProtocol(WebSocketsSansIOProtocol):
         self.conn.fail(code, reason)
         self.transport.write(b"".join(self.conn.data_to_send()))
         self.close_sent = True
-        self._unparsed.clear()
+        self._drop_input()
         self.transport.close()
         self._abort_later()
 
@@ -154,20 +167,34 @@ class BoundedWebSocketProtocol(WebSocketsSansIOProtocol):
         self.fail(TRY_AGAIN_LATER, "too-much-buffered")
 
     def _parse(self) -> None:
-        """Parse until a message waits to be taken, for `STEP_S` at the most."""
-        if self._parsing is not None:
-            self._parsing.cancel()
-            self._parsing = None
+        """Parse until a message waits to be taken, if there is time left for it now."""
+        if self._waits_for_turn:
+            return
+        if self.admission.turns.left_s > 0:
+            self._take_turn()
+        else:
+            self._wait_for_turn()
+            self._adjust_reading()
+            self._note_progress()
+
+    def _take_turn(self) -> None:
+        self._waits_for_turn = False
+        turns = self.admission.turns
         began_at = self.loop.time()
         while self._unparsed and self._may_parse:
             piece = bytes(self._unparsed[:SLICE_BYTES])
             del self._unparsed[:SLICE_BYTES]
             super().data_received(piece)
-            if self._unparsed and self.loop.time() - began_at > STEP_S:
-                self._parsing = self.loop.call_soon(self._parse)
+            if self._unparsed and self.loop.time() - began_at > turns.left_s:
+                self._wait_for_turn()
                 break
+        turns.spend(self.loop.time() - began_at)
         self._adjust_reading()
         self._note_progress()
+
+    def _wait_for_turn(self) -> None:
+        self._waits_for_turn = True
+        self.admission.turns.wait(self._take_turn)
 
     def _adjust_reading(self) -> None:
         """Read on when all is parsed and taken, and not before."""
@@ -198,6 +225,12 @@ class BoundedWebSocketProtocol(WebSocketsSansIOProtocol):
                 self.admission.limits.message_timeout_s, self._expire_message
             )
 
+    def _drop_input(self) -> None:
+        """Free what nobody will read: a closed connection is part of cycles, and stays a while."""
+        self._unparsed = bytearray()
+        self.conn.reader.buffer = bytearray()
+        self.frames = []
+
     def _end_message(self) -> None:
         if self._message_deadline is not None:
             self._message_deadline.cancel()
@@ -220,7 +253,7 @@ class BoundedWebSocketProtocol(WebSocketsSansIOProtocol):
             self.abort()
 
     def _cancel_timers(self) -> None:
-        for timer in (self._deadline, self._message_deadline, self._parsing):
+        for timer in (self._deadline, self._message_deadline):
             if timer is not None:
                 timer.cancel()
-        self._deadline = self._message_deadline = self._parsing = None
+        self._deadline = self._message_deadline = None

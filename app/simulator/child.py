@@ -18,7 +18,10 @@ FIRST_RESTART_AFTER_S = 0.1
 MAX_RESTART_AFTER_S = 5.0
 """The wait before a restart doubles with each that fails, from the first to the second."""
 
-_PASSED_ON = ("PATH", "TZ", "TMPDIR", "LANG", "LANGUAGE", "SYSTEMROOT")
+_PASSED_ON = (
+    *("PATH", "TZ", "TMPDIR", "LANG", "LANGUAGE", "SYSTEMROOT"),
+    *("LD_LIBRARY_PATH", "ESPEAK_DATA_PATH"),
+)
 _PASSED_ON_PREFIXES = ("LC_", "PYTHON")
 
 _log = logging.getLogger(__name__)

@@ -73,11 +73,20 @@ async def test_of_too_many_pending_connections_the_oldest_goes() -> None:
 async def test_too_many_connections_are_told_to_come_back() -> None:
     async with serving(max_connections=1) as server:
         async with raw_client(server) as here, raw_client(server) as another:
-            assert (await another.closed()).startswith(b"HTTP/1.1 503")
-            await here.send(REQUEST)
-            await here.reader.readuntil(b"hello")
+            del another
+            await here.closed()
         while server.admission.counts()["pending"]:
             await asyncio.sleep(0)
-        async with raw_client(server) as next_one:
-            await next_one.send(REQUEST)
-            await next_one.reader.readuntil(b"hello")
+        async with raw_client(server) as session:
+            await session.upgrade()
+            async with raw_client(server) as one_more:
+                assert (await one_more.closed()).startswith(b"HTTP/1.1 503")
+        assert server.admission.refused == {"too-many-pending": 1, "too-many-connections": 1}
+
+
+async def test_where_connections_are_few_patient_strangers_keep_nobody_out() -> None:
+    async with serving(max_connections=2) as server:
+        async with raw_client(server) as first, raw_client(server), raw_client(server) as polite:
+            assert await first.closed() == b""
+            await polite.send(REQUEST)
+            await polite.reader.readuntil(b"hello")

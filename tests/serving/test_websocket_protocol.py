@@ -1,11 +1,13 @@
 """WebSocket clients that send too much, too fast, or never to the end."""
 
 import asyncio
+import gc
 
 import pytest
 from websockets.asyncio.client import connect
+from websockets.frames import Frame
 
-from app.serving import websocket_protocol
+from app.serving import parsing_turns
 from tests.serving.servers import (
     BINARY,
     CONTINUATION,
@@ -52,7 +54,7 @@ async def test_many_messages_at_once_come_in_order_and_none_is_lost() -> None:
 async def test_parsing_in_the_smallest_steps_loses_nothing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(websocket_protocol, "STEP_S", 0.0)
+    monkeypatch.setattr(parsing_turns, "STEP_S", 1e-9)
     async with serving() as server, raw_client(server) as client:
         await client.upgrade()
         for size in (500_000, 10, 900_000):
@@ -150,7 +152,9 @@ async def test_the_largest_message_goes_when_all_together_hold_too_much() -> Non
             await greedy.upgrade()
             small = frame(BINARY, b"small" * 1000)
             await polite.send(small[:-1])
-            await greedy.send(frame(BINARY, bytes(900_000))[:400_000])
+            await greedy.send(
+                frame(BINARY, bytes(900_000))[:300_500]
+            )  # a close that leaves more is lost
             assert close_code(await greedy.closed()) == 1013
             await polite.send(small[-1:])
             await polite.reader.readuntil(b"small" * 1000)
@@ -174,6 +178,18 @@ async def test_a_client_that_reads_nothing_is_aborted_after_a_close() -> None:
         while server.admission.counts()["established"]:
             await asyncio.sleep(0.005)
         writer.transport.abort()
+
+
+async def test_a_message_that_was_taken_is_not_kept() -> None:
+    async with serving() as server, raw_client(server) as client:
+        await client.upgrade()
+        await client.send(frame(TEXT, b"x" * 500_000, fin=False) + frame(CONTINUATION, b"y"))
+        await client.reader.readexactly(10 + 500_001)
+        await client.send(frame(BINARY, b"z" * 500_000))
+        await client.reader.readexactly(10 + 500_000)
+        gc.collect()
+        frames = [each for each in gc.get_objects() if isinstance(each, Frame)]
+        assert sum(len(each.data) for each in frames) < 1000
 
 
 async def test_others_have_their_turn_while_one_floods() -> None:
