@@ -3,7 +3,7 @@
 import pytest
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
-from websockets.frames import Frame
+from websockets.frames import Frame, Opcode
 
 from app.serving.http_protocol import BoundedHttpProtocol
 from app.serving.websocket_protocol import BoundedWebSocketProtocol
@@ -33,6 +33,6 @@ def test_what_is_overridden_is_there(ours: type, theirs: type, names: tuple[str,
 
 
 def test_a_frame_can_be_emptied() -> None:
-    frame = Frame(1, b"data")
+    frame = Frame(Opcode.TEXT, b"data")
     frame.data = b""
     assert frame.data == b""
