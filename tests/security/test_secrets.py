@@ -20,7 +20,7 @@ from tests.security.gateways import GatewayProcess, gateway_process
 
 PROVIDER_KEY = "pk-provider-8d1f63"
 AGENT_TOKEN = "Bearer at-agent-77c0de"
-CLIENT_KEYS = {"acme": "ck-acme-19ab4e", "other": "ck-other-5e02c7"}
+CLIENT_KEYS = {"acme": "ck-acme-19ab4e77", "other": "ck-other-5e02c711"}
 METRICS_TOKEN = "mt-scraper-c41b90"
 CREDENTIALS = (PROVIDER_KEY, "at-agent-77c0de", *CLIENT_KEYS.values(), METRICS_TOKEN)
 
