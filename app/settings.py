@@ -230,6 +230,9 @@ class Settings(BaseSettings):
     message_timeout_s: Seconds = 60.0
     """Longest time from the first byte of a message to its last; 10 MB of audio in base64 take as
     long at 2 Mbit/s."""
+    max_buffered_bytes: Annotated[int, Field(ge=1024 * 1024, le=1024**4)] = 48 * 1024 * 1024
+    """Bytes of incomplete messages of all clients together: nine recordings of two minutes. Beyond
+    it, the client that holds most is disconnected (1013)."""
     max_messages_per_s: Annotated[float, Field(ge=1, le=10_000)] = 200.0
     """Messages of one client beyond this wait; a microphone in frames of 10 ms sends 100."""
 

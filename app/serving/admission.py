@@ -35,8 +35,9 @@ class ConnectionLimits:
     """From a whole request to the end of its response."""
     message_timeout_s: float = 60.0
     """From the first byte of a WebSocket message to its last."""
-    max_buffered_bytes: int = 96 * 1024 * 1024
-    """Bytes of incomplete messages, of all connections together."""
+    max_buffered_bytes: int = 48 * 1024 * 1024
+    """Bytes of incomplete messages, of all connections together; as a message is completed, it
+    takes up to four times its size."""
     max_frames_per_message: int = 4096
     """A phone's library cuts 14 MB of base64 into frames of 16 KB at the least: 850."""
     messages_per_s: float = 200.0

@@ -109,6 +109,7 @@ def connection_limits(settings: Settings) -> ConnectionLimits:
         handshake_timeout_s=settings.handshake_timeout_s,
         message_timeout_s=settings.message_timeout_s,
         messages_per_s=settings.max_messages_per_s,
+        max_buffered_bytes=settings.max_buffered_bytes,
     )
 
 
