@@ -136,7 +136,6 @@ async def _read_nothing(stranger: Stranger) -> None:
     await stranger.upgrade()
     stranger.stop_reading()
     await stranger.send(ping_with_id(3_000_000))
-    await stranger.send(frame(TEXT, '{"type":"text","text":"مرحبا"}'.encode()))
     await stranger.send(frame(TEXT, b'{"type":"ping","id":"%s"}' % (b"x" * 64)) * 200)
 
 

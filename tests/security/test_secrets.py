@@ -20,8 +20,8 @@ from tests.security.gateways import GatewayProcess, gateway_process
 
 PROVIDER_KEY = "pk-provider-8d1f63"
 AGENT_TOKEN = "Bearer at-agent-77c0de"
-CLIENT_KEYS = {"acme": "ck-acme-19ab4e77", "other": "ck-other-5e02c711"}
-METRICS_TOKEN = "mt-scraper-c41b90"
+CLIENT_KEYS = {"acme": "ck-acme-19ab4e0a72", "other": "ck-other-5e02c7b9d1"}
+METRICS_TOKEN = "mt-scraper-c41b902e"
 CREDENTIALS = (PROVIDER_KEY, "at-agent-77c0de", *CLIENT_KEYS.values(), METRICS_TOKEN)
 
 TYPED, SPOKEN, ANSWER = "zanzibarword", "quokkaword", "marmaladeword"
@@ -48,6 +48,7 @@ SETTINGS = {
 
 def faulty_simulator() -> Simulator:
     faults = {name: FaultSpec(probability=0.04) for name in FAULT_NAMES}
+    faults["provider_error"] = FaultSpec(probability=0.3)
     return Simulator(
         SimulatorConfig(
             profile="instant",
@@ -153,7 +154,7 @@ async def test_neither_a_credential_nor_a_word_is_anywhere(tmp_path: Path) -> No
                 found = [each for each in (*CREDENTIALS, *WORDS) if each in text]
                 lines = [line for line in text.splitlines() if any(each in line for each in found)]
                 assert not found, (place, lines[:3])
-            assert "***" in log, "the provider quoted the key"
+            assert "fault=provider-refused" in log, "the provider quoted the key"
             assert "Traceback" not in log
 
 
