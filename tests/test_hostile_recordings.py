@@ -96,7 +96,8 @@ async def talk(url: str, recording: bytes) -> None:
 
 @pytest.mark.parametrize("name", ATTACKS)
 async def test_others_talk_on_and_memory_stays(name: str, tmp_path: Path) -> None:
-    async with serving(tmp_path) as (process, banner):
+    every_recording_arrives = str(1 << 30)
+    async with serving(tmp_path, MAX_BUFFERED_BYTES=every_recording_arrives) as (process, banner):
         url = address(banner).replace("http", "ws") + "/ws/agent/"
         polite = (recorded("wav"), recorded("webm"))
         for recording in polite:
