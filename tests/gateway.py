@@ -40,6 +40,7 @@ def settings_for(simulator: Simulator, **changes: Any) -> Settings:
         "hamsa_linger_s": 0.05,
         "agent_webhook_url": simulator.urls.agent_webhook_url,
         "log_level": "warning",
+        "max_messages_per_s": 10_000,  # tests stream faster than people speak
     }
     return Settings(_env_file=None, **{**values, **changes})  # type: ignore[call-arg]
 
