@@ -22,6 +22,7 @@ from app.pipeline import events
 from app.pipeline.components import PipelineComponents
 from app.pipeline.playout import SpeechStyle
 from app.pipeline.session import Session
+from app.telemetry.log_limiter import LogLimiter
 from app.types import Voice
 
 log = structlog.get_logger(__name__)
@@ -54,6 +55,7 @@ class VoiceEndpoint:
         self._access = access
         self._usage = usage
         self._session_limits = session_limits or SessionLimits()
+        self._limited_log = LogLimiter()
 
     async def serve(self, websocket: WebSocket, session_id: str | None = None) -> None:
         """Serve one client until it disconnects. One that may not come in gets an HTTP status."""
@@ -63,7 +65,8 @@ class VoiceEndpoint:
                 await websocket.accept(grant.subprotocol)
                 await self._serve(websocket, session_id or grant.session_id, grant)
         except AccessDeniedError as error:
-            log.info("refused", code=error.code, status=error.status)
+            now = asyncio.get_running_loop().time()
+            self._limited_log.info(now, "refused", code=error.code, status=error.status)
             await websocket.send_denial_response(denial(error))
 
     async def _serve(self, websocket: WebSocket, session_id: str | None, grant: Grant) -> None:
