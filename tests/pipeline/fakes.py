@@ -19,6 +19,9 @@ T = TypeVar("T")
 
 STYLE = SpeechStyle(VOICE, PCM16_16K, "ar")
 
+EVENT_TIMEOUT_S = 30.0
+"""Longest wait for an event: a guard against hangs, not a measure."""
+
 
 @dataclass
 class FakeTranscriber(Transcriber):
@@ -110,10 +113,14 @@ class Recorder:
             await asyncio.sleep(0)
 
     async def until(self, kind: type, times: int = 1) -> None:
-        """Wait for an event of this kind, or the n-th of them."""
-        while len(self.of(kind)) < times:
-            self.changed.clear()
-            await self.changed.wait()
+        """Wait for an event of this kind, or the n-th of them. Raise `AssertionError` if late."""
+        try:
+            async with asyncio.timeout(EVENT_TIMEOUT_S):
+                while len(self.of(kind)) < times:
+                    self.changed.clear()
+                    await self.changed.wait()
+        except TimeoutError:
+            raise AssertionError(f"no {kind.__name__} after {self.kinds}") from None
 
     def of(self, kind: type[T]) -> list[T]:
         return [event for event in self.events if isinstance(event, kind)]

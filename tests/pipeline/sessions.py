@@ -1,4 +1,4 @@
-"""Sessions whose components are fakes, and what they say."""
+"""Sessions whose components are fakes, and a script for them."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager

@@ -1,4 +1,4 @@
-"""Interruptions: what follows them, and what the agent is told of them."""
+"""Interruptions: what follows them, and what the next request reports to the agent."""
 
 import asyncio
 
@@ -19,8 +19,8 @@ def half_played(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Timeline, "played_ms", lambda self, _: self._sent_ms / 2)
 
 
-def told(agent: FakeAgent) -> list[tuple[bool, str]]:
-    """What each request tells the agent of an interruption."""
+def reported(agent: FakeAgent) -> list[tuple[bool, str]]:
+    """Return what each request reports of an interruption."""
     return [(request.interrupted, request.played_text) for request in agent.requests]
 
 
@@ -45,7 +45,7 @@ async def test_a_new_utterance_interrupts_the_turn_and_no_event_of_it_follows() 
     assert agent.open == transport.open == 0
 
 
-async def test_only_the_next_request_tells_what_was_played(half_played: None) -> None:
+async def test_only_the_next_request_reports_what_was_played(half_played: None) -> None:
     agent, recorder = FakeAgent([f"{FIRST} ", asyncio.Event()]), Recorder()
     async with running_session(agent, audio_of_sentences(4), recorder=recorder) as session:
         await session.start_turn("الأول")
@@ -61,7 +61,7 @@ async def test_only_the_next_request_tells_what_was_played(half_played: None) ->
     first, second = recorder.of(events.Interrupted)
     assert FIRST.startswith(first.played_text)
     assert first.played_text
-    assert told(agent) == [
+    assert reported(agent) == [
         (False, ""),
         (True, first.played_text),
         (True, second.played_text),
@@ -69,7 +69,7 @@ async def test_only_the_next_request_tells_what_was_played(half_played: None) ->
     ]
 
 
-async def test_an_interruption_before_any_playout_is_told_too() -> None:
+async def test_an_interruption_before_any_playout_is_reported_too() -> None:
     agent, recorder = FakeAgent([asyncio.Event()]), Recorder()
     async with running_session(agent, FakeTransport([]), recorder=recorder) as session:
         await session.start_turn("الأول")
@@ -77,11 +77,11 @@ async def test_an_interruption_before_any_playout_is_told_too() -> None:
         await session.interrupt("client")
         await session.start_turn("الثاني")
         await agent.until_requested(2)
-    assert told(agent) == [(False, ""), (True, "")]
+    assert reported(agent) == [(False, ""), (True, "")]
 
 
 @pytest.mark.parametrize("interrupted", [False, True])
-async def test_a_turn_without_a_request_leaves_the_telling_to_the_next(
+async def test_a_turn_without_a_request_leaves_the_report_to_the_next(
     half_played: None, interrupted: bool
 ) -> None:
     """A noise between two utterances does not hide the interruption from the agent."""
@@ -99,7 +99,7 @@ async def test_a_turn_without_a_request_leaves_the_telling_to_the_next(
             await recorder.until(events.TurnDone)
         await session.start_turn("الثالث")
         await agent.until_requested(2)
-    assert told(agent) == [(False, ""), (True, recorder.of(events.Interrupted)[0].played_text)]
+    assert reported(agent) == [(False, ""), (True, recorder.of(events.Interrupted)[0].played_text)]
     assert agent.requests[1].played_text
 
 

@@ -30,7 +30,7 @@ async def test_both_parts_are_one_utterance() -> None:
 async def test_neither_part_is_lost_when_the_transcript_comes_at_the_same_moment(
     steps: int,
 ) -> None:
-    """Either the agent is requested, and told of the interruption, or both parts are one."""
+    """Either the agent is requested, and the interruption reported, or both parts are one."""
     transcriber = BlockedTranscriber()
     async with detecting(FakeAgent([asyncio.Event()]), transcriber) as user:
         user.recorder.interrupt_steps = 5
