@@ -189,6 +189,48 @@ async def make_access(settings: Settings, stack: AsyncExitStack) -> AccessContro
     return AccessControl(access, KeySet(fetch))
 
 
+async def start_components(
+    app: FastAPI, settings: Settings, collectors: Sequence[Collector], stack: AsyncExitStack
+) -> Endpoints:
+    """Start all that the routes use, and keep it in `app.state`; `stack` stops it.
+
+    Returns the addresses of the provider and the agent.
+    """
+    endpoints = await resolve_endpoints(settings, stack)
+    pool = make_pool(settings, endpoints)
+    await pool.start()
+    stack.push_async_callback(pool.aclose)
+    decoders = make_decoder_pool(settings)
+    stack.push_async_callback(decoders.aclose)
+    components = await make_components(settings, endpoints, pool, decoders, stack)
+    app.state.fault_injection = make_fault_injection(settings, endpoints)
+    usage = Usage(options.usage_limits(settings))
+    app.state.access = await make_access(settings, stack)
+    app.state.usage = usage
+    app.state.endpoint = VoiceEndpoint(
+        components,
+        options.speech_style(settings),
+        InputLimits(settings.max_utterance_bytes, settings.max_text_chars),
+        access=app.state.access,
+        usage=usage,
+        session_limits=SessionLimits(settings.session_idle_timeout_s, settings.session_max_s),
+    )
+    monitor = LoopMonitor()
+    monitor.start()
+    stack.callback(monitor.close)
+    app.state.metrics = Metrics(
+        GatewayCollector(pool.counts, components.metrics, lambda: usage.sessions),
+        DecoderCollector(decoders.counts, decoders.outcomes),
+        UsageCollector(usage),
+        monitor,
+        *collectors,
+    )
+    warming = await stack.enter_async_context(asyncio.TaskGroup())
+    task = warming.create_task(components.warm_up(), name="warm-up")
+    stack.callback(task.cancel)
+    return endpoints
+
+
 def create_app(
     settings: Settings, address: str = "", collectors: Sequence[Collector] = ()
 ) -> FastAPI:
@@ -203,40 +245,7 @@ def create_app(
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
-            endpoints = await resolve_endpoints(settings, stack)
-            pool = make_pool(settings, endpoints)
-            await pool.start()
-            stack.push_async_callback(pool.aclose)
-            decoders = make_decoder_pool(settings)
-            stack.push_async_callback(decoders.aclose)
-            components = await make_components(settings, endpoints, pool, decoders, stack)
-            app.state.fault_injection = make_fault_injection(settings, endpoints)
-            usage = Usage(options.usage_limits(settings))
-            app.state.access = await make_access(settings, stack)
-            app.state.usage = usage
-            app.state.endpoint = VoiceEndpoint(
-                components,
-                options.speech_style(settings),
-                InputLimits(settings.max_utterance_bytes, settings.max_text_chars),
-                access=app.state.access,
-                usage=usage,
-                session_limits=SessionLimits(
-                    settings.session_idle_timeout_s, settings.session_max_s
-                ),
-            )
-            monitor = LoopMonitor()
-            monitor.start()
-            stack.callback(monitor.close)
-            app.state.metrics = Metrics(
-                GatewayCollector(pool.counts, components.metrics, lambda: usage.sessions),
-                DecoderCollector(decoders.counts, decoders.outcomes),
-                UsageCollector(usage),
-                monitor,
-                *collectors,
-            )
-            warming = await stack.enter_async_context(asyncio.TaskGroup())
-            task = warming.create_task(components.warm_up(), name="warm-up")
-            stack.callback(task.cancel)
+            endpoints = await start_components(app, settings, collectors, stack)
             banner = (
                 startup_banner(settings, endpoints),
                 f"Access {options.describe_access(settings)}",
