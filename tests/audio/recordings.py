@@ -1,7 +1,6 @@
 """Recordings as browsers and phones make them, and sounds to measure by."""
 
 import math
-from array import array
 from io import BytesIO
 
 import av
@@ -10,22 +9,9 @@ import numpy.typing as npt
 import pytest
 from av.audio.stream import AudioStream
 
+from tests.audio.signals import sine
+
 Shorts = npt.NDArray[np.int16]
-
-
-def sine(rate_hz: int, seconds: float, hz: float = 440) -> bytes:
-    step = 2 * math.pi * hz / rate_hz
-    count = round(rate_hz * seconds)
-    return array("h", (round(10_000 * math.sin(step * i)) for i in range(count))).tobytes()
-
-
-def tone_share(pcm: bytes, rate_hz: int, hz: float = 440) -> float:
-    """Measure how much of the energy of PCM16 is a tone of `hz`, from 0 to 1 (Goertzel)."""
-    samples = array("h", pcm)
-    step = 2 * math.pi * hz / rate_hz
-    re = sum(s * math.cos(step * i) for i, s in enumerate(samples))
-    im = sum(s * math.sin(step * i) for i, s in enumerate(samples))
-    return 2 * (re * re + im * im) / (len(samples) * sum(s * s for s in samples))
 
 
 def noise(rate_hz: int, seconds: float, low_hz: float, high_hz: float) -> Shorts:

@@ -9,7 +9,8 @@ import pytest
 
 from app.audio import Resampler, peak_dbfs, resample
 from app.audio.resample import MAX_BLOCK, make_filter
-from tests.audio.recordings import Shorts, difference_db, noise, sine, tone_share
+from tests.audio.recordings import Shorts, difference_db, noise
+from tests.audio.signals import sine, tone_share
 
 RATIOS = (
     (48_000, 16_000), (44_100, 16_000), (32_000, 16_000), (24_000, 16_000), (22_050, 16_000),

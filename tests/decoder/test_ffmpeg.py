@@ -12,7 +12,8 @@ from app.audio import PCM16_16K, AudioFormat, peak_dbfs, wav, wav_header
 from app.decoder.ffmpeg import MAX_FRUITLESS_PACKETS, decode_recording
 from app.errors import EmptyAudioError, UndecodableAudioError, UtteranceTooLongError
 from tests.audio.attacks import BROKEN_OPUS, SILENT_OPUS, mp3_with_inflating_tag, ogg_of
-from tests.audio.recordings import RECORDINGS, record, recorded, sine, tone_share
+from tests.audio.recordings import RECORDINGS, record, recorded
+from tests.audio.signals import sine, tone_share
 
 ARABIC_WAV = Path(__file__).parent.parent / "data" / "arabic.wav"
 PCM = sine(16_000, 0.05)
