@@ -15,7 +15,7 @@ from app.audio import PCM16_16K, wav
 
 WAV_HEADER_BYTES = 44
 FRAME_BYTES = 3200  # 100 ms
-CALL_TIMEOUT_S = 60
+CALL_TIMEOUT_S = 30
 """Longest call; after it the gateway counts as stuck."""
 
 HANDS_FREE_SHARE = 0.3

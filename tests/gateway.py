@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import uvicorn
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 from websockets.asyncio.client import ClientConnection, connect
 
 from app.main import create_app
@@ -22,6 +23,20 @@ DATA = Path(__file__).parent / "data"
 ARABIC_WAV = (DATA / "arabic.wav").read_bytes()
 
 Event = dict[str, Any]
+
+
+class GivenSettings(Settings):
+    """Settings that read no environment and no file, which takes most of the time to make them."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        *_: PydanticBaseSettingsSource,
+        **__: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return (init_settings,)
 
 
 def instant_simulator(**config: Any) -> Simulator:
@@ -42,7 +57,7 @@ def settings_for(simulator: Simulator, **changes: Any) -> Settings:
         "log_level": "warning",
         "max_messages_per_s": 10_000,  # tests stream faster than people speak
     }
-    return Settings(_env_file=None, **{**values, **changes})  # type: ignore[call-arg]
+    return GivenSettings(**{**values, **changes})
 
 
 @asynccontextmanager
