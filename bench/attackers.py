@@ -19,8 +19,8 @@ MiB = 1024 * 1024
 
 TEXT, CONTINUATION, PING = 0x1, 0x0, 0x9
 
-NICENESS = 10
-"""Strangers are elsewhere: what they compute must not slow the gateway down."""
+NICENESS = 5
+"""Strangers are elsewhere: what they compute must hardly slow the gateway down."""
 
 PIECE_BYTES = 64 * 1024
 """Floods are sent in pieces of this size."""

@@ -1,6 +1,7 @@
 """`nabra serve` as a process: what it prints, and how it ends."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import socket
@@ -8,12 +9,15 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from unittest import mock
 
 import httpx
 import pytest
 
 from app import __version__
+from app.serving.process import serve
 from tests.gateway import audio_of, calling
+from tests.processes import children, is_running
 from tests.waiting import until
 
 ROOT = Path(__file__).parent.parent
@@ -119,6 +123,24 @@ async def test_an_address_that_cannot_be_used_is_reported_in_one_line(tmp_path: 
     assert "Unknown error" not in output
 
 
+async def test_a_start_that_is_refused_prints_the_reason_and_no_traceback(tmp_path: Path) -> None:
+    code, output = await failing_start(tmp_path, TTS_TRANSPORT="carrier-pigeon")
+    assert code == 1
+    assert output == refused_start(tmp_path, TTS_TRANSPORT="carrier-pigeon") + "\n"
+
+
+def refused_start(cwd: Path, **changes: str) -> str:
+    """Return what `nabra serve` says before it exits; in this process, as nothing is started."""
+    with (
+        contextlib.chdir(cwd),
+        mock.patch.dict(os.environ, environment(**changes), clear=True),
+        pytest.raises(SystemExit) as exit_,
+    ):
+        serve()
+    assert isinstance(exit_.value.code, str), "which makes the exit code 1"
+    return exit_.value.code
+
+
 @pytest.mark.parametrize(
     ("name", "value", "reason"),
     [
@@ -130,11 +152,10 @@ async def test_an_address_that_cannot_be_used_is_reported_in_one_line(tmp_path: 
         ("SIMULATOR_SCRIPT", "/dev/null", "null holds no line"),
     ],
 )
-async def test_a_wrong_setting_stops_the_start_and_is_reported(
+def test_a_wrong_setting_stops_the_start_and_is_reported(
     tmp_path: Path, name: str, value: str, reason: str
 ) -> None:
-    code, output = await failing_start(tmp_path, **{name: value})
-    assert code == 1
+    output = refused_start(tmp_path, **{name: value})
     assert f"{name}:" in output
     assert reason in output
     assert len(output.splitlines()) == 2, "what failed, and why"
@@ -144,28 +165,21 @@ async def test_a_wrong_setting_stops_the_start_and_is_reported(
     ("script", "reason"),
     [(None, "No such file"), (b"", "holds no line"), ("نعم".encode("utf-16"), "UTF-8")],
 )
-async def test_a_script_that_cannot_be_read_is_reported(
+def test_a_script_that_cannot_be_read_is_reported(
     tmp_path: Path, script: bytes | None, reason: str
 ) -> None:
     path = tmp_path / "script.txt"
     if script is not None:
         path.write_bytes(script)
-    code, output = await failing_start(tmp_path, SIMULATOR_SCRIPT=str(path))
-    assert code == 1
+    output = refused_start(tmp_path, SIMULATOR_SCRIPT=str(path))
     assert "SIMULATOR_SCRIPT:" in output
     assert reason in output
-    assert "Traceback" not in output
 
 
-async def test_a_proxy_that_does_not_speak_http_is_reported_if_one_is_needed(
-    tmp_path: Path,
-) -> None:
+def test_a_proxy_that_does_not_speak_http_is_reported_if_one_is_needed(tmp_path: Path) -> None:
     socks = {"ALL_PROXY": "socks5://127.0.0.1:9"}
     for needing in ("HAMSA_API_KEY", "AGENT_WEBHOOK_URL"):
-        code, output = await failing_start(tmp_path, **socks, **{needing: "http://n8n.test/"})
-        assert code == 1
-        assert "HTTP proxy" in output
-        assert "Traceback" not in output
+        assert "HTTP proxy" in refused_start(tmp_path, **socks, **{needing: "http://n8n.test/"})
 
 
 async def test_the_simulator_is_connected_to_directly_in_spite_of_a_proxy(tmp_path: Path) -> None:
@@ -176,36 +190,16 @@ async def test_the_simulator_is_connected_to_directly_in_spite_of_a_proxy(tmp_pa
             assert audio_of(await caller.until("done"))
 
 
-def children_of(pid: int) -> list[int]:
-    text = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii")
-    return [int(child) for child in text.split()]
-
-
-def is_running(pid: int) -> bool:
-    """Return whether a process runs; a zombie does not."""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8")
-    except FileNotFoundError:
-        return False
-    return stat.rpartition(")")[2].split()[0] != "Z"
-
-
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="reads Linux's /proc")
 @pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
-async def test_the_simulator_ends_with_its_parent_however_that_ends(
+async def test_the_simulator_ends_with_its_parent_and_a_stop_prints_no_traceback(
     tmp_path: Path, end: signal.Signals
 ) -> None:
     async with serving(tmp_path) as (process, _):
-        (child,) = children_of(process.pid)
+        (child,) = children(process.pid)
         process.send_signal(end)
-        await process.wait()
-        await until(lambda: not is_running(child), state=child, timeout_s=10)
-
-
-async def test_a_stop_prints_no_traceback(tmp_path: Path) -> None:
-    async with serving(tmp_path) as (process, _):
-        process.send_signal(signal.SIGINT)
         _, errors = await process.communicate()
+        await until(lambda: not is_running(child), state=child, timeout_s=10)
     assert b"Traceback" not in errors
 
 

@@ -4,18 +4,19 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 import httpx
 import jwt
 import pytest
+import pytest_asyncio
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
 from bench.attackers import Stranger
 from tests.security.gateways import GatewayProcess, gateway_process
+
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("access")]
 
 KEY, OTHER_KEY = "key-of-acme-7f3a9c", "key-of-other-51b2e8"
 SECRET = "a secret of at least thirty-two bytes"
@@ -51,10 +52,18 @@ def cases() -> dict[str, tuple[str, dict[str, str], int, str]]:
     }  # fmt: skip
 
 
-@asynccontextmanager
-async def guarded(cwd: Path) -> AsyncIterator[GatewayProcess]:
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def guarded(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[GatewayProcess]:
+    """Run a gateway that wants a key or a token."""
     settings = {"CLIENT_KEYS": f"acme:{KEY},other:{OTHER_KEY}", "CLIENT_JWT_SECRET": SECRET}
-    async with gateway_process(cwd, settings) as gateway:
+    async with gateway_process(tmp_path_factory.mktemp("guarded"), settings) as gateway:
+        yield gateway
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def open_to_all(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[GatewayProcess]:
+    """Run a gateway on loopback, as it is without any setting."""
+    async with gateway_process(tmp_path_factory.mktemp("open")) as gateway:
         yield gateway
 
 
@@ -69,8 +78,11 @@ async def refusal(gateway: GatewayProcess, path: str, headers: dict[str, str]) -
     return response.status_code, json.loads(response.body or b"{}")
 
 
-async def test_no_session_is_joined_and_every_refusal_has_its_code(tmp_path: Path) -> None:
-    async with guarded(tmp_path) as gateway, httpx.AsyncClient(trust_env=False) as page:
+async def test_no_session_is_joined_and_every_refusal_has_its_code(
+    guarded: GatewayProcess,
+) -> None:
+    gateway = guarded
+    async with httpx.AsyncClient(trust_env=False) as page:
         acme = {"Authorization": f"Bearer {KEY}"}
         async with connect(
             gateway.endpoint + "of-acme", proxy=None, additional_headers=acme
@@ -89,26 +101,25 @@ async def test_no_session_is_joined_and_every_refusal_has_its_code(tmp_path: Pat
         assert "Traceback" not in gateway.log()
 
 
-async def test_a_good_token_comes_in_and_appears_nowhere(tmp_path: Path) -> None:
+async def test_a_good_token_comes_in_and_appears_nowhere(guarded: GatewayProcess) -> None:
     token = signed()
     ways: list[tuple[str, dict[str, Any]]] = [
         ("", {"additional_headers": {"Authorization": f"Bearer {token}"}}),
         ("", {"subprotocols": ["nabra", f"nabra.token.{token}"]}),
         (f"?token={token}", {}),
     ]
-    async with guarded(tmp_path) as gateway:
-        for query, options in ways:
-            async with connect(gateway.endpoint + "own" + query, proxy=None, **options) as socket:
-                assert json.loads(await socket.recv())["session_id"] == "own"
-                assert socket.subprotocol in (None, "nabra")
-        assert token not in gateway.log()
+    for query, options in ways:
+        async with connect(guarded.endpoint + "own" + query, proxy=None, **options) as socket:
+            assert json.loads(await socket.recv())["session_id"] == "own"
+            assert socket.subprotocol in (None, "nabra")
+    assert token not in guarded.log()
 
 
-async def test_40_sockets_of_an_evil_page_start_nothing(tmp_path: Path) -> None:
-    async with gateway_process(tmp_path) as gateway, httpx.AsyncClient(trust_env=False) as client:
+async def test_40_sockets_of_an_evil_page_start_nothing(open_to_all: GatewayProcess) -> None:
+    async with httpx.AsyncClient(trust_env=False) as client:
 
         async def attempt() -> bytes:
-            reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
+            reader, writer = await asyncio.open_connection("127.0.0.1", open_to_all.port)
             stranger = Stranger(reader, writer)
             try:
                 return await stranger.upgrade("https://evil.example")
@@ -117,19 +128,20 @@ async def test_40_sockets_of_an_evil_page_start_nothing(tmp_path: Path) -> None:
 
         for head in await asyncio.gather(*(attempt() for _ in range(40))):
             assert head.startswith(b"HTTP/1.1 403")
-        metrics = (await client.get(f"{gateway.url}/metrics")).text
+        metrics = (await client.get(f"{open_to_all.url}/metrics")).text
         assert "\nnabra_sessions 0.0" in metrics
         assert "nabra_tts_attempts_total{" not in metrics
 
 
-async def test_a_host_that_is_none_is_refused_without_a_traceback(tmp_path: Path) -> None:
-    async with gateway_process(tmp_path) as gateway:
-        for host in ("[::1", "", "a b", "[", "x" * 9000, "127.0.0.1:99999999", "\x7f"):
-            for path in ("/ws/agent/", "/faults", "/v1/sessions", "/", "/metrics"):
-                reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
-                request = f"GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"
-                writer.write(request.encode())
-                status = (await reader.read()).split(b" ", 2)[1]
-                writer.close()
-                assert not status.startswith(b"5"), (path, host, status)
-        assert "Traceback" not in gateway.log()
+async def test_a_host_that_is_none_is_refused_without_a_traceback(
+    open_to_all: GatewayProcess,
+) -> None:
+    for host in ("[::1", "", "a b", "[", "x" * 9000, "127.0.0.1:99999999", "\x7f"):
+        for path in ("/ws/agent/", "/faults", "/v1/sessions", "/", "/metrics"):
+            reader, writer = await asyncio.open_connection("127.0.0.1", open_to_all.port)
+            request = f"GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"
+            writer.write(request.encode())
+            status = (await reader.read()).split(b" ", 2)[1]
+            writer.close()
+            assert not status.startswith(b"5"), (path, host, status)
+    assert "Traceback" not in open_to_all.log()

@@ -3,15 +3,19 @@
 import asyncio
 import json
 import random
-from pathlib import Path
+from collections.abc import AsyncIterator
 from typing import Any
 
+import pytest
+import pytest_asyncio
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
 from app import errors
 from bench.attackers import TEXT, Stranger, frame
-from tests.security.gateways import gateway_process
+from tests.security.gateways import GatewayProcess, gateway_process
+
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("messages")]
 
 MESSAGES = 3000
 CONNECTIONS = 6
@@ -51,52 +55,58 @@ def mutated(randomly: random.Random) -> str:
     return text
 
 
-async def test_every_refusal_has_a_code(tmp_path: Path) -> None:
-    known = {error.code for error in subclasses(errors.NabraError)}
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def gateway(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[GatewayProcess]:
     settings = {"MAX_MESSAGES_PER_S": "10000", "LOG_LEVEL": "debug"}
-    async with gateway_process(tmp_path, settings) as gateway:
-
-        async def send(seed: int) -> int:
-            randomly, refused = random.Random(seed), 0
-            async with connect(gateway.endpoint, max_size=None, proxy=None) as socket:
-
-                async def receive() -> None:
-                    nonlocal refused
-                    async for data in socket:
-                        event = json.loads(data)
-                        if event["type"] == "error":
-                            assert event["code"] in known and event["message"], event
-                            refused += 1
-                        elif event.get("id") == "the last":
-                            return
-
-                async with asyncio.TaskGroup() as tasks:
-                    tasks.create_task(receive())
-                    for _ in range(MESSAGES // CONNECTIONS):
-                        await socket.send(mutated(randomly))
-                    await socket.send('{"type": "ping", "id": "the last"}')
-            return refused
-
-        refused = await asyncio.gather(*map(send, range(CONNECTIONS)))
-        assert sum(refused) > MESSAGES // 4
-        assert "Traceback" not in gateway.log()
+    async with gateway_process(tmp_path_factory.mktemp("gateway"), settings) as running:
+        yield running
 
 
-async def test_a_text_that_is_no_utf_8_costs_its_sender_the_connection(tmp_path: Path) -> None:
-    async with gateway_process(tmp_path) as gateway:
-        reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
-        stranger = Stranger(reader, writer)
-        await stranger.upgrade()
-        await stranger.send(frame(TEXT, b"\xff\xfe{"))
-        await stranger.closed()
-        stranger.abort()
-        async with connect(gateway.endpoint, proxy=None) as socket:
-            try:
-                await socket.send(b"\x00" * 10)
-                await socket.recv()
-            except ConnectionClosed:
-                raise AssertionError("binary frames are no reason to close") from None
-        assert "Traceback" not in gateway.log()
+async def test_every_refusal_has_a_code(gateway: GatewayProcess) -> None:
+    known = {error.code for error in subclasses(errors.NabraError)}
+
+    async def send(seed: int) -> int:
+        randomly, refused = random.Random(seed), 0
+        async with connect(gateway.endpoint, max_size=None, proxy=None) as socket:
+
+            async def receive() -> None:
+                nonlocal refused
+                async for data in socket:
+                    event = json.loads(data)
+                    if event["type"] == "error":
+                        assert event["code"] in known and event["message"], event
+                        refused += 1
+                    elif event.get("id") == "the last":
+                        return
+
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(receive())
+                for _ in range(MESSAGES // CONNECTIONS):
+                    await socket.send(mutated(randomly))
+                await socket.send('{"type": "ping", "id": "the last"}')
+        return refused
+
+    refused = await asyncio.gather(*map(send, range(CONNECTIONS)))
+    assert sum(refused) > MESSAGES // 4
+    assert "Traceback" not in gateway.log()
+
+
+async def test_a_text_that_is_no_utf_8_costs_its_sender_the_connection(
+    gateway: GatewayProcess,
+) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
+    stranger = Stranger(reader, writer)
+    await stranger.upgrade()
+    await stranger.send(frame(TEXT, b"\xff\xfe{"))
+    await stranger.closed()
+    stranger.abort()
+    async with connect(gateway.endpoint, proxy=None) as socket:
+        try:
+            await socket.send(b"\x00" * 10)
+            await socket.recv()
+        except ConnectionClosed:
+            raise AssertionError("binary frames are no reason to close") from None
+    assert "Traceback" not in gateway.log()
 
 
 def subclasses(kind: type[errors.NabraError]) -> set[type[errors.NabraError]]:

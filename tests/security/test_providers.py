@@ -3,11 +3,12 @@
 import asyncio
 import gzip
 import json
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from pathlib import Path
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 
 import pytest
+import pytest_asyncio
 from hyperframe.frame import PingFrame
 
 from app.simulator.tone_voice import ToneVoice
@@ -18,46 +19,22 @@ from tests.security.gateways import (
     MAX_KEPT_BYTES,
     MAX_PULSE_S,
     MAX_RISE_BYTES,
+    GatewayProcess,
     Watch,
     gateway_process,
 )
 
-BAD = "zanzibar"
-"""What the caller types whose turn goes wrong; the simulated agent quotes it."""
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("bad servers")]
 
 BOMB_BYTES = 512 * 1024 * 1024
 TURN_S = 25
 SECOND = bytes(32_000)
-
-Server = Callable[[], AbstractAsyncContextManager[dict[str, str]]]
-"""Starts a server; yields the settings that point a gateway at it."""
 
 
 def bomb() -> bytes:
     """Return half a megabyte that is gzip of 512: a response of nothing but words."""
     packer = gzip.compress(b"word " * (1024 * 1024 // 5), 9)
     return packer * (BOMB_BYTES // (1024 * 1024))
-
-
-def agent(bad: scripted_http1.Script) -> Server:
-    @asynccontextmanager
-    async def server() -> AsyncIterator[dict[str, str]]:
-        good = scripted_http1.whole(
-            json.dumps({"output": "مرحبا بك."}).encode(), "200 OK", "Content-Type: application/json"
-        )
-
-        async def script(exchange: scripted_http1.Exchange) -> None:
-            await (bad if BAD.encode() in exchange.body else good)(exchange)
-
-        async with scripted_http1.scripted_http1(script) as served:
-            # what is spoken of a bad response costs the simulator memory, which is in the tree
-            yield {
-                "AGENT_WEBHOOK_URL": served.url + "/",
-                "SIMULATOR_VOICE": "hum",
-                "MAX_RESPONSE_CHARS": "3000",
-            }
-
-    return server
 
 
 async def send_a_bomb(exchange: scripted_http1.Exchange) -> None:
@@ -81,30 +58,6 @@ async def send_hints(exchange: scripted_http1.Exchange) -> None:
         await exchange.send(hint)
 
 
-def speech(bad: Callable[[Socket], AsyncIterator[None]]) -> Server:
-    @asynccontextmanager
-    async def server() -> AsyncIterator[dict[str, str]]:
-        async def script(socket: Socket) -> None:
-            while True:
-                payload = (await socket.request())["payload"]
-                assert isinstance(payload, dict)
-                if BAD in (text := str(payload["text"])):
-                    async for _ in bad(socket):
-                        pass
-                else:
-                    await socket.send(ACK, ToneVoice().synthesize(text), END)
-
-        async with scripted_provider(script) as provider:
-            yield {
-                **{"HAMSA_API_KEY": "key-of-provider", "HAMSA_WS_URL": provider.url},
-                **{"HAMSA_REST_URL": "http://127.0.0.1:9", "HAMSA_CONNECT_LIMIT": "50"},
-                "TTS_FALLBACK": "none",
-                "TTS_DEADLINE_S": "5",
-            }
-
-    return server
-
-
 async def speak_for_ever(socket: Socket) -> AsyncIterator[None]:
     await socket.send(ACK)
     while True:
@@ -117,6 +70,59 @@ async def go_on_after_the_end(socket: Socket) -> AsyncIterator[None]:
     while True:
         await socket.send(SECOND)
         yield
+
+
+BAD_RESPONSES = {
+    "gzip-bomb": send_a_bomb,
+    "no-pauses": never_pause,
+    "hints": send_hints,
+}
+BAD_SPEECH = {"endless-audio": speak_for_ever, "audio-after-the-end": go_on_after_the_end}
+
+
+@asynccontextmanager
+async def bad_agent() -> AsyncIterator[dict[str, str]]:
+    """Serve an agent that is good but to those who type a name of `BAD_RESPONSES`."""
+    good = scripted_http1.whole(
+        json.dumps({"output": "مرحبا بك."}).encode(), "200 OK", "Content-Type: application/json"
+    )
+
+    async def script(exchange: scripted_http1.Exchange) -> None:
+        wanted = (bad for name, bad in BAD_RESPONSES.items() if name.encode() in exchange.body)
+        await next(wanted, good)(exchange)
+
+    async with scripted_http1.scripted_http1(script) as served:
+        # what is spoken of a bad response costs the simulator memory, which is in the tree
+        yield {
+            "AGENT_WEBHOOK_URL": served.url + "/",
+            "SIMULATOR_VOICE": "hum",
+            "MAX_RESPONSE_CHARS": "3000",
+        }
+
+
+@asynccontextmanager
+async def bad_speech() -> AsyncIterator[dict[str, str]]:
+    """Serve speech that is good but for texts with a name of `BAD_SPEECH`; the agent quotes."""
+
+    async def script(socket: Socket) -> None:
+        while True:
+            payload = (await socket.request())["payload"]
+            assert isinstance(payload, dict)
+            text = str(payload["text"])
+            bad = next((bad for name, bad in BAD_SPEECH.items() if name in text), None)
+            if bad is None:
+                await socket.send(ACK, ToneVoice().synthesize(text), END)
+                continue
+            async for _ in bad(socket):
+                pass
+
+    async with scripted_provider(script) as provider:
+        yield {
+            **{"HAMSA_API_KEY": "key-of-provider", "HAMSA_WS_URL": provider.url},
+            **{"HAMSA_REST_URL": "http://127.0.0.1:9", "HAMSA_CONNECT_LIMIT": "50"},
+            "TTS_FALLBACK": "none",
+            "TTS_DEADLINE_S": "5",
+        }
 
 
 @asynccontextmanager
@@ -137,48 +143,89 @@ async def http2_of_pings() -> AsyncIterator[dict[str, str]]:
         }
 
 
-CASES: dict[str, tuple[Server, bool]] = {
-    "agent: gzip of 512 MB": (agent(send_a_bomb), True),
-    "agent: text without pauses": (agent(never_pause), True),
-    "agent: informational responses without end": (agent(send_hints), True),
-    "speech: audio without end": (speech(speak_for_ever), True),
-    "speech: audio after the end": (speech(go_on_after_the_end), True),
-    "speech: pings over HTTP/2": (http2_of_pings, False),
+@dataclass(frozen=True)
+class Case:
+    server: Callable[[], AbstractAsyncContextManager[dict[str, str]]]
+    typed: str
+    """What the caller types whose turn goes wrong."""
+    is_good_to_others: bool = True
+    max_kept_bytes: int = MAX_KEPT_BYTES
+
+
+CASES = {
+    "agent: gzip of 512 MB": Case(bad_agent, "gzip-bomb"),
+    # The first response of megabytes leaves some 100 MB with the process; a second adds none.
+    "agent: text without pauses": Case(bad_agent, "no-pauses", max_kept_bytes=2 * MAX_KEPT_BYTES),
+    "agent: informational responses without end": Case(bad_agent, "hints"),
+    "speech: audio without end": Case(bad_speech, "endless-audio"),
+    "speech: audio after the end": Case(bad_speech, "audio-after-the-end"),
+    "speech: pings over HTTP/2": Case(http2_of_pings, "مرحبا", is_good_to_others=False),
 }
-"""The server, and whether it serves others well."""
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def gateways(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> AsyncIterator[Callable[[Case], Awaitable[GatewayProcess]]]:
+    """Run a gateway for each server, from the first case that needs it."""
+    running: dict[object, GatewayProcess] = {}
+    async with AsyncExitStack() as stack:
+
+        async def gateway_of(case: Case) -> GatewayProcess:
+            if case.server not in running:
+                settings = await stack.enter_async_context(case.server())
+                running[case.server] = await stack.enter_async_context(
+                    gateway_process(tmp_path_factory.mktemp("gateway"), settings)
+                )
+            return running[case.server]
+
+        yield gateway_of
+
+
+async def talk_to_it(gateway: GatewayProcess, text: str) -> None:
+    async with asyncio.timeout(TURN_S), caller(gateway.endpoint) as socket:
+        await take_turn(socket, {"type": "text", "text": text})
+
+
+async def talk_beside_it(gateway: GatewayProcess) -> None:
+    async with caller(gateway.endpoint) as socket:
+        for _ in range(3):
+            turn = await take_turn(socket, {"type": "text", "text": "أين شحنتي"})
+            assert set(turn.verdicts(ToneAudio())) == {"whole"}, turn.all("error")
 
 
 @pytest.mark.parametrize("name", CASES)
-async def test_a_bad_server_costs_one_turn(name: str, tmp_path: Path) -> None:
-    server, is_good_to_others = CASES[name]
-    async with server() as settings, gateway_process(tmp_path, settings) as gateway:
-        async with Watch(gateway).watching() as watch:
+async def test_a_bad_server_costs_one_turn(
+    name: str, gateways: Callable[[Case], Awaitable[GatewayProcess]]
+) -> None:
+    case = CASES[name]
+    gateway = await gateways(case)
+    async with Watch(gateway).watching() as watch:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(talk_to_it(gateway, case.typed))
+            if case.is_good_to_others:
+                tasks.create_task(talk_beside_it(gateway))
+        kept_bytes = await watch.settled_bytes(case.max_kept_bytes, timeout_s=10)
+    print(
+        f"{name}: rise {watch.rise_bytes >> 20} MiB, kept {kept_bytes >> 20} MiB, "
+        f"healthz {watch.slowest_s:.2f} s"
+    )
+    assert not watch.failures
+    assert watch.rise_bytes < MAX_RISE_BYTES
+    assert kept_bytes < case.max_kept_bytes
+    assert watch.slowest_s < MAX_PULSE_S
+    assert "Traceback" not in gateway.log()
 
-            async def be_the_victim() -> None:
-                async with asyncio.timeout(TURN_S), caller(gateway.endpoint) as socket:
-                    await take_turn(socket, {"type": "text", "text": BAD})
 
-            async def be_polite() -> None:
-                async with caller(gateway.endpoint) as socket:
-                    for _ in range(3 if is_good_to_others else 0):
-                        turn = await take_turn(socket, {"type": "text", "text": "أين شحنتي"})
-                        assert set(turn.verdicts(ToneAudio())) == {"whole"}, turn.all("error")
-
-            async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(be_the_victim())
-                tasks.create_task(be_polite())
-            kept_bytes = await watch.settled_bytes(MAX_KEPT_BYTES, timeout_s=10)
-        async with caller(gateway.endpoint) as socket:
-            await socket.send(json.dumps({"type": "text", "text": BAD}))
-            stop_s = await gateway.stop()
-        print(
-            f"{name}: rise {watch.rise_bytes >> 20} MiB, kept {kept_bytes >> 20} MiB, "
-            f"healthz {watch.slowest_s:.2f} s, stop {stop_s:.1f} s"
-        )
-        assert not watch.failures
-        assert watch.rise_bytes < MAX_RISE_BYTES
-        # The first response of megabytes leaves some 100 MB with the process; a second adds none.
-        is_large = name == "agent: text without pauses"
-        assert kept_bytes < (2 if is_large else 1) * MAX_KEPT_BYTES
-        assert watch.slowest_s < MAX_PULSE_S
-        assert "Traceback" not in gateway.log()
+@pytest.mark.parametrize("server", dict.fromkeys(case.server for case in CASES.values()))
+async def test_it_stops_within_its_grace_in_the_midst_of_bad_turns(
+    server: object, gateways: Callable[[Case], Awaitable[GatewayProcess]]
+) -> None:
+    cases = [case for case in CASES.values() if case.server is server]
+    gateway = await gateways(cases[0])
+    async with AsyncExitStack() as stack:
+        for case in cases:
+            socket = await stack.enter_async_context(caller(gateway.endpoint))
+            await socket.send(json.dumps({"type": "text", "text": case.typed}))
+        await gateway.stop()  # raises where it takes too long
+    assert "Traceback" not in gateway.log()
