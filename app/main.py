@@ -23,7 +23,6 @@ from app.api.endpoint import SessionLimits, VoiceEndpoint
 from app.api.fault_injection import FaultInjection
 from app.api.monitoring import DecoderCollector, GatewayCollector, Metrics
 from app.api.origins import is_loopback
-from app.api.tokens import KeySet
 from app.api.usage import Usage, UsageCollector
 from app.audio.decoder_pool import DecoderPool
 from app.audio.decoding import Decoder
@@ -185,6 +184,8 @@ async def make_access(settings: Settings, stack: AsyncExitStack) -> AccessContro
         except (TimeoutError, httpx.HTTPError) as error:
             raise OSError(f"no keys from CLIENT_JWKS_URL: {type(error).__name__}") from None
         return bytes(body)
+
+    from app.api.tokens import KeySet  # noqa: PLC0415 - slow, and not always needed
 
     return AccessControl(access, KeySet(fetch))
 

@@ -11,12 +11,16 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
 from ipaddress import IPv4Network, IPv6Network, ip_address
+from typing import TYPE_CHECKING
 
 from starlette.requests import HTTPConnection
 
 from app.api.origins import check_local_host, check_origin
-from app.api.tokens import KeySet, TokenClaims, TokenMint
+from app.api.token_claims import TokenClaims
 from app.errors import AccessDeniedError
+
+if TYPE_CHECKING:
+    from app.api.tokens import KeySet, TokenMint
 
 SESSION_ID = re.compile(r"[A-Za-z0-9._~:@-]{1,128}")
 """Agents key their memory by it, so it is kept to what is safe in any store."""
@@ -99,19 +103,15 @@ class SessionOwners:
 class AccessControl:
     """Decides on each client before its handshake is accepted."""
 
-    def __init__(self, options: AccessOptions, key_set: KeySet | None = None) -> None:
+    def __init__(self, options: AccessOptions, key_set: "KeySet | None" = None) -> None:
         self._options = options
         self._key_set = key_set
         self._owners = SessionOwners()
         self._keys = {
             name: sha256(key.encode()).digest() for name, key in options.client_keys.items()
         }
-        self.mint: TokenMint | None = None
+        self.mint = _mint_of(options)
         """Signs and verifies tokens; None where there is nothing to sign with."""
-        if options.jwt_secret is not None:
-            self.mint = TokenMint(options.jwt_secret)
-        elif options.client_keys:
-            self.mint = TokenMint.from_keys(options.client_keys)
 
     @property
     def needs_token(self) -> bool:
@@ -264,3 +264,13 @@ def _is_token(subprotocol: str) -> bool:
 def _bearer(connection: HTTPConnection) -> str:
     scheme, _, value = connection.headers.get("authorization", "").partition(" ")
     return value.strip() if scheme.lower() == "bearer" else ""
+
+
+def _mint_of(options: AccessOptions) -> "TokenMint | None":
+    if options.jwt_secret is None and not options.client_keys:
+        return None
+    from app.api.tokens import TokenMint  # noqa: PLC0415 - slow, and not always needed
+
+    if options.jwt_secret is not None:
+        return TokenMint(options.jwt_secret)
+    return TokenMint.from_keys(options.client_keys)

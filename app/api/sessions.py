@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from app.api.access import AccessControl
-from app.api.tokens import TokenClaims
+from app.api.token_claims import TokenClaims
 from app.api.usage import Usage
 from app.errors import AccessDeniedError
 

@@ -1,14 +1,17 @@
-"""Tokens that let a client in: JSON Web Tokens, minted here or by an identity provider."""
+"""Tokens that let a client in: JSON Web Tokens, minted here or by an identity provider.
+
+Imported where tokens are configured: PyJWT loads all of `cryptography`, 40 ms of a start.
+"""
 
 import hashlib
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import jwt
 
+from app.api.token_claims import TokenClaims
 from app.errors import AccessDeniedError
 
 ISSUER = "nabra"
@@ -26,20 +29,6 @@ MAX_TOKEN_CHARS = 4096
 
 JWKS_INTERVAL_S = 60.0
 """At most one request for keys in this time, whatever unknown key ids strangers name."""
-
-
-@dataclass(frozen=True, slots=True)
-class TokenClaims:
-    """What a valid token says."""
-
-    subject: str
-    """Who may use it."""
-    session_id: str | None = None
-    """The only session that it opens; None for any that is not somebody else's."""
-    max_s: float | None = None
-    """Longest session, in seconds."""
-    speaker: str | None = None
-    transport: str | None = None
 
 
 class TokenMint:

@@ -1,6 +1,7 @@
 """G.711 mu-law, the companding of telephones: 14 bits of dynamic range in 8."""
 
 import numpy as np
+import numpy.typing as npt
 
 _BIAS = 132  # ITU-T G.711 in 16-bit terms: 33 << 2, makes every segment a power of two
 _CLIP = 32_635  # the largest magnitude that the bias leaves room for: 32767 - 132
@@ -13,20 +14,21 @@ def _decoded(code: int) -> int:
     return -magnitude if bits & 0x80 else magnitude
 
 
-def _encoded(sample: int) -> int:
-    magnitude = min(abs(sample), _CLIP) + _BIAS
-    exponent = magnitude.bit_length() - 8
+def _encoded(samples: npt.NDArray[np.int32]) -> npt.NDArray[np.uint8]:
+    magnitude = np.minimum(np.abs(samples), _CLIP) + _BIAS
+    segments = 1 << np.arange(8, 15)  # where each begins but the first
+    exponent = np.searchsorted(segments, magnitude, side="right")
     mantissa = magnitude >> exponent + 3 & 0x0F
-    return ~((0x80 if sample < 0 else 0) | exponent << 4 | mantissa) & 0xFF
+    sign = np.where(samples < 0, 0x80, 0)
+    codes: npt.NDArray[np.uint8] = (~(sign | exponent << 4 | mantissa) & 0xFF).astype(np.uint8)
+    return codes
 
 
 _LOW_BYTES, _HIGH_BYTES = (
     bytes(_decoded(code) >> shift & 0xFF for code in range(256)) for shift in (0, 8)
 )
 # Indexed by the 16 bits of a sample read as unsigned, so that the negative half comes second.
-_CODES = np.array(
-    [_encoded(sample) for sample in (*range(32_768), *range(-32_768, 0))], dtype=np.uint8
-)
+_CODES = _encoded(np.arange(1 << 16).astype(np.int16).astype(np.int32))
 
 
 def decode_mulaw(data: bytes) -> bytes:

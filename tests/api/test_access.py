@@ -13,7 +13,8 @@ from jwt.algorithms import ECAlgorithm
 from starlette.requests import HTTPConnection
 
 from app.api.access import AccessControl, AccessOptions, Grant, SessionOwners, parse_keys
-from app.api.tokens import KeySet, TokenClaims, TokenMint
+from app.api.token_claims import TokenClaims
+from app.api.tokens import KeySet, TokenMint
 from app.errors import AccessDeniedError
 
 KEY = "a-key-of-a-server-000"

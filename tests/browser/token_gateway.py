@@ -3,7 +3,8 @@
 import re
 from typing import Any
 
-from app.api.tokens import TokenClaims, TokenMint
+from app.api.token_claims import TokenClaims
+from app.api.tokens import TokenMint
 from app.settings import Settings
 from app.simulator import Simulator
 from tests.gateway import settings_for

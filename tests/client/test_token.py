@@ -11,7 +11,8 @@ from typer.testing import CliRunner
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.http11 import Request, Response
 
-from app.api.tokens import TokenClaims, TokenMint
+from app.api.token_claims import TokenClaims
+from app.api.tokens import TokenMint
 from app.cli import commands
 from app.client.client import ClientError, connect_client
 from tests.client.fake_gateway import ignore
