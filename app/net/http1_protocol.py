@@ -23,7 +23,11 @@ class TooManyInformationalError(aiohttp.ClientError):
 
 
 class BoundedResponseHandler(ResponseHandler):
-    """Parses what arrives in slices, and counts informational responses."""
+    """Parses what arrives in slices, and counts informational responses.
+
+    A slow reader holds the parsing, and so the server: aiohttp itself would go on reading from the
+    transport while slices wait here.
+    """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(loop)
@@ -46,6 +50,21 @@ class BoundedResponseHandler(ResponseHandler):
         else:
             super().data_received(data)
 
+    def pause_reading(self) -> None:
+        """Parse nothing while the reader has enough."""
+        self._input.hold()
+        super().pause_reading()
+
+    def close(self) -> None:
+        """Close; what nobody will read is dropped."""
+        self._input.clear()
+        super().close()
+
+    def abort(self) -> None:
+        """Close at once; what nobody will read is dropped."""
+        self._input.clear()
+        super().abort()
+
     def connection_lost(self, exc: BaseException | None) -> None:
         """Process what arrived before the loss first."""
         self._input.when_empty(partial(super().connection_lost, exc))
@@ -62,6 +81,11 @@ class BoundedResponseHandler(ResponseHandler):
         self.set_exception(TooManyInformationalError(reason))
         if self.transport is not None:
             self.transport.abort()
+
+    def _resume_transport_reading(self) -> None:
+        self._input.release()
+        if self._input.is_empty:
+            super()._resume_transport_reading()
 
     def _resume_unless_paused(self) -> None:
         if not self._reading_paused and not self._buffer_paused:

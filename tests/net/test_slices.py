@@ -3,7 +3,7 @@
 import asyncio
 
 from app.net.slices import SLICE_BYTES, SlicedInput
-from tests.waiting import until
+from tests.waiting import settle, until
 
 
 class Reader:
@@ -60,3 +60,26 @@ async def test_what_is_not_wanted_any_more_is_dropped() -> None:
     reader.input.clear()
     await until(lambda: not reader.paused)
     assert not reader.slices
+
+
+async def test_what_is_held_waits_until_it_is_released() -> None:
+    reader, ended = Reader(), list[int]()
+    reader.input.hold()
+    reader.input.feed(b"x")
+    reader.input.feed(b"y" * SLICE_BYTES)
+    reader.input.when_empty(lambda: ended.append(len(reader.slices)))
+    await settle()
+    assert not reader.slices and reader.paused and not ended
+    reader.input.release()
+    await until(lambda: bool(ended))
+    assert b"".join(reader.slices) == b"x" + b"y" * SLICE_BYTES
+    assert not reader.paused
+
+
+async def test_the_end_of_what_is_held_and_dropped_comes_at_once() -> None:
+    reader, ended = Reader(), list[bool]()
+    reader.input.hold()
+    reader.input.feed(b"x")
+    reader.input.when_empty(lambda: ended.append(True))
+    reader.input.clear()
+    assert ended == [True]
