@@ -39,6 +39,11 @@ class SlicedInput:
         """Whether all that arrived has been processed."""
         return not self._backlog
 
+    @property
+    def size_bytes(self) -> int:
+        """How much waits to be processed."""
+        return len(self._backlog)
+
     def feed(self, data: bytes) -> None:
         """Take what arrived."""
         if not self._backlog and not self._is_held and len(data) <= SLICE_BYTES:
