@@ -10,6 +10,7 @@ import pytest
 APP = Path(__file__).parent.parent / "app"
 
 ROOMS = (
+    "__main__",
     "cli",
     "serving",
     "main",

@@ -35,8 +35,13 @@ async def _serve(
 ) -> None:
     stop = _stop_event(exit_with_parent)
     async with Simulator(config) as simulator:
-        announce(announcement(simulator))
-        sys.stdout.flush()  # to a pipe, Python would hold the line back
+        try:
+            announce(announcement(simulator))
+            sys.stdout.flush()  # to a pipe, Python would hold the line back
+        except BrokenPipeError:
+            # The parent is gone. What is left in the buffer would be an error again at the end.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return
         await stop.wait()
 
 
