@@ -47,6 +47,8 @@ class ConnectionPool:
         self._runner: asyncio.Task[None] | None = None
         self.opened = 0
         """Number of sockets opened since the start."""
+        self.open_error: errors.ProviderError | None = None
+        """Why the last socket that was tried could not be opened; None when it could."""
 
     def __repr__(self) -> str:
         return f"<ConnectionPool {self._state}>"
@@ -55,6 +57,21 @@ class ConnectionPool:
     def acquire_timeout_s(self) -> float:
         """Longest wait for a socket, in seconds, unless a request has its own limit."""
         return self._limits.acquire_timeout_s
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether a socket is open, or the last one that was tried could be opened."""
+        return self.open_error is None or any(
+            pooled.connection is not None and pooled.connection.is_open
+            for pooled in self._state.connections
+        )
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether the provider refuses the account, and so every transport."""
+        return not self.is_usable and isinstance(
+            self.open_error, errors.AuthenticationError | errors.QuotaExceededError
+        )
 
     def counts(self) -> dict[str, int]:
         """Return the number of sockets in each state, and of requests that wait for one."""
@@ -197,6 +214,7 @@ class ConnectionPool:
             self._on_open_failed(pooled, error)
             return
         self.opened += 1
+        self.open_error = None
         log.info("Creating new persistent connection", socket=connection.number)
         pooled.connection = connection
         self._recycler.make_idle(pooled)
@@ -213,6 +231,7 @@ class ConnectionPool:
         opening alone as long as there are any, and is not passed on to the requests.
         """
         log.warning("no socket could be opened", code=error.code, reason=str(error))
+        self.open_error = error
         self._state.remove(pooled)
         if isinstance(error, errors.RateLimitedError):
             self._penalize(error.retry_after_s)

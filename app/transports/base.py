@@ -184,6 +184,10 @@ class TTSTransport(ABC):
     async def warm_up(self) -> None:
         """Open the connections that the first request would otherwise wait for."""
 
+    def is_usable(self, now: float) -> bool:
+        """Tell whether a request may succeed, as far as is known; `now` is the loop's time."""
+        return True
+
     async def aclose(self) -> None:
         """Close all connections."""
 

@@ -63,6 +63,10 @@ class ResilientTransport(TTSTransport):
         for route in self.routes:
             await route.transport.warm_up()
 
+    def is_usable(self, now: float) -> bool:
+        """Tell whether any of the transports may be tried."""
+        return any(route.is_usable(now) for route in self.routes)
+
     async def aclose(self) -> None:
         """Close all transports."""
         for route in self.routes:

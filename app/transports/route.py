@@ -19,6 +19,10 @@ class Route:
     def __repr__(self) -> str:
         return f"<Route {self.transport.name} {self.breaker}>"
 
+    def is_usable(self, now: float) -> bool:
+        """Tell whether a request may be sent and may succeed; after a cool-down a probe may."""
+        return self.breaker.next_attempt_at(now) <= now and self.transport.is_usable(now)
+
     def on_failure(self, error: errors.ProviderError, *, is_probe: bool) -> None:
         """Record a failed attempt in the breaker. Final errors say nothing about the route."""
         now = asyncio.get_running_loop().time()

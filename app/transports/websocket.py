@@ -92,6 +92,10 @@ class WebSocketTransport(TTSTransport):
         """Have sockets opened; do not wait for them."""
         self._pool.warm_up(self._warm_connections)
 
+    def is_usable(self, now: float) -> bool:
+        """Tell whether a socket is open, or none has failed to open."""
+        return self._pool.is_usable
+
     async def _begin(
         self, connection: Connection, request: SpeechRequest, stream: ProviderStream
     ) -> None:

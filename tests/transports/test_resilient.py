@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from app import errors
+from app.transports.breaker import COOL_DOWN_S, FAILURES_TO_OPEN
 from app.transports.policy import Policy
 from app.transports.resilient import OUTAGE_ATTEMPTS
 from tests.transports.fakes import (
@@ -95,6 +96,20 @@ async def test_a_transport_that_fails_again_and_again_is_not_tried_first_any_mor
         assert await speak(transport) == SPEECH
     assert len(first.texts) < 12
     assert "open" in repr(transport)
+
+
+async def test_it_is_usable_while_any_transport_is_and_again_after_a_cool_down() -> None:
+    """Without that, nobody would be let in who could find out that the provider is back."""
+    first, second = FakeTransport([]), FakeTransport([])
+    transport = resilient(first, second)
+    now = asyncio.get_running_loop().time()
+    assert transport.is_usable(now)
+    for route in transport.routes:
+        assert transport.is_usable(now)
+        for _ in range(FAILURES_TO_OPEN):
+            route.breaker.record_failure(now)
+    assert not transport.is_usable(now)
+    assert transport.is_usable(now + COOL_DOWN_S)
 
 
 @pytest.mark.parametrize(("failures", "attempts"), [(5, 6), (10, OUTAGE_ATTEMPTS)])
