@@ -17,12 +17,15 @@ from app import __version__, options
 from app.agents.client import make_client
 from app.agents.registry import make_agent
 from app.api import fault_injection, monitoring, page, sessions
-from app.api.access import AccessControl
+from app.api.access import AccessControl, is_in
 from app.api.client_messages import InputLimits
+from app.api.drain import Drain
 from app.api.endpoint import SessionLimits, VoiceEndpoint
 from app.api.fault_injection import FaultInjection
 from app.api.monitoring import DecoderCollector, GatewayCollector, Metrics
 from app.api.origins import is_loopback
+from app.api.readiness import Readiness
+from app.api.root_path import RootPath
 from app.api.usage import Usage, UsageCollector
 from app.audio.decoder_pool import DecoderPool
 from app.audio.decoding import Decoder
@@ -190,6 +193,18 @@ async def make_access(settings: Settings, stack: AsyncExitStack) -> AccessContro
     return AccessControl(access, KeySet(fetch))
 
 
+def make_readiness(
+    drain: Drain, usage: Usage, pool: ConnectionPool, components: PipelineComponents
+) -> Readiness:
+    """Build what `/readyz` asks."""
+    return Readiness(
+        is_draining=lambda: drain.has_begun,
+        is_full=lambda: usage.is_full,
+        can_speak=lambda now: not pool.is_refused and components.transport.is_usable(now),
+        find_speech=pool.warm_up,
+    )
+
+
 async def start_components(
     app: FastAPI, settings: Settings, collectors: Sequence[Collector], stack: AsyncExitStack
 ) -> Endpoints:
@@ -214,6 +229,7 @@ async def start_components(
         InputLimits(settings.max_utterance_bytes, settings.max_text_chars),
         access=app.state.access,
         usage=usage,
+        drain=app.state.drain,
         session_limits=SessionLimits(settings.session_idle_timeout_s, settings.session_max_s),
     )
     monitor = LoopMonitor()
@@ -226,9 +242,10 @@ async def start_components(
         monitor,
         *collectors,
     )
-    warming = await stack.enter_async_context(asyncio.TaskGroup())
-    task = warming.create_task(components.warm_up(), name="warm-up")
-    stack.callback(task.cancel)
+    app.state.readiness = make_readiness(app.state.drain, usage, pool, components)
+    tasks = await stack.enter_async_context(asyncio.TaskGroup())
+    for work in (app.state.readiness.start(components.warm_up), app.state.drain.run()):
+        stack.callback(tasks.create_task(work, name=work.__qualname__).cancel)
     return endpoints
 
 
@@ -256,6 +273,12 @@ def create_app(
             yield
 
     app = FastAPI(title="Nabra", version=__version__, lifespan=lifespan, openapi_url=None)
+    app.state.drain = Drain(settings.drain_s)
+    app.add_middleware(
+        RootPath,
+        root_path=settings.root_path,
+        is_trusted=partial(is_in, networks=options.access_options(settings).trusted_proxies),
+    )
     for router in (
         monitoring.make_router(),
         fault_injection.make_router(),

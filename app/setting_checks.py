@@ -156,6 +156,18 @@ def _check_header_name(value: str) -> str:
     return value
 
 
+def _check_root_path(value: str) -> str:
+    """Refuse what is no path of names, and our own names: requests could not be told apart."""
+    if not value.strip("/"):
+        return ""
+    names = value.strip("/").split("/")
+    if not all(_consists_of(name, "._~-") and name.strip(".") for name in names):
+        raise ValueError(f"must be a path such as /voice, got {_shown(value)}")
+    if names[0] in ("ws", "v1", "page"):
+        raise ValueError(f"must not begin with a path of the gateway's own, got {_shown(value)}")
+    return "/" + "/".join(names)
+
+
 def _check_transport_name(value: str) -> str:
     if not (0 < len(value) <= 64 and _consists_of(value, "_.-")):
         raise ValueError(f"must have 1 to 64 letters A-Z, digits and _ . -, got {_shown(value)}")
@@ -184,6 +196,8 @@ Origins = Annotated[
 Networks = Annotated[
     tuple[str, ...], NoDecode, BeforeValidator(_split), AfterValidator(_check_networks)
 ]
+RootPath = Annotated[str, AfterValidator(_check_root_path)]
+"""A path without a slash at its end; empty for none."""
 HeaderName = Annotated[str, AfterValidator(_check_header_name)]
 TransportName = Annotated[str, AfterValidator(_check_transport_name)]
 Seconds = Annotated[float, Field(gt=0, le=3600)]

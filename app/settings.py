@@ -27,6 +27,7 @@ from app.setting_checks import (
     HttpUrl,
     Networks,
     Origins,
+    RootPath,
     SampleRate,
     Seconds,
     SigningSecret,
@@ -60,6 +61,11 @@ class Settings(BaseSettings):
     """Address to listen on: loopback, as an open port is a decision. The image sets 0.0.0.0."""
     port: Annotated[int, Field(ge=0, le=65535)] = 8000
     """Port to listen on; 0 takes a free one and prints it."""
+    root_path: RootPath = ""
+    """Path under which a proxy serves the gateway, such as `/voice`."""
+    drain_s: Annotated[float, Field(ge=0, le=3600)] = 20.0
+    """How long running turns may last after SIGTERM: an answer of four sentences takes half of it,
+    and Kubernetes kills after 30 s. 0: they end at once."""
     log_format: Literal["console", "json"] = "console"
     """`json` for log collectors."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
@@ -197,7 +203,8 @@ class Settings(BaseSettings):
     allowed_origins: Origins = ()
     """Origins of pages other than the gateway's own that may connect; `*` allows all."""
     trusted_proxies: Networks = ()
-    """Addresses or networks of proxies whose `X-Forwarded-For` is believed."""
+    """Addresses or networks of proxies whose `X-Forwarded-For` and `X-Forwarded-Prefix` are
+    believed."""
     metrics_token: Credential | None = None
     """What a scraper of `/metrics` brings as `Authorization: Bearer …`, off loopback."""
 

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import uvicorn
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 from websockets.asyncio.client import ClientConnection, connect
 
 from app.main import create_app
 from app.serving.admission import Admission, AdmissionCollector
 from app.serving.process import connection_limits, listen, server_config
+from app.serving.server import DrainingServer
 from app.settings import Settings
 from app.simulator import Simulator, SimulatorConfig
 
@@ -63,13 +63,22 @@ def settings_for(simulator: Simulator, **changes: Any) -> Settings:
 @asynccontextmanager
 async def running_gateway(settings: Settings, *, port: int = 0) -> AsyncIterator[str]:
     """Serve on a port of this process, by default a free one; yield the endpoint's URL."""
+    async with running_server(settings, port=port) as (_, url):
+        yield url
+
+
+@asynccontextmanager
+async def running_server(
+    settings: Settings, *, port: int = 0
+) -> AsyncIterator[tuple[DrainingServer, str]]:
+    """Serve as above; yield the server as well, for tests of how it ends."""
     listener = listen("127.0.0.1", port)
     admission = Admission(connection_limits(settings))
     app = create_app(settings, collectors=[AdmissionCollector(admission)])
-    server = uvicorn.Server(server_config(app, settings, admission))
+    server = DrainingServer(server_config(app, settings, admission), app.state.drain)
     task = asyncio.create_task(server.serve(sockets=[listener]))
     try:
-        yield f"ws://127.0.0.1:{listener.getsockname()[1]}/ws/agent/"
+        yield server, f"ws://127.0.0.1:{listener.getsockname()[1]}/ws/agent/"
     finally:
         server.should_exit = True
         await task

@@ -66,6 +66,10 @@ WRONG: list[tuple[str, str, str]] = [
     ("AGENT_HISTORY_TURNS", "-1", "must be a whole number from 0 to 1000, got -1"),
     ("AGENT_HISTORY_SESSIONS", "0", "must be a whole number from 1 to 100000, got 0"),
     ("AGENT_TOKEN_HEADER", f"X-Token: {SECRET}", "letters A-Z, digits and - only"),
+    ("ROOT_PATH", "/voice/../x", "must be a path such as /voice, got '/voice/../x'"),
+    ("ROOT_PATH", "//evil .test", "must be a path such as /voice"),
+    ("ROOT_PATH", "/ws", "must not begin with a path of the gateway's own, got '/ws'"),
+    ("DRAIN_S", "-1", "must be a number from 0 to 3600, got -1"),
     ("STT_TRANSPORT", "pigeon", "must be 'websocket' or 'rest', got 'pigeon'"),
     ("TTS_TRANSPORT", "../../rest", "letters A-Z, digits and _ . -, got '../../rest'"),
     ("TTS_SPEAKER", "x" * 129, "must be 1 to 128 characters long, got 'xxx"),
@@ -92,6 +96,16 @@ def test_an_error_names_the_setting_what_is_allowed_and_what_was_read(
     assert "\n" not in message
     assert len(message) < 200
     assert SECRET not in "".join(traceback.format_exception(caught.value))
+
+
+@pytest.mark.parametrize(
+    ("value", "path"), [("/", ""), ("voice/", "/voice"), ("/a.b/c~d", "/a.b/c~d")]
+)
+def test_the_root_path_has_a_slash_before_it_and_none_behind(
+    value: str, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ROOT_PATH", value)
+    assert load().root_path == path
 
 
 def test_all_errors_are_reported_at_once_one_line_each(monkeypatch: pytest.MonkeyPatch) -> None:

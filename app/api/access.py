@@ -168,7 +168,7 @@ class AccessControl:
         address = connection.client.host if connection.client else ""
         forwarded = connection.headers.getlist("x-forwarded-for")
         hops = [hop.strip() for line in forwarded for hop in line.split(",") if hop.strip()]
-        while hops and self._is_trusted(address):
+        while hops and is_in(address, self._options.trusted_proxies):
             address = hops.pop()
         return address[:64]
 
@@ -221,12 +221,14 @@ class AccessControl:
                 found = name
         return found
 
-    def _is_trusted(self, address: str) -> bool:
-        try:
-            parsed = ip_address(address)
-        except ValueError:
-            return False
-        return any(parsed in network for network in self._options.trusted_proxies)
+
+def is_in(address: str, networks: Iterable[Network]) -> bool:
+    """Tell whether an address is in one of these networks."""
+    try:
+        parsed = ip_address(address)
+    except ValueError:
+        return False
+    return any(parsed in network for network in networks)
 
 
 def parse_keys(entries: Iterable[str]) -> dict[str, str]:

@@ -1,6 +1,7 @@
 """The WebSocket endpoint: one connection, one session."""
 
 import asyncio
+import random
 import uuid
 from collections.abc import Callable
 from contextlib import closing
@@ -11,6 +12,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from app.api.access import AccessControl, Grant
 from app.api.client_messages import ClientMessages, InputLimits
+from app.api.drain import RESTARTING, Drain, DrainedError, SessionDrain
 from app.api.event_sender import EventSender
 from app.api.input_audio import InputAudioBuffer
 from app.api.serializer import error_message
@@ -24,6 +26,13 @@ from app.pipeline.playout import SpeechStyle
 from app.pipeline.session import Session
 from app.telemetry.log_limiter import LogLimiter
 from app.types import Voice
+
+RESTART_RETRY_MS = (1000, 3000)
+"""When the clients of a gateway that restarts are asked to come back: each at a time of its own
+between these, so that they do not all come at once. Chosen."""
+
+SERVICE_RESTART = 1012
+"""The close code of a service that restarts."""
 
 log = structlog.get_logger(__name__)
 
@@ -47,6 +56,7 @@ class VoiceEndpoint:
         *,
         access: AccessControl,
         usage: Usage,
+        drain: Drain | None = None,
         session_limits: SessionLimits | None = None,
     ) -> None:
         self._components = components
@@ -54,6 +64,7 @@ class VoiceEndpoint:
         self._limits = limits
         self._access = access
         self._usage = usage
+        self._drain = drain or Drain(0.0)
         self._session_limits = session_limits or SessionLimits()
         self._limited_log = LogLimiter()
 
@@ -61,6 +72,7 @@ class VoiceEndpoint:
         """Serve one client until it disconnects. One that may not come in gets an HTTP status."""
         try:
             grant = await self._access.admit(websocket, session_id)
+            self._drain.check()
             async with self._usage.session(grant):
                 await websocket.accept(grant.subprotocol)
                 await self._serve(websocket, session_id or grant.session_id, grant)
@@ -88,21 +100,43 @@ class VoiceEndpoint:
     ) -> None:
         config = self._config_of(grant)
         quota = SessionQuota(self._usage, grant)
-        with closing(EventSender(websocket, config, abort)) as sender:
-            async with Session(
-                session_id, self._components, config.style, sender.emit, quota
-            ) as session:
-                await sender.send(config.session_message(session_id))
-                await sender.emit(events.Status("connected"))
-                try:
-                    async with asyncio.timeout(self._max_s(grant)) as longest:
-                        await self._messages(session, sender).run(websocket)
-                except TimeoutError:
-                    if not longest.expired():
-                        raise
-                    await self._end(websocket, sender, SessionExpiredError("longest time reached"))
-                except SessionExpiredError as error:
-                    await self._end(websocket, sender, error)
+        with closing(EventSender(websocket, config, abort)) as sender, self._drain.session() as end:
+            try:
+                async with Session(
+                    session_id, self._components, config.style, sender.emit, quota
+                ) as session:
+                    await sender.send(config.session_message(session_id))
+                    await sender.emit(events.Status("connected"))
+                    await self._handle_messages(websocket, session, sender, end, self._max_s(grant))
+            except SessionExpiredError as error:
+                await self._end(websocket, sender, error)
+            except DrainedError:
+                retry_after_ms = random.randint(*RESTART_RETRY_MS)  # noqa: S311 - no secret
+                await sender.emit(events.Status("server-restarting", retry_after_ms=retry_after_ms))
+                await self._close(websocket, SERVICE_RESTART, RESTARTING)
+
+    async def _handle_messages(
+        self,
+        websocket: WebSocket,
+        session: Session,
+        sender: EventSender,
+        drain: SessionDrain,
+        max_s: float,
+    ) -> None:
+        """Handle messages until the client leaves.
+
+        Raises `SessionExpiredError` and, when the drain ends the session, `DrainedError`.
+        """
+        try:
+            async with asyncio.timeout(max_s) as longest:
+                with drain.watching(session.wait_idle, end=lambda: _expire(longest)):
+                    await self._messages(session, sender).run(websocket)
+        except TimeoutError:
+            if drain.has_ended:
+                raise DrainedError from None
+            if longest.expired():
+                raise SessionExpiredError("longest time reached") from None
+            raise
 
     def _messages(self, session: Session, sender: EventSender) -> ClientMessages:
         input_audio = InputAudioBuffer(
@@ -119,8 +153,11 @@ class VoiceEndpoint:
         """Tell the client why its session ends, and close."""
         language = sender.config.style.language
         await sender.send(error_message(error, language, recoverable=False))
+        await self._close(websocket, 1000, error.code)
+
+    async def _close(self, websocket: WebSocket, code: int, reason: str) -> None:
         try:
-            await websocket.close(1000, error.code)
+            await websocket.close(code, reason)
         except (WebSocketDisconnect, RuntimeError) as gone:
             raise events.ClientGoneError from gone
 
@@ -135,3 +172,9 @@ class VoiceEndpoint:
 
     def _max_s(self, grant: Grant) -> float:
         return min(self._session_limits.max_s, grant.max_s or self._session_limits.max_s)
+
+
+def _expire(timeout: asyncio.Timeout) -> None:
+    """Let a timeout expire now, unless it has."""
+    if not timeout.expired():
+        timeout.reschedule(0)

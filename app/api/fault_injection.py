@@ -71,7 +71,11 @@ def make_router() -> APIRouter:
 async def _about(request: Request) -> Response:
     injection: FaultInjection = request.app.state.fault_injection
     access: AccessControl = request.app.state.access
-    about = {**injection.about(), "needs_token": access.needs_token}
+    about = {
+        **injection.about(),
+        "needs_token": access.needs_token,
+        "root_path": request.scope.get("root_path", ""),
+    }
     return JSONResponse(about, headers={"Cache-Control": "no-store"})
 
 

@@ -9,6 +9,10 @@ _STATUS: dict[StatusCode, dict[Language, str]] = {
     "transcribing": {"ar": "جاري التعرف على الصوت…", "en": "Listening to what you said…"},
     "thinking": {"ar": "جاري التفكير…", "en": "Thinking…"},
     "speaking": {"ar": "جاري تحويل الرد إلى صوت…", "en": "Speaking…"},
+    "server-restarting": {
+        "ar": "يُعاد تشغيل الخادم. عُد بعد لحظات.",
+        "en": "The server is being restarted. Please come back in a moment.",
+    },
 }
 
 _ERRORS: dict[str, dict[Language, str]] = {

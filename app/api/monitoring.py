@@ -1,4 +1,4 @@
-"""What monitoring asks: `/healthz`, and `/metrics` for Prometheus."""
+"""What monitoring asks: `/healthz`, `/readyz`, and `/metrics` for Prometheus."""
 
 import asyncio
 from collections.abc import Callable, Iterator, Mapping
@@ -12,7 +12,8 @@ from starlette.responses import JSONResponse, Response
 
 from app import __version__
 from app.api.access import AccessControl
-from app.api.sessions import denial
+from app.api.readiness import Readiness
+from app.api.sessions import NO_STORE, denial
 from app.errors import AccessDeniedError
 from app.telemetry.speech_metrics import SpeechMetrics
 
@@ -99,15 +100,25 @@ class Metrics:
 
 
 def make_router() -> APIRouter:
-    """Serve `/healthz`, and `/metrics` from `app.state.metrics`."""
+    """Serve `/healthz`, `/readyz` and `/metrics` from `app.state`."""
     router = APIRouter()
     router.add_api_route("/healthz", _healthz)
+    router.add_api_route("/readyz", _readyz)
     router.add_api_route("/metrics", _metrics)
     return router
 
 
 async def _healthz() -> Response:
     return JSONResponse({"status": "ok"})
+
+
+async def _readyz(request: Request) -> Response:
+    readiness: Readiness = request.app.state.readiness
+    problem = readiness.check(asyncio.get_running_loop().time())
+    if problem is None:
+        return JSONResponse({"status": "ready"}, headers=NO_STORE)
+    body = {"status": "not-ready", "reason": problem.reason, "message": problem.message}
+    return JSONResponse(body, status_code=503, headers=NO_STORE)
 
 
 async def _metrics(request: Request) -> Response:

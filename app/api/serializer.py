@@ -38,8 +38,11 @@ def _body(event: events.Event, language: Language) -> dict[str, Any]:
             return {"type": "tts_chunk", "audio_base64": base64.b64encode(data).decode("ascii")}
         case events.Token(_, text):
             return {"type": "token", "content": text}
-        case events.Status(code):
-            return {"type": "status", "message": status_text(code, language), "code": code}
+        case events.Status(code, _, retry_after_ms):
+            status = {"type": "status", "message": status_text(code, language), "code": code}
+            return (
+                status if retry_after_ms is None else {**status, "retry_after_ms": retry_after_ms}
+            )
         case events.UserSpeechStarted(start_ms):
             return {"type": "speech_started", "audio_start_ms": round(start_ms)}
         case events.UserSpeechStopped(end_ms, reason):

@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from app.api.access import AccessControl
+from app.api.drain import Drain
 from app.api.token_claims import TokenClaims
 from app.api.usage import Usage
 from app.errors import AccessDeniedError
@@ -45,7 +46,10 @@ def make_router() -> APIRouter:
     """Serve `/v1/sessions`, and GET of the WebSocket's paths, from `app.state.access`."""
     router = APIRouter()
     router.add_route("/v1/sessions", _mint, methods=["POST"])
-    for path in ("/ws/agent", "/ws/agent/", "/ws/agent/{session_id}", "/ws/agent/{session_id}/"):
+    for path in (
+        *("/ws/agent", "/ws/agent/", "/ws/agent/{session_id}", "/ws/agent/{session_id}/"),
+        "/ws/agent/{session_id:path}",  # last: an id with a slash, which is refused
+    ):
         router.add_route(path, _explain, methods=["GET"])
     return router
 
@@ -66,7 +70,10 @@ async def _explain(request: Request) -> Response:
     access: AccessControl = request.app.state.access
     try:
         usage: Usage = request.app.state.usage
-        usage.check(await access.admit(request, request.path_params.get("session_id")))
+        drain: Drain = request.app.state.drain
+        grant = await access.admit(request, request.path_params.get("session_id"))
+        drain.check()
+        usage.check(grant)
     except AccessDeniedError as error:
         return denial(error)
     body = {

@@ -69,6 +69,11 @@ class Usage:
         """How many sessions are open."""
         return self._sessions
 
+    @property
+    def is_full(self) -> bool:
+        """Whether as many sessions are open as may be."""
+        return 0 < self._limits.sessions <= self._sessions
+
     @asynccontextmanager
     async def session(self, grant: Grant) -> AsyncIterator[None]:
         """Count an open session. Raises `AccessDeniedError` when no more may be opened."""
@@ -87,7 +92,7 @@ class Usage:
     def check(self, grant: Grant) -> None:
         """Raise `AccessDeniedError` when the gateway, key or address has no session left."""
         limits = self._limits
-        if 0 < limits.sessions <= self._sessions:
+        if self.is_full:
             raise self._denied(503, "too-many-sessions", "the gateway is full", RETRY_AFTER_S)
         of_key = 0 if grant.is_anonymous else self._per_key[grant.subject]
         if 0 < limits.sessions_per_key <= of_key:

@@ -12,7 +12,7 @@ from app.errors import NabraError
 from app.pipeline.timeline import TurnMetrics
 from app.vad.base import EndReason
 
-StatusCode = Literal["connected", "transcribing", "thinking", "speaking"]
+StatusCode = Literal["connected", "transcribing", "thinking", "speaking", "server-restarting"]
 InterruptReason = Literal["barge_in", "client"]
 
 
@@ -22,6 +22,8 @@ class Status:
 
     code: StatusCode
     turn: int | None = None
+    retry_after_ms: int | None = None
+    """When to connect again; only where the server restarts."""
 
 
 @dataclass(frozen=True, slots=True)

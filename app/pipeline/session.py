@@ -116,6 +116,11 @@ class Session:
         )
         return turn
 
+    async def wait_idle(self) -> None:
+        """Wait until no turn runs: all audio of the last one has been sent, if not yet played."""
+        while self._turn_task is not None and not self._turn_task.done():
+            await asyncio.wait([self._turn_task])
+
     def on_playback_report(self, turn: int, played_ms: float) -> None:
         """Record how much of the current turn the client has played.
 

@@ -21,6 +21,7 @@ from app.serving.admission import (
     raise_descriptor_limit,
 )
 from app.serving.http_protocol import MAX_HEAD_BYTES, bounded_protocols
+from app.serving.server import DrainingServer
 from app.settings import Settings, load
 from app.telemetry import logs
 from app.transports import composition
@@ -28,7 +29,7 @@ from app.transports import composition
 log = structlog.get_logger(__name__)
 
 GRACE_S = 5
-"""How long a stop waits for open connections to close."""
+"""How long a stop waits, after the drain, for open connections to close."""
 
 GC_THRESHOLD = 10_000
 """New objects between two garbage collections: a sentence makes thousands, few of them in cycles
@@ -47,7 +48,7 @@ MMAP_THRESHOLD_BYTES = 1024 * 1024
 
 
 def serve() -> None:
-    """Run the gateway until a signal stops it; exit with one line if it cannot start."""
+    """Run the gateway until a signal has stopped it; exit with one line if it cannot start."""
     try:
         settings = load()
         composition.check(speech_options(settings))
@@ -63,7 +64,8 @@ def serve() -> None:
         reason = str(error.strerror).partition(" (while")[0]  # which repeats the address
         sys.exit(f"nabra cannot listen on {address} (HOST, PORT): {reason}")
     admission = Admission(connection_limits(settings))
-    app = create_app(settings, address_of(listener), [AdmissionCollector(admission)])
+    address = address_of(listener) + settings.root_path
+    app = create_app(settings, address, [AdmissionCollector(admission)])
     if settings.hamsa_api_key is None and "hamsa_ws_url" in settings.model_fields_set:
         log.warning("HAMSA_WS_URL has no effect without HAMSA_API_KEY: the simulator is used")
     config = server_config(app, settings, admission)
@@ -74,7 +76,7 @@ def serve() -> None:
     gc.set_threshold(GC_THRESHOLD)
     give_back_large_blocks()
     with listener:
-        uvicorn.Server(config).run(sockets=[listener])
+        DrainingServer(config, app.state.drain).run(sockets=[listener])
 
 
 def give_back_large_blocks() -> None:

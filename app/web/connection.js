@@ -1,4 +1,4 @@
-/** @import { ConnectionEvents, ConnectionState } from "./types" */
+/** @import { ConnectionEvents, ConnectionState, ServerMessages } from "./types" */
 /** @import { Handshake } from "./handshake.js" */
 /** @import { ProblemCode } from "./problem.js" */
 import { Emitter } from "./emitter.js";
@@ -6,6 +6,7 @@ import { NabraProblem } from "./problem.js";
 
 const FIRST_RETRY_MS = 400;
 const MAX_RETRY_MS = 15000;
+const MAX_RESTART_MS = 60000;
 const MIN_BUSY_RETRY_MS = 3000;
 
 /** After a connection that lasted this long, the backoff starts again with short waits. */
@@ -43,6 +44,8 @@ export class GatewayConnection extends Emitter {
   #attempts = 0;
   /** When the gateway, being full, wants us back at the earliest. */
   #retryNotBefore = 0;
+  /** What the gateway asked for before it restarts. @type {number | undefined} */
+  #restartRetryMs;
   #openedAt = 0;
   #lastMessageAt = 0;
   /** @type {PromiseWithResolvers<void> | null} */
@@ -100,6 +103,11 @@ export class GatewayConnection extends Emitter {
     return true;
   }
 
+  /** Keep when to come back: the gateway restarts. @param {ServerMessages["status"]} status */
+  onStatus({ retry_after_ms: retryAfterMs }) {
+    if (retryAfterMs !== undefined) this.#restartRetryMs = Math.min(retryAfterMs, MAX_RESTART_MS);
+  }
+
   async #connect() {
     clearTimeout(this.#retryTimer);
     const generation = ++this.#generation;
@@ -153,7 +161,9 @@ export class GatewayConnection extends Emitter {
     let problem = new NabraProblem(
       PROBLEM_BY_CLOSE_CODE[Number(cause)] ?? "connection-lost",
       `the connection ended with ${cause}`,
+      { retryAfterMs: this.#restartRetryMs },
     );
+    this.#restartRetryMs = undefined;
     if (!wasOpen && cause === 1006) {
       problem = await this.#handshake.explain();
       if (generation !== this.#generation) return; // closed meanwhile

@@ -17,6 +17,9 @@ export { NabraProblem };
 /** 4 s of microphone audio may wait for a slow network; beyond that, frames are dropped. */
 const MAX_BUFFERED_BYTES = 128 * 1024;
 
+/** The gateway that this library comes from, under whatever path it is served. */
+const ENDPOINT = new URL("ws/agent/", import.meta.url);
+
 /**
  * A conversation with a Nabra gateway: connects, listens, plays, and stops when interrupted.
  *
@@ -62,13 +65,14 @@ export class Nabra extends Emitter {
 
   /**
    * @param {object} [settings]
-   * @param {string | URL} [settings.url] endpoint without session id; default: /ws/agent/ here
+   * @param {string | URL} [settings.url] endpoint without session id; default: ws/agent/ beside
+   *   this file
    * @param {string} [settings.sessionId] default: a new one, or the token's
    * @param {string | TokenSource} [settings.token] where the gateway needs one: a token, or an
    *   async function that returns one for a session id; it is called before each connection
    * @param {Options} [settings.options]
    */
-  constructor({ url = "/ws/agent/", sessionId, token, options = {} } = {}) {
+  constructor({ url = ENDPOINT, sessionId, token, options = {} } = {}) {
     super();
     this.#configuration = new ClientConfiguration(options, (message) => this.#send(message));
     const endpoint = new URL(url, globalThis.location?.href);
@@ -245,6 +249,7 @@ export class Nabra extends Emitter {
       return;
     }
     if (message.type === "session") this.#handshake.onGreeting(message.session_id);
+    if (message.type === "status") this.#connection.onStatus(message);
     this.#audio.onMessage(message);
     if (message.type === "configured") this.#configuration.onConfigured(message);
     if (message.type === "error") this.#configuration.onError(message);

@@ -70,7 +70,9 @@ export interface ErrorMessage {
 interface ServerMessages {
   session: { type: "session"; session_id: string; transport?: string; transports?: string[] };
   configured: ConfiguredMessage;
-  status: { type: "status"; message: string; code: string; turn?: number };
+  status: {
+    type: "status"; message: string; code: string; turn?: number; retry_after_ms?: number;
+  };
   transcription: { type: "transcription"; turn: number; text: string };
   token: { type: "token"; turn: number; content: string };
   agent_response: { type: "agent_response"; turn: number; text: string };
@@ -171,6 +173,8 @@ export interface About {
   workbench: boolean;
   /** Gateways of older releases do not say. */
   needs_token?: boolean;
+  /** The path under which a proxy serves the gateway; empty for none. */
+  root_path?: string;
 }
 
 /** What `/workbench` tells, and what it takes: null resets a field. */

@@ -165,6 +165,7 @@ async def test_without_a_simulator_there_is_no_workbench_and_the_page_is_told() 
         "simulates": {"speech": True, "agent": False},
         "workbench": False,
         "needs_token": False,
+        "root_path": "",
     }
 
 

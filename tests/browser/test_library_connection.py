@@ -1,6 +1,8 @@
 """The client library's connection: reconnecting, close codes, refusals, configuration."""
 
+import asyncio
 from pathlib import Path
+from signal import SIGTERM
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -10,7 +12,7 @@ from starlette.responses import PlainTextResponse
 
 from app.api.endpoint import VoiceEndpoint
 from app.simulator import Simulator
-from tests.gateway import running_gateway, settings_for
+from tests.gateway import running_gateway, running_server, settings_for
 
 from .conftest import ConsoleMonitor, is_connection_refused
 from .library_page import connect_client, create_client, emitted, gateway_for, wait_for_event
@@ -104,6 +106,43 @@ async def test_http_tells_why_a_handshake_was_refused(
         await create_client(page, endpoint)
         await page.evaluate("void nabra.connect()")
         assert (await wait_for_event(page, kind="problem"))["code"] == problem
+
+
+async def test_it_comes_back_when_a_gateway_that_restarts_wants_it(
+    page: Page, simulator: Simulator
+) -> None:
+    async def restart(socket: WebSocketRoute) -> None:
+        socket.send('{"type":"session","session_id":"x","protocol":1,"seq":1}')
+        socket.send(
+            '{"type":"status","code":"server-restarting","message":"…",'
+            '"retry_after_ms":2500,"seq":2}'
+        )
+        await socket.close(code=1012, reason="server-restarting")
+
+    async with gateway_for(page, settings_for(simulator)) as endpoint:
+        await page.route_web_socket("**/ws/agent/**", restart)
+        await create_client(page, endpoint)
+        await page.evaluate("void nabra.connect()")
+        problem = await wait_for_event(page, kind="problem")
+        assert (problem["code"], problem["retryAfterMs"]) == ("server-draining", 2500)
+        waiting = await wait_for_event(page, kind="state", state="waiting")
+        assert 2500 <= waiting["retryInMs"] <= 2700
+        await page.evaluate("dispatchEvent(new Event('online'))")
+        assert await page.evaluate("nabra.state") == "waiting", "not before it is wanted"
+
+
+async def test_a_gateway_that_drains_and_refuses_it_is_not_called_full(
+    page: Page, simulator: Simulator, console: ConsoleMonitor
+) -> None:
+    console.is_expected = lambda entry: "503" in entry
+    async with running_server(settings_for(simulator)) as (server, endpoint):
+        await create_client(page, endpoint)
+        server.handle_exit(SIGTERM, None)
+        async with asyncio.timeout(10):
+            await page.evaluate("void nabra.connect()")
+            problem = await wait_for_event(page, kind="problem")
+        assert problem["code"] == "server-draining"
+        await page.goto("about:blank")
 
 
 async def test_waits_grow_until_the_network_returns(page: Page, simulator: Simulator) -> None:

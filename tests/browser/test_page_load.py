@@ -54,3 +54,17 @@ async def test_a_part_that_does_not_load_is_reported(
         await expect(page.locator(".notice")).to_have_count(0)
         await page.click("#start")
         await expect(page.locator("#connection")).to_have_attribute("data-state", "open")
+
+
+@pytest.mark.parametrize("address", ["voice", "voice/"])
+async def test_it_works_under_the_path_of_a_proxy(
+    page: Page, simulator: Simulator, address: str
+) -> None:
+    async with gateway_for(page, settings_for(simulator, root_path="/voice")) as endpoint:
+        page.on("request", lambda request: requested.append(request.url))
+        requested: list[str] = []
+        await page.goto(url_of(endpoint, address))
+        await page.click("#start")
+        await ask(page)
+        assert len(requested) > 10
+        assert all(url.startswith(url_of(endpoint, "voice")) for url in requested), requested

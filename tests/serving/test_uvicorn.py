@@ -1,11 +1,13 @@
 """The methods of uvicorn that are overridden: an upgrade that drops one must not go unnoticed."""
 
 import pytest
+from uvicorn import Server
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import Frame, Opcode
 
 from app.serving.http_protocol import BoundedHttpProtocol
+from app.serving.server import DrainingServer
 from app.serving.websocket_protocol import BoundedWebSocketProtocol
 
 HTTP = (
@@ -19,9 +21,13 @@ WEBSOCKET = (
 )
 
 
+SERVER = ("handle_exit", "on_tick", "shutdown")
+
+
 @pytest.mark.parametrize(
     ("ours", "theirs", "names"),
     [
+        (DrainingServer, Server, SERVER),
         (BoundedHttpProtocol, H11Protocol, HTTP),
         (BoundedWebSocketProtocol, WebSocketsSansIOProtocol, WEBSOCKET),
     ],

@@ -74,7 +74,7 @@ async function startConversation() {
 /** @returns {Promise<About>} */
 async function loadAbout() {
   try {
-    const response = await fetch("/about.json");
+    const response = await fetch("about.json");
     if (response.ok) return await response.json();
   } catch {
     // Conversations work without it.

@@ -72,7 +72,7 @@ export class Workbench {
   async #fetch(change) {
     this.#problem = null;
     try {
-      const response = await fetch("/workbench", change && {
+      const response = await fetch("workbench", change && {
         method: "PATCH",
         headers: { "Content-Type": "application/json" },
         body: JSON.stringify(change),
