@@ -131,6 +131,36 @@ async def test_it_comes_back_when_a_gateway_that_restarts_wants_it(
         assert await page.evaluate("nabra.state") == "waiting", "not before it is wanted"
 
 
+async def test_a_drain_in_mid_answer_loses_no_sound_and_the_session_goes_on(
+    page: Page, simulator: Simulator, console: ConsoleMonitor, short_response: dict[str, Any]
+) -> None:
+    console.is_expected = is_connection_refused
+    settings = settings_for(simulator, **short_response)
+    simulator.configure({"timing": {"realtime_factor": 4}})
+    try:
+        async with running_server(settings) as (server, endpoint):
+            session_id = await connect_client(page, endpoint)
+            await page.evaluate("nabra.say('مرحبا')")
+            await wait_for_event(page, kind="playing")
+            assert not await emitted(page, kind="message", type="done")
+            server.handle_exit(SIGTERM, None)
+            await wait_for_event(page, kind="problem", code="server-draining")
+    finally:
+        simulator.configure({"timing": {"realtime_factor": 0}})
+    known = len(await emitted(page))
+    sentences = [m["text"] for m in await emitted(page, kind="message", type="sentence")]
+    assert await emitted(page, kind="message", type="done")
+    async with running_gateway(settings, port=urlsplit(endpoint).port or 0):
+        greeting = await wait_for_event(page, known, kind="message", type="session")
+        assert greeting["session_id"] == session_id
+        idle = await wait_for_event(page, kind="idle")
+        spoken = b"".join(map(simulator.expected_audio, sentences))
+        assert idle["playedMs"] == pytest.approx(len(spoken) / 32, abs=1)
+        await page.evaluate("nabra.say('ها أنا من جديد')")
+        await wait_for_event(page, known, kind="playing", turn=1)
+        await page.goto("about:blank")
+
+
 async def test_a_gateway_that_drains_and_refuses_it_is_not_called_full(
     page: Page, simulator: Simulator, console: ConsoleMonitor
 ) -> None:

@@ -1,4 +1,4 @@
-"""A real nginx that speaks HTTP/2, in front of a server that speaks HTTP/1.1."""
+"""A real nginx in front of a server that speaks HTTP/1.1; by default it speaks HTTP/2."""
 
 import asyncio
 import os
@@ -25,14 +25,18 @@ http {{
     uwsgi_temp_path {directory}/uwsgi;
     scgi_temp_path {directory}/scgi;
     server {{
-        listen 127.0.0.1:{port} http2;
-        keepalive_requests {requests};
-        location / {{
-            proxy_pass {upstream};
-            proxy_http_version 1.1;
-            proxy_buffering off;
-        }}
+        listen 127.0.0.1:{port}{options};
+        {locations}
     }}
+}}
+"""
+
+LIMITED = """\
+keepalive_requests {requests};
+location / {{
+    proxy_pass {upstream};
+    proxy_http_version 1.1;
+    proxy_buffering off;
 }}
 """
 
@@ -40,12 +44,20 @@ http {{
 @asynccontextmanager
 async def nginx(directory: Path, upstream: str, *, requests: int) -> AsyncIterator[str]:
     """Run it on a free port; it takes so many requests on each connection. Gives its URL."""
+    limited = LIMITED.format(upstream=upstream, requests=requests)
+    async with nginx_of(directory, limited, options=" http2") as url:
+        yield url
+
+
+@asynccontextmanager
+async def nginx_of(directory: Path, locations: str, *, options: str = "") -> AsyncIterator[str]:
+    """Run one that serves these locations. Gives its URL."""
     assert EXECUTABLE is not None
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
         config = directory / "nginx.conf"
         config.write_text(
-            CONFIG.format(directory=directory, port=port, upstream=upstream, requests=requests)
+            CONFIG.format(directory=directory, port=port, options=options, locations=locations)
         )
         listener.set_inheritable(True)
         process = await asyncio.create_subprocess_exec(

@@ -1,17 +1,42 @@
-"""A gateway behind a proxy that serves it under a path."""
+"""A gateway behind a proxy: under a path, and with handshakes that lost their `Upgrade`."""
 
 from ipaddress import ip_network
+from pathlib import Path
 
 import httpx
+import orjson
 import pytest
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
+from websockets.exceptions import InvalidStatus
 
 from app.api.access import is_in
 from app.api.root_path import RootPath
 from app.simulator import Simulator
 from tests.gateway import calling, running_gateway, settings_for
+from tests.net.nginx import EXECUTABLE, MISSING, nginx_of
+
+PROXIED = """\
+proxy_http_version 1.1;
+location /voice/ {{
+    proxy_pass {gateway}/;
+    proxy_set_header X-Forwarded-Prefix /voice;
+    proxy_set_header Host $http_host;
+    proxy_set_header Upgrade $http_upgrade;
+    proxy_set_header Connection upgrade;
+}}
+location /kept/ {{
+    proxy_pass {gateway};
+    proxy_set_header X-Forwarded-Prefix /kept;
+    proxy_set_header Host $http_host;
+    proxy_set_header Upgrade $http_upgrade;
+    proxy_set_header Connection upgrade;
+}}
+location /forgetful/ {{
+    proxy_pass {gateway}/;
+}}
+"""
 
 TRUSTED = [ip_network("127.0.0.0/8")]
 
@@ -76,3 +101,29 @@ async def test_page_library_and_socket_are_served_under_the_path(simulator: Simu
             async with calling(url.replace("/ws/agent/", f"{prefix}/ws/agent/")) as caller:
                 await caller.send({"type": "text", "text": "أين شحنتي؟"})
                 await caller.until("done")
+
+
+@pytest.mark.skipif(EXECUTABLE is None, reason=MISSING)
+async def test_behind_a_real_nginx_and_one_that_forgets_the_upgrade(
+    simulator: Simulator, tmp_path: Path
+) -> None:
+    settings = settings_for(simulator, trusted_proxies=("127.0.0.0/8",))
+    async with running_gateway(settings) as endpoint:
+        gateway = endpoint.replace("ws:", "http:").removesuffix("/ws/agent/")
+        async with nginx_of(tmp_path, PROXIED.format(gateway=gateway)) as url:
+            for path in ("/voice", "/kept"):
+                async with httpx.AsyncClient(base_url=url, follow_redirects=True) as client:
+                    page = await client.get(path)
+                    assert (page.status_code, page.url.path) == (200, f"{path}/")
+                    assert (await client.get(f"{path}/about.json")).json()["root_path"] == path
+                async with calling(url.replace("http:", "ws:") + f"{path}/ws/agent/") as caller:
+                    await caller.send({"type": "text", "text": "أين شحنتي؟"})
+                    await caller.until("done")
+            with pytest.raises(InvalidStatus) as refused:
+                async with calling(url.replace("http:", "ws:") + "/forgetful/ws/agent/x/"):
+                    pass
+    response = refused.value.response
+    body = orjson.loads(response.body)
+    assert (response.status_code, response.headers["Upgrade"]) == (426, "websocket")
+    assert body["code"] == "upgrade-required"
+    assert "proxy" in body["message"]
