@@ -15,6 +15,7 @@ from typing import Any, ClassVar, Literal
 from uvicorn._types import ASGIReceiveEvent, ASGISendEvent
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import Frame
+from websockets.protocol import State
 
 from app.serving.admission import Admission, RateLimit
 
@@ -141,7 +142,12 @@ class BoundedWebSocketProtocol(WebSocketsSansIOProtocol):
         self._abort_later()
 
     def shutdown(self) -> None:
-        """Close, and abort if the client does not read what is left."""
+        """Close, and abort if the client does not read what is left.
+
+        A close that the client began is not begun again: uvicorn would raise, and end the process.
+        """
+        if self.handshake_complete and self.conn.state is not State.OPEN:
+            self.close_sent = True
         super().shutdown()
         self._abort_later()
 

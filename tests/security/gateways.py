@@ -23,7 +23,7 @@ MAX_PULSE_S = 2.0
 """Longest answer of `/healthz`: the goal is 0.5 s, and machines that run tests are busy."""
 
 STOP_S = 15.0
-"""Grace of a stop (5 s), and what a busy machine takes to start and end Python."""
+"""The drain (2 s here), the grace of a stop (8 s), and what a busy machine takes to end Python."""
 
 
 @dataclass
@@ -54,7 +54,8 @@ class GatewayProcess:
         began_at = time.monotonic()
         self.process.send_signal(signal.SIGTERM)
         async with asyncio.timeout(STOP_S):
-            await self.process.wait()
+            code = await self.process.wait()
+        assert code == 0, self.log()
         return time.monotonic() - began_at
 
 
@@ -69,7 +70,11 @@ async def gateway_process(
         command = ["/bin/sh", "-c", f'ulimit -n {descriptors}; exec "$@"', "sh", *SERVE]
     with log_path.open("wb") as output:
         process = await asyncio.create_subprocess_exec(
-            *command, cwd=cwd, env=environment(**(settings or {})), stdout=output, stderr=output
+            *command,
+            cwd=cwd,
+            env=environment(**{"DRAIN_S": "2", **(settings or {})}),
+            stdout=output,
+            stderr=output,
         )
     gateway = GatewayProcess(process, log_path)
     try:

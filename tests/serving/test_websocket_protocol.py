@@ -8,8 +8,10 @@ from websockets.asyncio.client import connect
 from websockets.frames import Frame
 
 from app.serving import parsing_turns
+from app.serving.websocket_protocol import BoundedWebSocketProtocol
 from tests.serving.servers import (
     BINARY,
+    CLOSE,
     CONTINUATION,
     PING,
     PONG,
@@ -178,6 +180,17 @@ async def test_a_client_that_reads_nothing_is_aborted_after_a_close() -> None:
         while server.admission.counts()["established"]:
             await asyncio.sleep(0.005)
         writer.transport.abort()
+
+
+async def test_a_stop_while_a_client_closes_is_no_error() -> None:
+    """Until it has read what is left, its connection is there, though its close has come."""
+    async with serving() as server, raw_client(server) as client:
+        await client.upgrade()
+        (connection,) = server.admission._established
+        assert isinstance(connection, BoundedWebSocketProtocol)
+        connection.data_received(frame(CLOSE, (1000).to_bytes(2, "big")))
+        connection.shutdown()
+        assert close_code(await client.closed()) == 1000
 
 
 async def test_a_message_that_was_taken_is_not_kept() -> None:
