@@ -8,6 +8,7 @@ from app.pipeline import events
 from tests.pipeline.fakes import FakeAgent, Recorder
 from tests.pipeline.sessions import FIRST, audio_of_sentences, running_session
 from tests.transports.fakes import FakeTransport
+from tests.waiting import settle
 
 
 async def test_leaving_the_session_cancels_the_turn_and_leaves_no_task() -> None:
@@ -58,6 +59,25 @@ async def test_a_client_that_is_gone_when_it_is_interrupted_ends_the_session_as_
             await recorder.until(events.AudioChunk)
             recorder.gone = True
             await session.start_turn("الثاني")
+
+
+async def test_a_session_is_idle_when_no_turn_runs_not_even_one_that_came_meanwhile() -> None:
+    recorder, may_respond = Recorder(), asyncio.Event()
+    agent = FakeAgent([may_respond, FIRST])
+    async with (
+        running_session(agent, audio_of_sentences(1), recorder=recorder) as session,
+        asyncio.TaskGroup() as tasks,
+    ):
+        await session.wait_idle()
+        await session.start_turn("الأول")
+        waiting = tasks.create_task(session.wait_idle())
+        await settle()
+        await session.start_turn("الثاني")
+        await settle()
+        assert not waiting.done()
+        may_respond.set()
+        await waiting
+        assert recorder.kinds[-1] == "TurnDone"
 
 
 async def test_a_warm_up_that_hangs_does_not_delay_the_end_of_a_session() -> None:
