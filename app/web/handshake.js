@@ -98,12 +98,12 @@ export class Handshake {
 /** @param {Response} response @returns {Promise<NabraProblem | null>} null if it refuses nobody */
 async function problemOf(response) {
   const { status } = response;
-  const code = PROBLEM_BY_STATUS[status];
-  if (code === undefined) return null; // 426: a handshake would be accepted
+  if (PROBLEM_BY_STATUS[status] === undefined) return null; // 426: it would be accepted
   const body = await response.json().catch(() => null); // a proxy's page
   const isRestarting = body?.code === "server-restarting";
+  const code = isRestarting ? "server-draining" : PROBLEM_BY_STATUS[status];
   const seconds = Number(response.headers.get("Retry-After") ?? NaN);
-  return new NabraProblem(isRestarting ? "server-draining" : code, String(body?.message ?? `HTTP ${status}`), {
+  return new NabraProblem(code, String(body?.message ?? `HTTP ${status}`), {
     status,
     gatewayCode: typeof body?.code === "string" ? body.code : undefined,
     retryAfterMs: seconds > 0 ? Math.min(seconds, MAX_RETRY_AFTER_S) * 1000 : undefined,
