@@ -61,7 +61,10 @@ def make_pool(settings: Settings, endpoints: Endpoints) -> ConnectionPool:
 
     async def open_connection() -> Connection:
         return await Connection.open(
-            endpoints.ws_url, endpoints.key, connect_timeout_s=settings.hamsa_connect_timeout_s
+            endpoints.ws_url,
+            endpoints.key,
+            connect_timeout_s=settings.hamsa_connect_timeout_s,
+            max_trailing_audio_s=settings.hamsa_max_trailing_audio_s,
         )
 
     state = PoolState(
@@ -108,6 +111,7 @@ async def make_components(
         endpoints.key,
         connect_timeout_s=settings.hamsa_connect_timeout_s,
         http2_prior_knowledge=endpoints.http2_prior_knowledge,
+        limits=options.http_limits(settings),
     )
     stack.push_async_callback(client.aclose)
     speech = options.speech_options(settings)
@@ -117,7 +121,9 @@ async def make_components(
     for each in (transport, *choices.values()):
         stack.push_async_callback(each.aclose)
     agent_client = make_client(
-        endpoints.agent_url, connect_timeout_s=settings.agent_connect_timeout_s
+        endpoints.agent_url,
+        connect_timeout_s=settings.agent_connect_timeout_s,
+        limits=options.http_limits(settings),
     )
     stack.push_async_callback(agent_client.aclose)
     return PipelineComponents(
@@ -127,6 +133,7 @@ async def make_components(
         max_utterance_s=settings.max_utterance_s,
         decoder=Decoder(decoders, max_s=settings.max_utterance_s),
         max_response_chars=settings.max_response_chars,
+        max_sentence_chars=settings.tts_max_sentence_chars,
         lookahead=settings.tts_lookahead,
         first_chunk_min_chars=settings.first_chunk_min_chars,
         create_detector=partial(

@@ -16,7 +16,8 @@ from app.agents.sse import is_only_comments
 from app.agents.stream_parser import StreamParser
 from app.errors import AgentCutError, AgentEmptyError, AgentError, AgentFailedError
 
-_MAX_LINE_BYTES = 1 << 20  # about 20 minutes of speech: far beyond a response, small in memory
+MAX_LINE_BYTES = 1024 * 1024
+"""About 20 minutes of speech: far beyond a response, small in memory."""
 
 
 class ResponseParser:
@@ -30,7 +31,7 @@ class ResponseParser:
     are never empty, and remain valid whatever the final error.
     """
 
-    def __init__(self, *, node: str | None = None, max_line_bytes: int = _MAX_LINE_BYTES) -> None:
+    def __init__(self, *, node: str | None = None, max_line_bytes: int = MAX_LINE_BYTES) -> None:
         self._node = node
         self._max_line_bytes = max_line_bytes
         self._form: Form | None = None
@@ -83,7 +84,8 @@ class ResponseParser:
             pieces = self._feed_lines(self._stream)
         pending_bytes = self._stream.pending_bytes if self._stream else 0
         if len(self._buffer) + pending_bytes > self._max_line_bytes:
-            self._fail(AgentFailedError(f"more than {self._max_line_bytes} bytes in one line"))
+            limit = f"{self._max_line_bytes} bytes in one line (AGENT_MAX_LINE_BYTES)"
+            self._fail(AgentFailedError(f"more than {limit}"))
         return pieces
 
     def finish(self) -> list[str]:

@@ -13,6 +13,7 @@ from app.hamsa import wire
 from app.net.client import body_start, client_over, http2_transport, raw_chunks
 from app.net.failures import NOT_CONNECTED
 from app.net.http2 import Http2Transport
+from app.net.limits import DEFAULT_LIMITS, HttpLimits
 from app.net.request import RequestTemplate
 from app.net.response import content_encoding
 from app.net.url import web_url
@@ -65,6 +66,7 @@ class HamsaClient:
         *,
         connect_timeout_s: float,
         http2_prior_knowledge: bool = False,
+        limits: HttpLimits = DEFAULT_LIMITS,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         # httpx would send a name in the URL in the place of the key
@@ -83,6 +85,7 @@ class HamsaClient:
             keep_alive_s=KEEP_ALIVE_S,
             max_connections=MAX_HTTP1_CONNECTIONS,
             prior_knowledge=http2_prior_knowledge,
+            limits=limits,
         )
         self._http = client_over(self._transport, connect_timeout_s=connect_timeout_s)
 
