@@ -88,5 +88,8 @@ class LimitSettings(BaseSettings):
     max_buffered_bytes: Annotated[int, Field(ge=1024 * 1024, le=1024**4)] = 48 * 1024 * 1024
     """Bytes of incomplete messages of all clients together: nine recordings of two minutes. Beyond
     it, the client that holds most is disconnected (1013)."""
+    max_unsent_bytes: Annotated[int, Field(ge=1024 * 1024, le=1024**4)] = 64 * 1024 * 1024
+    """Bytes that wait for clients that do not read, of all together: as much as 64 of them hold.
+    Beyond it, the one that has taken nothing for longest is disconnected."""
     max_messages_per_s: Annotated[float, Field(ge=1, le=10_000)] = 200.0
     """Messages of one client beyond this wait; a microphone in frames of 10 ms sends 100."""

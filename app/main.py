@@ -24,6 +24,7 @@ from app.api.fault_injection import FaultInjection
 from app.api.monitoring import DecoderCollector, GatewayCollector, Metrics
 from app.api.origins import is_loopback
 from app.api.tokens import KeySet
+from app.api.unsent import UnsentBytes, UnsentCollector
 from app.api.usage import Usage, UsageCollector
 from app.audio.decoder_pool import DecoderPool
 from app.audio.decoding import Decoder
@@ -212,6 +213,7 @@ async def start_components(
     components = await make_components(settings, endpoints, pool, decoders, stack)
     app.state.fault_injection = make_fault_injection(settings, endpoints)
     usage = Usage(options.usage_limits(settings))
+    unsent = UnsentBytes(settings.max_unsent_bytes)
     app.state.access = await make_access(settings, stack)
     app.state.usage = usage
     app.state.endpoint = VoiceEndpoint(
@@ -221,6 +223,7 @@ async def start_components(
         access=app.state.access,
         usage=usage,
         session_limits=SessionLimits(settings.session_idle_timeout_s, settings.session_max_s),
+        unsent=unsent,
     )
     monitor = LoopMonitor()
     monitor.start()
@@ -229,6 +232,7 @@ async def start_components(
         GatewayCollector(pool.counts, components.metrics, lambda: usage.sessions),
         DecoderCollector(decoders.counts, decoders.outcomes),
         UsageCollector(usage),
+        UnsentCollector(unsent),
         monitor,
         *collectors,
     )
