@@ -69,7 +69,9 @@ class VoiceEndpoint:
                 await self._serve(websocket, session_id or grant.session_id, grant)
         except AccessDeniedError as error:
             now = asyncio.get_running_loop().time()
-            self._limited_log.info(now, "refused", code=error.code, status=error.status)
+            self._limited_log.info(
+                now, "refused", kind=error.code, code=error.code, status=error.status
+            )
             await websocket.send_denial_response(denial(error))
 
     async def _serve(self, websocket: WebSocket, session_id: str | None, grant: Grant) -> None:
