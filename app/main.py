@@ -19,6 +19,7 @@ from app.agents.registry import make_agent
 from app.api import fault_injection, monitoring, page, sessions
 from app.api.access import AccessControl
 from app.api.client_messages import InputLimits
+from app.api.cross_origin import CrossOriginReads
 from app.api.endpoint import SessionLimits, VoiceEndpoint
 from app.api.fault_injection import FaultInjection
 from app.api.monitoring import DecoderCollector, GatewayCollector, Metrics
@@ -266,6 +267,8 @@ def create_app(
             yield
 
     app = FastAPI(title="Nabra", version=__version__, lifespan=lifespan, openapi_url=None)
+    if settings.allowed_origins:
+        app.add_middleware(CrossOriginReads, allowed_origins=settings.allowed_origins)
     for router in (
         monitoring.make_router(),
         fault_injection.make_router(),
