@@ -17,9 +17,10 @@ class LimitSettings(BaseSettings):
     max_response_chars: Annotated[int, Field(ge=100, le=10_000_000)] = 20_000
     """Longest response of the agent, in characters: half an hour of speech, which nobody asked for.
     What exceeds it is cut, and reported."""
-    agent_max_line_bytes: Annotated[int, Field(ge=1024, le=64 * 1024 * 1024)] = 1024 * 1024
+    agent_max_line_bytes: Annotated[int, Field(ge=1024, le=4 * 1024 * 1024)] = 1024 * 1024
     """Longest line, event or JSON document of the agent: about 20 minutes of speech. A workflow
-    that returns long documents beside its text needs more."""
+    that returns long documents beside its text needs more. It is parsed in one step, 10 ms a
+    megabyte, so 4 MiB is the most."""
     tts_max_sentence_chars: Annotated[int, Field(ge=200, le=2000)] = 2000
     """Longest text of one synthesis request, the provider's own limit. A text without a pause is
     cut there; a transport that takes less needs less."""

@@ -73,8 +73,8 @@ class ResponseParser:
         if self.failed:
             return []
         self._buffer += data
-        if self._form is None and (form := self._detector.detect(self._buffer)):
-            self._begin(form)
+        if self._form is None:
+            self._detect_form()
         pieces: list[str] = []
         if self._form == "text":
             data = bytes(self._buffer)
@@ -94,6 +94,13 @@ class ResponseParser:
         self._buffer.clear()
         if self.failed:
             return []
+        try:
+            return self._finish(rest)
+        except AgentFailedError as error:
+            self._fail(error)
+            return []
+
+    def _finish(self, rest: bytes) -> list[str]:
         if self._form is None and rest.startswith(b":") and is_only_comments(rest):
             self._begin("events")
         if self._stream is not None:
@@ -113,6 +120,13 @@ class ResponseParser:
             return self._stream.final_error()
         return None if self._text_pieces else AgentEmptyError(NO_TEXT)
 
+    def _detect_form(self) -> None:
+        try:
+            if form := self._detector.detect(self._buffer):
+                self._begin(form)
+        except AgentFailedError as error:
+            self._fail(error)
+
     def _begin(self, form: Form) -> None:
         self._form = form
         match form:
@@ -128,7 +142,10 @@ class ResponseParser:
             line = bytes(self._buffer[:end])
             del self._buffer[: end + 1]
             self._searched_bytes = 0
-            pieces += stream.feed(line)
+            try:
+                pieces += stream.feed(line)
+            except AgentFailedError as error:
+                self._fail(error)
             if stream.error is not None:
                 self._fail(stream.error)
         self._searched_bytes = len(self._buffer)

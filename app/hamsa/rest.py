@@ -10,6 +10,7 @@ import structlog
 
 from app import errors
 from app.hamsa import wire
+from app.net.bounded_json import TooManyValuesError, check_values
 from app.net.client import body_start, client_over, http2_transport, raw_chunks
 from app.net.failures import NOT_CONNECTED
 from app.net.http2 import Http2Transport
@@ -119,14 +120,21 @@ class HamsaClient:
             await response.aclose()
 
     async def post_whole(self, path: str, payload: dict[str, Any], max_bytes: int) -> bytes:
-        """Send one request, return the whole body. Raises `ProtocolError` when it is too long."""
+        """Send one request, return the whole body: JSON that can be parsed in one step.
+
+        Raises `ProtocolError` when it is longer than `max_bytes`, or holds too many values.
+        """
         async with self.post(path, payload) as response, aclosing(response.chunks()) as chunks:
             body = bytearray()
             async for chunk in chunks:
                 body += chunk
                 if len(body) > max_bytes:
                     raise errors.ProtocolError(f"the response exceeds {max_bytes} bytes")
-            return bytes(body)
+        try:
+            check_values(body)
+        except TooManyValuesError as error:
+            raise errors.ProtocolError(str(error)) from None
+        return bytes(body)
 
     async def warm_up(self) -> None:
         """Open a connection ahead of need; a failure is left for the request that needs it."""

@@ -8,6 +8,7 @@ from tests.net.scripted_http1 import scripted_http1, whole
 
 MANY_HEADERS = [f"X-{number}: x" for number in range(20)]
 LONG_LINE = b'{"output": "%s"}' % (b"x" * 2000)
+MANY_VALUES = b'{"output": "x", "rows": [%s0]}' % (b"[]," * 60_000)
 NO_PAUSE = b"kalima " * 60
 
 
@@ -23,8 +24,9 @@ async def events_of_turn(simulator: Simulator, agent_url: str, **limits: int) ->
     [
         (b"ok", MANY_HEADERS, {"http_max_headers": 16}, "agent-unreachable"),
         (LONG_LINE, [], {"agent_max_line_bytes": 1024}, "agent-failed"),
+        (MANY_VALUES, [], {}, "agent-failed"),
     ],
-    ids=["headers", "line"],
+    ids=["headers", "line", "values"],
 )
 async def test_an_agent_beyond_a_bound_fails_the_turn(
     simulator: Simulator, body: bytes, headers: list[str], limits: dict[str, int], code: str
