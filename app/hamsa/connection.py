@@ -181,7 +181,9 @@ class Connection:
                     self._trailing_bytes_left -= len(data)
                     if self._trailing_bytes_left < 0:
                         self.abort()  # a closing handshake would wait behind the audio
-                        raise errors.ProtocolError("the audio goes on after its end")
+                        raise errors.ProtocolError(
+                            "the audio goes on after its end (HAMSA_MAX_TRAILING_AUDIO_S)"
+                        )
                     self.trailing.put(data)
                     continue
                 case wire.Ack() if self.in_flight:
@@ -192,7 +194,9 @@ class Connection:
                     self._audio_bytes_left -= len(data)
                     if self._audio_bytes_left < 0:
                         self.abort()
-                        raise errors.ProtocolError("more audio than the text can take")
+                        raise errors.ProtocolError(
+                            "more audio than the text can take (TTS_MAX_MS_PER_CHAR)"
+                        )
                 case wire.End() if self.in_flight and not self._has_response and self.requests > 1:
                     continue  # a second `end` of the previous request
                 case wire.Failure():

@@ -8,8 +8,7 @@ LOG_INTERVAL_S = 10.0
 """At most one line of a kind in this time."""
 
 MAX_KINDS = 64
-"""Kinds that are limited each by itself: twice the codes there are. Those beyond share a limit, so
-that no text of a stranger can be a kind."""
+"""Kinds that are limited each by itself: more than there are codes. Those beyond share a limit."""
 
 
 class LogLimiter:
