@@ -19,10 +19,12 @@ from app.agents.registry import make_agent
 from app.api import fault_injection, monitoring, page, sessions
 from app.api.access import AccessControl
 from app.api.client_messages import InputLimits
+from app.api.cross_origin import CrossOriginReads
 from app.api.endpoint import SessionLimits, VoiceEndpoint
 from app.api.fault_injection import FaultInjection
 from app.api.monitoring import DecoderCollector, GatewayCollector, Metrics
 from app.api.origins import is_loopback
+from app.api.unsent import UnsentBytes, UnsentCollector
 from app.api.usage import Usage, UsageCollector
 from app.audio.decoder_pool import DecoderPool
 from app.audio.decoding import Decoder
@@ -60,7 +62,10 @@ def make_pool(settings: Settings, endpoints: Endpoints) -> ConnectionPool:
 
     async def open_connection() -> Connection:
         return await Connection.open(
-            endpoints.ws_url, endpoints.key, connect_timeout_s=settings.hamsa_connect_timeout_s
+            endpoints.ws_url,
+            endpoints.key,
+            connect_timeout_s=settings.hamsa_connect_timeout_s,
+            max_trailing_audio_s=settings.hamsa_max_trailing_audio_s,
         )
 
     state = PoolState(
@@ -107,6 +112,7 @@ async def make_components(
         endpoints.key,
         connect_timeout_s=settings.hamsa_connect_timeout_s,
         http2_prior_knowledge=endpoints.http2_prior_knowledge,
+        limits=options.http_limits(settings),
     )
     stack.push_async_callback(client.aclose)
     speech = options.speech_options(settings)
@@ -116,7 +122,9 @@ async def make_components(
     for each in (transport, *choices.values()):
         stack.push_async_callback(each.aclose)
     agent_client = make_client(
-        endpoints.agent_url, connect_timeout_s=settings.agent_connect_timeout_s
+        endpoints.agent_url,
+        connect_timeout_s=settings.agent_connect_timeout_s,
+        limits=options.http_limits(settings),
     )
     stack.push_async_callback(agent_client.aclose)
     return PipelineComponents(
@@ -126,6 +134,7 @@ async def make_components(
         max_utterance_s=settings.max_utterance_s,
         decoder=Decoder(decoders, max_s=settings.max_utterance_s),
         max_response_chars=settings.max_response_chars,
+        max_sentence_chars=settings.tts_max_sentence_chars,
         lookahead=settings.tts_lookahead,
         first_chunk_min_chars=settings.first_chunk_min_chars,
         create_detector=partial(
@@ -206,6 +215,7 @@ async def start_components(
     components = await make_components(settings, endpoints, pool, decoders, stack)
     app.state.fault_injection = make_fault_injection(settings, endpoints)
     usage = Usage(options.usage_limits(settings))
+    unsent = UnsentBytes(settings.max_unsent_bytes)
     app.state.access = await make_access(settings, stack)
     app.state.usage = usage
     app.state.endpoint = VoiceEndpoint(
@@ -215,6 +225,7 @@ async def start_components(
         access=app.state.access,
         usage=usage,
         session_limits=SessionLimits(settings.session_idle_timeout_s, settings.session_max_s),
+        unsent=unsent,
     )
     monitor = LoopMonitor()
     monitor.start()
@@ -223,6 +234,7 @@ async def start_components(
         GatewayCollector(pool.counts, components.metrics, lambda: usage.sessions),
         DecoderCollector(decoders.counts, decoders.outcomes),
         UsageCollector(usage),
+        UnsentCollector(unsent),
         monitor,
         *collectors,
     )
@@ -256,6 +268,8 @@ def create_app(
             yield
 
     app = FastAPI(title="Nabra", version=__version__, lifespan=lifespan, openapi_url=None)
+    if settings.allowed_origins:
+        app.add_middleware(CrossOriginReads, allowed_origins=settings.allowed_origins)
     for router in (
         monitoring.make_router(),
         fault_injection.make_router(),

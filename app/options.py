@@ -10,6 +10,7 @@ from app.audio import AudioFormat
 from app.audio.decoder_process import DecoderLimits
 from app.errors import ConfigurationError
 from app.hamsa.lease import PoolLimits
+from app.net.limits import HttpLimits
 from app.pipeline.playout import SpeechStyle
 from app.settings import Settings
 from app.transports.options import SpeechOptions, StreamLimits
@@ -35,6 +36,7 @@ def speech_options(settings: Settings) -> SpeechOptions:
             first_audio_timeout_s=settings.tts_first_audio_timeout_s,
             stall_timeout_s=settings.tts_stall_timeout_s,
             linger_s=settings.hamsa_linger_s,
+            max_ms_per_char=settings.tts_max_ms_per_char,
         ),
     )
 
@@ -146,6 +148,17 @@ def pool_limits(settings: Settings) -> PoolLimits:
     )
 
 
+def http_limits(settings: Settings) -> HttpLimits:
+    """Return what the provider and the agent may send beside the bodies of their responses."""
+    return HttpLimits(
+        max_header_line_bytes=settings.http_max_header_line_bytes,
+        max_head_bytes=settings.http_max_head_bytes,
+        max_headers=settings.http_max_headers,
+        max_informational=settings.http_max_informational,
+        max_control_frames_per_s=settings.http2_max_control_frames_per_s,
+    )
+
+
 def decoder_limits(settings: Settings) -> DecoderLimits:
     """Return what a decoder process may use for one recording."""
     return DecoderLimits(
@@ -169,6 +182,7 @@ def agent_options(settings: Settings) -> AgentOptions:
         first_token_timeout_s=settings.agent_first_token_timeout_s,
         between_tokens_timeout_s=settings.agent_between_tokens_timeout_s,
         total_timeout_s=settings.agent_total_timeout_s,
+        max_line_bytes=settings.agent_max_line_bytes,
     )
 
 

@@ -1,7 +1,8 @@
 """Every setting: read from the environment and `.env`, checked at start, with its unit in its name.
 
 The docstring of each field says what it does and why its default is what it is; `.env.example` and
-the README repeat them for operators. Facts about the provider have their source in `docs/hamsa.md`.
+the README repeat them for operators. How much others may send and use stands in
+`limit_settings.py`. Facts about the provider have their source in `docs/hamsa.md`.
 """
 
 import logging
@@ -15,10 +16,11 @@ from pydantic import (
     model_validator,
 )
 from pydantic_core import ErrorDetails
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
 
 from app.env_file import ENCODING, ENV_FILE, check_env_file
 from app.errors import ConfigurationError
+from app.limit_settings import LimitSettings
 from app.setting_checks import (
     ClientKeys,
     Credential,
@@ -45,7 +47,7 @@ SYSTEM_PROMPT = (
 log = logging.getLogger(__name__)
 
 
-class Settings(BaseSettings):
+class Settings(LimitSettings):
     """The settings of this process. Use `load()`, whose errors are fit for operators."""
 
     model_config = SettingsConfigDict(
@@ -125,9 +127,6 @@ class Settings(BaseSettings):
     """Longest wait for the first text; agents that call tools take long."""
     agent_between_tokens_timeout_s: Seconds = 15.0
     """Longest wait for more text that can be spoken; keep-alives and white space do not count."""
-    max_response_chars: Annotated[int, Field(ge=100, le=10_000_000)] = 20_000
-    """Longest response of the agent, in characters: half an hour of speech, which nobody asked for.
-    What exceeds it is cut, and reported."""
     agent_total_timeout_s: Seconds = 120.0
     """Longest wait for a whole response; n8n can leave a failed one open for ever."""
 
@@ -170,19 +169,6 @@ class Settings(BaseSettings):
     language: Language = "ar"
     """Language of speech, status and error texts, until a client configures another."""
 
-    max_utterance_bytes: Annotated[int, Field(ge=1024, le=256 * 1024 * 1024)] = 10 * 1024 * 1024
-    """Largest recording accepted, in bytes after base64 decoding."""
-    max_utterance_s: Seconds = 120.0
-    """Longest recording accepted."""
-    decoder_processes: Annotated[int, Field(ge=1, le=64)] = 2
-    """Most processes that decode recordings, other than WAV, at once. They start when needed."""
-    decoder_queue: Annotated[int, Field(ge=0, le=10_000)] = 32
-    """Recordings that may wait for one; those beyond are refused as `decoder-busy`."""
-    decoder_timeout_s: Seconds = 5.0
-    """Longest decoding, in time and in CPU time; two minutes of Opus take 0.4 s."""
-    max_text_chars: Annotated[int, Field(ge=1, le=1_000_000)] = 4000
-    """Longest typed turn accepted, in characters; two minutes of speech have 2,000."""
-
     client_keys: ClientKeys = ()
     """Keys of servers that may open sessions and mint tokens: `name:key, name:key`."""
     client_jwt_secret: SigningSecret | None = None
@@ -200,41 +186,6 @@ class Settings(BaseSettings):
     """Addresses or networks of proxies whose `X-Forwarded-For` is believed."""
     metrics_token: Credential | None = None
     """What a scraper of `/metrics` brings as `Authorization: Bearer …`, off loopback."""
-
-    max_sessions: Annotated[int, Field(ge=0, le=1_000_000)] = 1000
-    """Most sessions at once; one process bears some 1,000 that speak. 0: no limit."""
-    max_sessions_per_key: Annotated[int, Field(ge=0, le=1_000_000)] = 0
-    """Most sessions at once of one client key or token subject; 0: no limit."""
-    max_sessions_per_address: Annotated[int, Field(ge=0, le=1_000_000)] = 100
-    """Most sessions at once of one address; an office behind one address has fewer. 0: no limit."""
-    max_new_sessions_per_minute: Annotated[int, Field(ge=0, le=1_000_000)] = 120
-    """Most sessions that one address opens in a minute; 0: no limit."""
-    max_turns_per_minute: Annotated[int, Field(ge=0, le=1_000_000)] = 0
-    """Most turns in a minute of one key, or one address where there is no key; 0: no limit."""
-    max_turns_per_day: Annotated[int, Field(ge=0, le=100_000_000)] = 0
-    """The same for a day."""
-    max_chars_per_minute: Annotated[int, Field(ge=0, le=100_000_000)] = 0
-    """Most characters that are spoken in a minute for one key or address; 0: no limit."""
-    max_chars_per_day: Annotated[int, Field(ge=0, le=10_000_000_000)] = 0
-    """The same for a day."""
-    session_idle_timeout_s: Annotated[float, Field(gt=0, le=86_400)] = 900.0
-    """How long a session lasts in which the client sends nothing, and hears nothing."""
-    session_max_s: Annotated[float, Field(gt=0, le=604_800)] = 14_400.0
-    """Longest session; a call of four hours is a line that nobody hung up."""
-
-    max_connections: Annotated[int, Field(ge=1, le=1_000_000)] = 10_000
-    """Most client connections at once; fewer where the system allows fewer open files."""
-    handshake_timeout_s: Seconds = 10.0
-    """Longest time from the opening of a connection to a whole request and an accepted handshake;
-    a phone on a bad network needs some 3 s."""
-    message_timeout_s: Seconds = 60.0
-    """Longest time from the first byte of a message to its last; 10 MB of audio in base64 take as
-    long at 2 Mbit/s."""
-    max_buffered_bytes: Annotated[int, Field(ge=1024 * 1024, le=1024**4)] = 48 * 1024 * 1024
-    """Bytes of incomplete messages of all clients together: nine recordings of two minutes. Beyond
-    it, the client that holds most is disconnected (1013)."""
-    max_messages_per_s: Annotated[float, Field(ge=1, le=10_000)] = 200.0
-    """Messages of one client beyond this wait; a microphone in frames of 10 ms sends 100."""
 
     vad_threshold: Annotated[float, Field(ge=0.1, le=0.95)] = 0.5
     """Probability from which the VAD model's result counts as speech; Silero's own default."""

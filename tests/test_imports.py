@@ -16,6 +16,7 @@ ROOMS = (
     "endpoints",
     "options",
     "settings",
+    "limit_settings",
     "setting_checks",
     "env_file",
     "api",
@@ -56,7 +57,8 @@ ALLOWED = {
     "audio": {"decoder", "errors"},
     "decoder": {"errors"},
     "telemetry": {"errors"},
-    "settings": {"setting_checks", "env_file", "errors", "types"},
+    "settings": {"limit_settings", "setting_checks", "env_file", "errors", "types"},
+    "limit_settings": {"setting_checks"},
     "setting_checks": set(),
     "env_file": {"errors"},
 }

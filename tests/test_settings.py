@@ -75,6 +75,9 @@ WRONG: list[tuple[str, str, str]] = [
     ("TTS_ATTEMPTS", "0", "must be a whole number from 1 to 20, got 0"),
     ("LANGUAGE", "fr", "must be 'ar' or 'en', got 'fr'"),
     ("MAX_UTTERANCE_BYTES", "10", "must be a whole number from 1024 to 268435456, got 10"),
+    ("HTTP_MAX_HEADERS", "3", "must be a whole number from 16 to 10000, got 3"),
+    ("TTS_MAX_SENTENCE_CHARS", "5000", "must be a whole number from 200 to 2000, got 5000"),
+    ("TTS_MAX_MS_PER_CHAR", "50", "must be a number from 200 to 60000, got 50"),
     ("SIMULATOR_PROFILE", "slow", "must be 'fast', 'instant' or 'measured', got 'slow'"),
 ]
 

@@ -10,6 +10,7 @@ from app.agents.base import Agent
 from app.agents.chat_history import ChatHistoryStore
 from app.agents.http_stream import HttpAgentStream
 from app.agents.openai import OpenAIAgent
+from app.agents.response_parser import MAX_LINE_BYTES
 from app.agents.webhook import WebhookAgent
 from app.errors import ConfigurationError
 
@@ -31,6 +32,8 @@ class AgentOptions:
     first_token_timeout_s: float = 30.0
     between_tokens_timeout_s: float = 15.0
     total_timeout_s: float = 120.0
+    max_line_bytes: int = MAX_LINE_BYTES
+    """Longest line, event or JSON document of a response."""
 
 
 def make_agent(options: AgentOptions, client: httpx.AsyncClient, url: str) -> Agent:
@@ -44,7 +47,7 @@ def make_agent(options: AgentOptions, client: httpx.AsyncClient, url: str) -> Ag
         total_timeout_s=options.total_timeout_s,
     )
     if options.kind == "webhook":
-        return WebhookAgent(http, node=options.node)
+        return WebhookAgent(http, node=options.node, max_line_bytes=options.max_line_bytes)
     if options.model is None:
         raise ConfigurationError("AGENT_MODEL: must be set when AGENT_KIND is openai")
     return OpenAIAgent(
@@ -52,4 +55,5 @@ def make_agent(options: AgentOptions, client: httpx.AsyncClient, url: str) -> Ag
         ChatHistoryStore(turns=options.history_turns, sessions=options.history_sessions),
         model=options.model,
         system_prompt=options.system_prompt,
+        max_line_bytes=options.max_line_bytes,
     )

@@ -16,7 +16,8 @@ from app.agents.sse import is_only_comments
 from app.agents.stream_parser import StreamParser
 from app.errors import AgentCutError, AgentEmptyError, AgentError, AgentFailedError
 
-_MAX_LINE_BYTES = 1 << 20  # about 20 minutes of speech: far beyond a response, small in memory
+MAX_LINE_BYTES = 1024 * 1024
+"""About 20 minutes of speech: far beyond a response, small in memory."""
 
 
 class ResponseParser:
@@ -30,7 +31,7 @@ class ResponseParser:
     are never empty, and remain valid whatever the final error.
     """
 
-    def __init__(self, *, node: str | None = None, max_line_bytes: int = _MAX_LINE_BYTES) -> None:
+    def __init__(self, *, node: str | None = None, max_line_bytes: int = MAX_LINE_BYTES) -> None:
         self._node = node
         self._max_line_bytes = max_line_bytes
         self._form: Form | None = None
@@ -72,8 +73,8 @@ class ResponseParser:
         if self.failed:
             return []
         self._buffer += data
-        if self._form is None and (form := self._detector.detect(self._buffer)):
-            self._begin(form)
+        if self._form is None:
+            self._detect_form()
         pieces: list[str] = []
         if self._form == "text":
             data = bytes(self._buffer)
@@ -83,7 +84,8 @@ class ResponseParser:
             pieces = self._feed_lines(self._stream)
         pending_bytes = self._stream.pending_bytes if self._stream else 0
         if len(self._buffer) + pending_bytes > self._max_line_bytes:
-            self._fail(AgentFailedError(f"more than {self._max_line_bytes} bytes in one line"))
+            limit = f"{self._max_line_bytes} bytes in one line (AGENT_MAX_LINE_BYTES)"
+            self._fail(AgentFailedError(f"more than {limit}"))
         return pieces
 
     def finish(self) -> list[str]:
@@ -92,6 +94,13 @@ class ResponseParser:
         self._buffer.clear()
         if self.failed:
             return []
+        try:
+            return self._finish(rest)
+        except AgentFailedError as error:
+            self._fail(error)
+            return []
+
+    def _finish(self, rest: bytes) -> list[str]:
         if self._form is None and rest.startswith(b":") and is_only_comments(rest):
             self._begin("events")
         if self._stream is not None:
@@ -111,6 +120,13 @@ class ResponseParser:
             return self._stream.final_error()
         return None if self._text_pieces else AgentEmptyError(NO_TEXT)
 
+    def _detect_form(self) -> None:
+        try:
+            if form := self._detector.detect(self._buffer):
+                self._begin(form)
+        except AgentFailedError as error:
+            self._fail(error)
+
     def _begin(self, form: Form) -> None:
         self._form = form
         match form:
@@ -126,7 +142,10 @@ class ResponseParser:
             line = bytes(self._buffer[:end])
             del self._buffer[: end + 1]
             self._searched_bytes = 0
-            pieces += stream.feed(line)
+            try:
+                pieces += stream.feed(line)
+            except AgentFailedError as error:
+                self._fail(error)
             if stream.error is not None:
                 self._fail(stream.error)
         self._searched_bytes = len(self._buffer)

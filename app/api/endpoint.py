@@ -16,6 +16,7 @@ from app.api.input_audio import InputAudioBuffer
 from app.api.serializer import error_message
 from app.api.session_config import SessionConfig
 from app.api.sessions import denial
+from app.api.unsent import ClientBacklog, UnsentBytes
 from app.api.usage import SessionQuota, Usage
 from app.errors import AccessDeniedError, SessionExpiredError
 from app.pipeline import events
@@ -48,6 +49,7 @@ class VoiceEndpoint:
         access: AccessControl,
         usage: Usage,
         session_limits: SessionLimits | None = None,
+        unsent: UnsentBytes | None = None,
     ) -> None:
         self._components = components
         self._style = style
@@ -55,6 +57,7 @@ class VoiceEndpoint:
         self._access = access
         self._usage = usage
         self._session_limits = session_limits or SessionLimits()
+        self._unsent = unsent or UnsentBytes()
         self._limited_log = LogLimiter()
 
     async def serve(self, websocket: WebSocket, session_id: str | None = None) -> None:
@@ -66,7 +69,9 @@ class VoiceEndpoint:
                 await self._serve(websocket, session_id or grant.session_id, grant)
         except AccessDeniedError as error:
             now = asyncio.get_running_loop().time()
-            self._limited_log.info(now, "refused", code=error.code, status=error.status)
+            self._limited_log.info(
+                now, "refused", kind=error.code, code=error.code, status=error.status
+            )
             await websocket.send_denial_response(denial(error))
 
     async def _serve(self, websocket: WebSocket, session_id: str | None, grant: Grant) -> None:
@@ -87,8 +92,9 @@ class VoiceEndpoint:
         self, websocket: WebSocket, session_id: str, grant: Grant, *, abort: Callable[[], None]
     ) -> None:
         config = self._config_of(grant)
-        quota = SessionQuota(self._usage, grant)
-        with closing(EventSender(websocket, config, abort)) as sender:
+        backlog = ClientBacklog(self._unsent, abort)
+        quota = SessionQuota(self._usage, grant, backlog)
+        with closing(EventSender(websocket, config, abort, backlog)) as sender:
             async with Session(
                 session_id, self._components, config.style, sender.emit, quota
             ) as session:

@@ -10,6 +10,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from app.api.messages import Framing
 from app.api.serializer import serialize
 from app.api.session_config import SessionConfig
+from app.api.unsent import ClientBacklog
 from app.pipeline import events
 from app.timeouts import ReusableTimeout
 
@@ -28,12 +29,17 @@ class EventSender:
     """
 
     def __init__(
-        self, websocket: WebSocket, config: SessionConfig, abort: Callable[[], None]
+        self,
+        websocket: WebSocket,
+        config: SessionConfig,
+        abort: Callable[[], None],
+        backlog: ClientBacklog,
     ) -> None:
         self.config = config
         """The configuration in force."""
         self._websocket = websocket
         self._abort = abort
+        self._backlog = backlog
         self._timeout = ReusableTimeout()
         self._send_lock = asyncio.Lock()
         self._seq = 0
@@ -51,7 +57,7 @@ class EventSender:
         """Send an event. Raises `ClientGoneError`."""
         if isinstance(event, events.AudioChunk) and self._framing_of(event.turn) == "binary":
             async with self._send_lock:
-                await self._write(self._websocket.send_bytes(event.data))
+                await self._write(self._websocket.send_bytes(event.data), len(event.data))
         else:
             await self.send(serialize(event, self.config.style.language))
 
@@ -59,7 +65,8 @@ class EventSender:
         """Send a message with the next number. Raises `ClientGoneError`."""
         async with self._send_lock:
             message["seq"] = self._seq + 1
-            await self._write(self._websocket.send_text(orjson.dumps(message).decode()))
+            text = orjson.dumps(message).decode()
+            await self._write(self._websocket.send_text(text), len(text))
             self._seq += 1
 
     def close(self) -> None:
@@ -69,7 +76,8 @@ class EventSender:
     def _framing_of(self, turn: int) -> Framing:
         return self._old_framing if turn <= self._old_framing_turn else self.config.framing
 
-    async def _write(self, sending: Awaitable[None]) -> None:
+    async def _write(self, sending: Awaitable[None], size: int) -> None:
+        self._backlog.begin_send(size)
         try:
             await self._timeout.wait_for(sending, SEND_TIMEOUT_S)
         except TimeoutError as error:
@@ -78,3 +86,5 @@ class EventSender:
         except (WebSocketDisconnect, RuntimeError) as error:
             # starlette raises RuntimeError for a send after the close
             raise events.ClientGoneError from error
+        finally:
+            self._backlog.end_send()

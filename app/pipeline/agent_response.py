@@ -42,7 +42,9 @@ class AgentResponse:
         self._turn = turn
         self._agent = components.agent
         self._max_chars = self._chars_left = components.max_response_chars
-        self._splitter = SentenceSplitter(first_chars=components.first_chunk_min_chars)
+        self._splitter = SentenceSplitter(
+            first_chars=components.first_chunk_min_chars, max_chars=components.max_sentence_chars
+        )
         self._timeline = timeline
         self._emit = emit
         self._quota = quota

@@ -7,7 +7,7 @@ from app.agents.base import Agent
 from app.audio.decoding import Decoder, RecordingDecoder
 from app.stt.base import Transcriber
 from app.telemetry.speech_metrics import SpeechMetrics
-from app.text.sentence_splitter import FIRST_CHARS
+from app.text.sentence_splitter import FIRST_CHARS, MAX_CHARS
 from app.transports.base import TTSTransport
 from app.vad.base import CreateDetector
 
@@ -26,6 +26,8 @@ class PipelineComponents:
     """Decodes recordings; by default WAV alone."""
     max_response_chars: int = 20_000
     """Longest response of the agent that is spoken; the rest is cut."""
+    max_sentence_chars: int = MAX_CHARS
+    """Longest text of one synthesis request."""
     lookahead: int = 1
     """Sentences that are prefetched while one is played."""
     first_chunk_min_chars: int = FIRST_CHARS

@@ -1,13 +1,14 @@
 """Plays the sentences of a turn in order, and prefetches the next ones meanwhile."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
 
 from app.audio import AudioFormat, Converter
 from app.errors import ProviderError
 from app.pipeline import events
 from app.pipeline.audio_buffer import AudioBuffer
+from app.pipeline.quota import Quota, Unlimited
 from app.pipeline.timeline import SentenceMetrics, Timeline
 from app.telemetry.speech_metrics import SpeechMetrics
 from app.text.tts_text import tts_text
@@ -32,9 +33,11 @@ class SpeechStyle:
 class Sentence:
     """One sentence, from its request to the end of its audio."""
 
-    def __init__(self, metrics: SentenceMetrics, request: SpeechRequest) -> None:
+    def __init__(
+        self, metrics: SentenceMetrics, request: SpeechRequest, hold: Callable[[int], None]
+    ) -> None:
         self.metrics = metrics
-        self.audio = AudioBuffer()
+        self.audio = AudioBuffer(hold=hold)
         self.trailing: TrailingAudio | None = None
         """Audio that arrives after the end of the stream, where the transport can have any."""
         self.needed_now = asyncio.Event()
@@ -84,6 +87,7 @@ class Playout:
         *,
         lookahead: int = 1,
         metrics: SpeechMetrics | None = None,
+        quota: Quota | None = None,
     ) -> None:
         self._turn = turn
         self._metrics = metrics or SpeechMetrics()
@@ -91,12 +95,21 @@ class Playout:
         self._style = style
         self._timeline = timeline
         self._emit = emit
+        self._quota = quota or Unlimited()
+        self._held_bytes = 0
+        """Audio in the buffers of all sentences."""
         self._prefetch_slots = asyncio.Semaphore(1 + lookahead)
         self._last_started: Sentence | None = None
         """The last sentence that had audio; its trailing audio may still be sent."""
 
     async def play(self, texts: AsyncIterator[str]) -> None:
         """Play all sentences, and the trailing audio of the last one."""
+        try:
+            await self._play(texts)
+        finally:
+            self._hold(-self._held_bytes)  # of an interrupted turn: nobody will take it
+
+    async def _play(self, texts: AsyncIterator[str]) -> None:
         sentences: asyncio.Queue[Sentence | None] = asyncio.Queue()
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._synthesize_all(texts, sentences, tasks), name="synthesis")
@@ -125,13 +138,17 @@ class Playout:
             metrics = self._timeline.add_sentence(text)
             if metrics.index == 0:
                 await self._emit(events.Status("speaking", self._turn))
-            sentence = Sentence(metrics, self._request_for(text))
+            sentence = Sentence(metrics, self._request_for(text), self._hold)
             sentences.put_nowait(sentence)
             tasks.create_task(
                 sentence.synthesize(self._transport, self._style.format),
                 name=f"sentence-{metrics.index}",
             )
         sentences.put_nowait(None)
+
+    def _hold(self, size: int) -> None:
+        self._held_bytes += size
+        self._quota.hold_audio(size)
 
     def _request_for(self, text: str) -> SpeechRequest:
         return SpeechRequest(

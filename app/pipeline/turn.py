@@ -45,9 +45,8 @@ class Turn:
         self._emit_to_client = emit
         self._user_input = user_input
         self._user_text = ""
-        self._response = AgentResponse(
-            number, components, self.timeline, self._emit, quota or Unlimited()
-        )
+        self._quota = quota or Unlimited()
+        self._response = AgentResponse(number, components, self.timeline, self._emit, self._quota)
         self._has_started = False
         self._is_muted = False
 
@@ -144,6 +143,7 @@ class Turn:
             self._emit,
             lookahead=self._components.lookahead,
             metrics=self._components.metrics,
+            quota=self._quota,
         )
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._read_response(user_text), name="agent")

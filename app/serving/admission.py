@@ -136,7 +136,7 @@ class Admission:
     def refuse(self, reason: str, now: float, **fields: object) -> None:
         """Count a refusal, and log it if none of its kind was logged a moment ago."""
         self.refused[reason] += 1
-        self.limited_log.warning(now, "connection refused", reason=reason, **fields)
+        self.limited_log.warning(now, "connection refused", kind=reason, reason=reason, **fields)
 
 
 class AdmissionCollector(Collector):

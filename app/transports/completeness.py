@@ -26,6 +26,6 @@ def min_expected_duration_ms(text: str) -> float:
     return MIN_MS_PER_CHAR * speakable_chars(text)
 
 
-def max_expected_duration_ms(text: str) -> float:
+def max_expected_duration_ms(text: str, max_ms_per_char: float = MAX_MS_PER_CHAR) -> float:
     """Return the duration, in milliseconds, that audio of this text can never exceed."""
-    return MAX_MS_PER_CHAR * speakable_chars(text) + MAX_EXTRA_MS
+    return max_ms_per_char * speakable_chars(text) + MAX_EXTRA_MS

@@ -8,14 +8,16 @@ from app.transports.policy import Policy
 
 @dataclass(frozen=True, slots=True)
 class StreamLimits:
-    """How long an attempt may be silent, in seconds. Every transport gets these limits."""
+    """How long an attempt may be silent, and its audio be. Every transport gets these limits."""
 
     first_audio_timeout_s: float = 3.0
-    """Longest wait for the first audio."""
+    """Longest wait for the first audio, in seconds; so are all times but the last."""
     stall_timeout_s: float = 2.0
     """Longest silence after the first audio."""
     linger_s: float = 0.3
     """How long trailing audio may arrive after the regular end of a stream."""
+    max_ms_per_char: float = 1000.0
+    """Longest audio for each speakable character, in milliseconds."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,7 +73,8 @@ class ProviderStream(AudioStream):
         self._received_bytes += len(samples)
         if self.format.duration_ms(self._received_bytes) > self._max_duration_ms:
             raise errors.ProtocolError(
-                f"more than {self._max_duration_ms / 1000:.0f} s of audio for this text"
+                f"more than {self._max_duration_ms / 1000:.0f} s of audio for this text "
+                "(TTS_MAX_MS_PER_CHAR)"
             )
 
     async def _next(self) -> bytes:

@@ -43,6 +43,7 @@ def _websocket(context: TransportContext) -> TTSTransport:
         first_audio_timeout_s=context.limits.first_audio_timeout_s,
         stall_timeout_s=context.limits.stall_timeout_s,
         linger_s=context.limits.linger_s,
+        max_ms_per_char=context.limits.max_ms_per_char,
         acquire_timeout_s=context.acquire_timeout_s,
         allow_connect=context.allow_connect,
         warm_connections=context.warm_connections,
@@ -54,6 +55,7 @@ def _rest(context: TransportContext) -> TTSTransport:
         context.client,
         first_audio_timeout_s=context.limits.first_audio_timeout_s,
         stall_timeout_s=context.limits.stall_timeout_s,
+        max_ms_per_char=context.limits.max_ms_per_char,
     )
 
 

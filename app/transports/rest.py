@@ -8,7 +8,7 @@ from app.hamsa import wire
 from app.hamsa.rest import HamsaClient
 from app.timeouts import stall_tolerant_timeout
 from app.transports.base import Attempt, AudioStream, SpeechRequest, TTSTransport
-from app.transports.completeness import max_expected_duration_ms
+from app.transports.completeness import MAX_MS_PER_CHAR, max_expected_duration_ms
 from app.transports.provider_stream import ProviderStream
 
 PATH = "/v1/realtime/tts-stream"
@@ -18,17 +18,23 @@ class RestTransport(TTSTransport):
     """Speaks by one HTTP request for each sentence.
 
     `first_audio_timeout_s` bounds the wait for the first audio, `stall_timeout_s` each silence
-    after it, both in seconds.
+    after it, both in seconds. `max_ms_per_char` bounds the audio by its text.
     """
 
     name = "rest"
 
     def __init__(
-        self, client: HamsaClient, *, first_audio_timeout_s: float, stall_timeout_s: float
+        self,
+        client: HamsaClient,
+        *,
+        first_audio_timeout_s: float,
+        stall_timeout_s: float,
+        max_ms_per_char: float = MAX_MS_PER_CHAR,
     ) -> None:
         self._client = client
         self._first_audio_timeout_s = first_audio_timeout_s
         self._stall_timeout_s = stall_timeout_s
+        self._max_ms_per_char = max_ms_per_char
 
     @asynccontextmanager
     async def synthesize(self, request: SpeechRequest) -> AsyncIterator[AudioStream]:
@@ -38,7 +44,7 @@ class RestTransport(TTSTransport):
                 attempt,
                 wire.nearest_supported_format(request.format),
                 stall_timeout_s=self._stall_timeout_s,
-                max_duration_ms=max_expected_duration_ms(request.text),
+                max_duration_ms=max_expected_duration_ms(request.text, self._max_ms_per_char),
             )
             async with AsyncExitStack() as stack:
                 await self._begin(request, attempt, stream, stack)

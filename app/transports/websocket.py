@@ -9,7 +9,7 @@ from app.hamsa.connection import Connection
 from app.hamsa.pool import ConnectionPool
 from app.timeouts import stall_tolerant_timeout
 from app.transports.base import AudioStream, SpeechRequest, TTSTransport
-from app.transports.completeness import max_expected_duration_ms
+from app.transports.completeness import MAX_MS_PER_CHAR, max_expected_duration_ms
 from app.transports.provider_stream import ProviderStream
 
 FAILURES_BEFORE_CONNECT = 2
@@ -29,11 +29,12 @@ succeed even if every second stream is truncated.
 class WebSocketTransport(TTSTransport):
     """Speaks over leased sockets, one request at a time on each.
 
-    All times are seconds.
+    Times whose names end in `_s` are seconds.
 
     `first_audio_timeout_s`: longest wait for the first audio.
     `stall_timeout_s`: longest silence after it.
     `linger_s`: longest wait for trailing audio.
+    `max_ms_per_char`: longest audio for each speakable character, in milliseconds.
     `acquire_timeout_s`: longest wait for a socket; None is the limit of the pool.
     `allow_connect`: whether a socket may be opened for a request that gets none.
     `warm_connections`: how many sockets `warm_up` opens, so that prefetches find one.
@@ -52,6 +53,7 @@ class WebSocketTransport(TTSTransport):
         first_audio_timeout_s: float,
         stall_timeout_s: float,
         linger_s: float,
+        max_ms_per_char: float = MAX_MS_PER_CHAR,
         acquire_timeout_s: float | None = None,
         allow_connect: bool = True,
         warm_connections: int = 1,
@@ -65,6 +67,7 @@ class WebSocketTransport(TTSTransport):
         self._first_audio_timeout_s = first_audio_timeout_s
         self._stall_timeout_s = stall_timeout_s
         self._linger_s = linger_s
+        self._max_ms_per_char = max_ms_per_char
 
     @asynccontextmanager
     async def synthesize(self, request: SpeechRequest) -> AsyncIterator[AudioStream]:
@@ -81,7 +84,7 @@ class WebSocketTransport(TTSTransport):
                     attempt,
                     wire.nearest_supported_format(request.format),
                     stall_timeout_s=self._stall_timeout_s,
-                    max_duration_ms=max_expected_duration_ms(request.text),
+                    max_duration_ms=max_expected_duration_ms(request.text, self._max_ms_per_char),
                 )
                 async with aclosing(stream):
                     attempt.mark_sent("reused" if lease.reused else "new")
@@ -106,7 +109,7 @@ class WebSocketTransport(TTSTransport):
             language=request.language,
             format=request.format,
         )
-        max_audio_s = max_expected_duration_ms(request.text) / 1000
+        max_audio_s = max_expected_duration_ms(request.text, self._max_ms_per_char) / 1000
         try:
             async with stall_tolerant_timeout(self._first_audio_timeout_s):
                 await connection.send(message, max_audio_s=max_audio_s)

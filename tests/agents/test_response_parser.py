@@ -113,3 +113,35 @@ def test_a_whitespace_only_response_is_empty(body: bytes) -> None:
 def test_it_does_not_matter_how_a_body_is_cut(sizes: list[int]) -> None:
     body = (CAPTURES / "newlines.ndjson").read_bytes()
     assert read_cut_at(body, sizes) == read(body, len(body))
+
+
+LISTS = b"[]," * 60_000
+N8N_LINE = b'{"type":"item","content":"%s","metadata":{}}\n'
+
+
+@pytest.mark.parametrize(
+    ("body", "spoken"),
+    [
+        (b'{"output":"a","rows":[' + LISTS + b"0]}", ""),
+        (b'{"a":' * 60_000 + b"0" + b"}" * 60_000, ""),
+        (b'{"type":"begin","rows":[' + LISTS + b"0]}\n", ""),
+        (N8N_LINE % b"a" + b'{"type":"item","content":"b","rows":[' + LISTS + b"0]}\n", "a"),
+        (N8N_LINE % b"a" + b'{"type":"item","rows":[' + LISTS + b"0]}", "a"),
+        (b'data: {"rows":[' + LISTS + b"0]}\n\n", ""),
+        (b'data: {"rows":[\n' + b"data: [],[],[]\n" * 30_000 + b"data: 0]}\n\n", ""),
+    ],
+    ids=["document", "nested", "first line", "line", "last line", "event", "event of lines"],
+)
+@pytest.mark.parametrize("chunk_bytes", [4096, 1 << 20])
+def test_json_of_too_many_values_is_refused_before_it_is_parsed(
+    body: bytes, spoken: str, chunk_bytes: int
+) -> None:
+    parser = ResponseParser()
+    pieces: list[str] = []
+    for start in range(0, len(body), chunk_bytes):
+        pieces += parser.feed(body[start : start + chunk_bytes])
+    pieces += parser.finish()
+    error = parser.final_error()
+    assert isinstance(error, AgentFailedError)
+    assert "more than 30000 values in one JSON document" in str(error)
+    assert "".join(pieces) == spoken

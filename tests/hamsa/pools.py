@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 
 from app.hamsa import wire
 from app.hamsa.budget import ConnectBudget, SlidingWindowBudget
-from app.hamsa.connection import Connection
+from app.hamsa.connection import MAX_TRAILING_AUDIO_S, Connection
 from app.hamsa.lease import PoolLimits
 from app.hamsa.pool import ConnectionPool
 from app.hamsa.pool_state import ConnectionState, PoolState
@@ -67,9 +67,15 @@ async def running_pool(
     min_idle: int = 1,
     budget: ConnectBudget | None = None,
     opener: Callable[[Open], Awaitable[Connection]] | None = None,
+    max_trailing_audio_s: float = MAX_TRAILING_AUDIO_S,
 ) -> AsyncIterator[ConnectionPool]:
     async def open_connection() -> Connection:
-        return await Connection.open(url, KEY, connect_timeout_s=connect_timeout_s)
+        return await Connection.open(
+            url,
+            KEY,
+            connect_timeout_s=connect_timeout_s,
+            max_trailing_audio_s=max_trailing_audio_s,
+        )
 
     async def open_by_script() -> Connection:
         return await (opener(open_connection) if opener is not None else open_connection())

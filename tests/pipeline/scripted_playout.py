@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from app.errors import ProviderError
 from app.pipeline import events
 from app.pipeline.playout import Playout
+from app.pipeline.quota import Quota
 from app.pipeline.timeline import Timeline
 from app.telemetry.speech_metrics import SpeechMetrics
 from app.transports.base import AudioStream, SpeechRequest, TrailingAudio, TTSTransport
@@ -76,13 +77,19 @@ class RunningPlayout:
 
 
 def start_playout(
-    scripts: dict[str, Script], *, lookahead: int = 1, recorder: Recorder | None = None
+    scripts: dict[str, Script],
+    *,
+    lookahead: int = 1,
+    recorder: Recorder | None = None,
+    quota: Quota | None = None,
 ) -> RunningPlayout:
     """Start to play the sentences of the scripts, in their order."""
     recorder = recorder or Recorder()
     transport = ScriptedTransport(scripts)
     timeline = Timeline(asyncio.get_running_loop().time())
-    playout = Playout(1, transport, STYLE, timeline, recorder.emit, lookahead=lookahead)
+    playout = Playout(
+        1, transport, STYLE, timeline, recorder.emit, lookahead=lookahead, quota=quota
+    )
     task = asyncio.create_task(playout.play(_texts(scripts)))
     return RunningPlayout(transport, recorder, timeline, task)
 

@@ -6,9 +6,20 @@ import pytest
 
 from app.errors import ConnectionLostError, IncompleteAudioError
 from app.pipeline import events
+from app.pipeline.audio_buffer import MAX_BUFFERED_BYTES
+from app.pipeline.quota import Unlimited
 from tests.pipeline.fakes import Recorder
 from tests.pipeline.scripted_playout import SECOND_OF_AUDIO, Script, settle, start_playout
 from tests.waiting import until
+
+
+class CountedAudio(Unlimited):
+    """Counts the audio that waits for the client."""
+
+    held_bytes = 0
+
+    def hold_audio(self, size: int) -> None:
+        self.held_bytes += size
 
 
 @pytest.mark.parametrize("lookahead", [0, 1, 2, 5])
@@ -115,10 +126,13 @@ async def test_cancelled_while_a_buffer_is_full_it_leaves_no_task_and_no_stream(
                 await asyncio.Event().wait()
 
     scripts = {"1": Script([SECOND_OF_AUDIO] * 40), "2": Script([b"2a"])}
-    playout = start_playout(scripts, recorder=StalledRecorder())
+    quota = CountedAudio()
+    playout = start_playout(scripts, recorder=StalledRecorder(), quota=quota)
     await settle()
     assert playout.transport.open == 1
+    assert quota.held_bytes >= MAX_BUFFERED_BYTES
     playout.task.cancel()
     await asyncio.wait([playout.task])
     assert playout.transport.open == 0
+    assert quota.held_bytes == 0
     await until(lambda: asyncio.all_tasks() <= before, state=asyncio.all_tasks())

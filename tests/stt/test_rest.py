@@ -68,6 +68,7 @@ async def test_one_whole_wav_of_16_khz_mono_is_sent() -> None:
         b'{"data":{"text":["a"]}}',
         b"\xff\xfe",
         b'{"data":{"text":"' + b"x" * MAX_RESPONSE_BYTES + b'"}}',
+        b'{"data":{"text":"a","words":[' + b"[]," * 60_000 + b"0]}}",
     ],
     ids=lambda body: body[:24].decode(errors="replace"),
 )

@@ -121,3 +121,28 @@ async def test_a_flood_of_the_smallest_frames_leaves_the_loop_to_others() -> Non
 def test_no_text_takes_as_long_as_the_bound(text: str) -> None:
     assert max_expected_duration_ms(text) >= 10_000
     assert max_expected_duration_ms(text) >= 20 * min_expected_duration_ms(text)
+
+
+async def test_a_slow_voice_may_be_allowed_longer_audio() -> None:
+    async def script(socket: Socket) -> None:
+        await socket.request()
+        await socket.send(ACK, *[SECOND] * 60, END)
+        await stays_open(socket)
+
+    async with scripted_provider(script) as provider, running_pool(provider.url) as pool:
+        transport = transport_over(pool, max_ms_per_char=20_000)
+        assert await speak(transport, speech_request("نعم")) == SECOND * 60
+
+
+async def test_less_audio_may_be_allowed_after_the_end() -> None:
+    async def script(socket: Socket) -> None:
+        await socket.request()
+        await socket.send(ACK, SECOND, END, SECOND)
+        await stays_open(socket)
+
+    async with (
+        scripted_provider(script) as provider,
+        running_pool(provider.url, linger_s=60, max_trailing_audio_s=0.1) as pool,
+    ):
+        assert await speak(transport_over(pool), speech_request("نعم")) == SECOND
+        await until_pool(pool, EMPTY)
