@@ -84,6 +84,7 @@ ONLY_IN = {
 
 PURE = {
     "app.agents.response_parser",
+    "app.pipeline.turn_taking",
     "app.text.sentence_splitter",
     "app.text.tts_text",
 }
