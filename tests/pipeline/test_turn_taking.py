@@ -157,6 +157,16 @@ CASES = {
         1.2  input             begin 2
         1.3  2 asks            ask
     """,
+    "a client whose input stream has ended shows only the texts again": """
+        0.0  listen
+        0.0  input             begin 1
+        0.1  1 asks            ask
+        1.0  1 plays 2000 ms
+        1.1  1 completes
+        1.2  responding?       True
+        1.3  stop listening
+        1.4  responding?       False
+    """,
     "a report on any turn shows that the client plays audio": """
         0.0  input             begin 1
         0.1  1 asks            ask
@@ -177,6 +187,12 @@ CASES = {
         0.3  1 completes
         0.4  1 asks            refuse
         0.5  responding?       False
+    """,
+    "the late end of an interrupted turn does not end the next": """
+        0.0  input             begin 1
+        0.1  input             interrupt 1 (barge_in) after 0 ms; begin 2
+        0.2  1 completes
+        0.3  responding?       True
     """,
     "the end of a session silences its turn, which is still to be cancelled": """
         0.0  input             begin 1
