@@ -4,10 +4,11 @@ from app.agents.form_parser import FormParser
 from app.agents.json_lines import ChunkLinesParser, JsonLinesParser, N8nLinesParser
 from app.agents.json_response import (
     MAX_REASON_CHARS,
+    TOO_MANY_VALUES,
+    TextReader,
     failure_reason,
     is_broken_json,
     parse,
-    response_text,
     whole_characters,
 )
 from app.agents.plain_text import TextParser
@@ -60,9 +61,12 @@ class DocumentParser(FormParser):
             )
         if value is None and not is_broken_json(body):
             return self._read_text(body.decode(errors="replace"))
-        text = response_text(value)
+        reader = TextReader()
+        text = reader.read(value)
         if value is None:
             self.error = AgentCutError("the response is JSON that ends too early")
+        elif reader.is_exhausted:
+            self.error = AgentCutError(TOO_MANY_VALUES)
         elif not text and (reason := failure_reason(value)):
             self.error = AgentFailedError(reason[:MAX_REASON_CHARS])
         return self._read_text(whole_characters(text))
