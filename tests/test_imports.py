@@ -84,6 +84,16 @@ ONLY_IN = {
 }
 """Libraries that one room hides from all others."""
 
+PURE = {
+    "app.agents.response_parser",
+    "app.pipeline.turn_taking",
+    "app.text.sentence_splitter",
+    "app.text.tts_text",
+}
+"""Modules that decide without I/O and without a clock, with all that they import of ours."""
+
+IMPURE = {"asyncio", "concurrent", "httpx", "io", "os", "socket", "structlog", "threading", "time"}
+
 MODULES = sorted(path for path in APP.rglob("*.py"))
 
 
@@ -154,6 +164,16 @@ def test_a_module_imports_no_library_that_is_foreign_to_its_room(module: str) ->
     assert not libraries & FOREIGN.get(_room(module), set())
     for library, room in ONLY_IN.items():
         assert library not in libraries or _room(module) == room
+
+
+@pytest.mark.parametrize("module", sorted(PURE))
+def test_a_decision_does_no_io_and_knows_no_clock(module: str) -> None:
+    names, pending = set[str](), [module]
+    while pending:
+        new = GRAPH[pending.pop()] - names
+        names |= new
+        pending += [name for name in new if name.startswith("app.")]
+    assert not {name.partition(".")[0] for name in names} & IMPURE
 
 
 def test_only_those_who_build_see_the_settings() -> None:
