@@ -154,6 +154,16 @@ def test_a_module_imports_no_library_that_is_foreign_to_its_room(module: str) ->
         assert library not in libraries or _room(module) == room
 
 
+def test_a_client_protocol_is_known_to_nobody_but_who_builds() -> None:
+    protocol = "app.api.clients.native"
+    seeing = {module for module in OURS if any(name.startswith(protocol) for name in OURS[module])}
+    assert {module for module in seeing if not module.startswith(protocol)} == {"app.main"}
+
+
+def test_the_connection_parses_nothing() -> None:
+    assert not GRAPH["app.api.connection"] & {"json", "orjson", "base64", "pydantic"}
+
+
 def test_only_those_who_build_see_the_settings() -> None:
     seeing = {module for module, names in OURS.items() if "app.settings" in names}
     assert seeing == {"app.main", "app.serving.process", "app.options", "app.endpoints"}

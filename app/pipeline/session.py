@@ -5,11 +5,13 @@ from types import TracebackType
 from typing import Self
 
 from app.audio import AudioFormat
-from app.errors import UnsupportedConfigurationError
+from app.errors import EmptyTextError, UnsupportedConfigurationError
 from app.pipeline import events
+from app.pipeline.added_text import AddedText
 from app.pipeline.components import PipelineComponents
-from app.pipeline.playout import SpeechStyle
 from app.pipeline.quota import Quota, Unlimited
+from app.pipeline.session_config import SpeechStyle
+from app.pipeline.timeline import Timeline
 from app.pipeline.turn import Turn
 from app.pipeline.user_input import UserInput
 from app.pipeline.user_speech import UserSpeechHandler
@@ -41,6 +43,9 @@ class Session:
         self._reports_playback = False
         self._interrupted_text: str | None = None
         """What was played of an interrupted response, until a request reports it to the agent."""
+        self._interrupted: tuple[int, Timeline] | None = None
+        """The last turn that was interrupted in its response: its number and timeline."""
+        self._added_text = AddedText()
         self._warm_up_task: asyncio.Task[None]
 
     async def __aenter__(self) -> Self:
@@ -81,6 +86,7 @@ class Session:
             self.style,
             self._emit,
             user_input=user_input,
+            added_text=self._added_text,
             interrupted_text=interrupted_text,
             quota=self._quota,
         )
@@ -110,11 +116,46 @@ class Session:
         played_text = turn.timeline.played_text(played_ms)
         if turn.agent_requested:
             self._interrupted_text = played_text
+            self._interrupted = turn.number, turn.timeline
         metrics = turn.timeline.snapshot(now)
         await self._emit(
             events.Interrupted(turn.number, reason, played_text, round(played_ms), metrics)
         )
         return turn
+
+    def add_text(self, text: str, *, max_chars: int) -> None:
+        """Add text to the next turn, typed or spoken, that reaches the agent.
+
+        Raises `TextTooLongError` when more than `max_chars` would wait.
+        """
+        self._added_text.add(text, max_chars=max_chars)
+
+    async def respond(self) -> Turn:
+        """Start a turn with the text that was added, and return it.
+
+        Raises `EmptyTextError` when none was, and what `start_turn` raises.
+        """
+        if not (text := self._added_text.take()):
+            raise EmptyTextError("no text was added")
+        return await self.start_turn(text)
+
+    def truncate(self, turn: int, heard_ms: float) -> None:
+        """Cut the played text of an interrupted turn at `heard_ms` of its audio.
+
+        Another turn than the last that was interrupted is ignored, and so is what comes after the
+        interruption was reported to the agent.
+        """
+        if self._interrupted is None or self._interrupted[0] != turn:
+            return
+        played_text = self._interrupted[1].played_text(heard_ms)
+        if self._interrupted_text is not None:
+            self._interrupted_text = played_text
+        elif (
+            self._turn is not None
+            and self._turn.interrupted_text is not None
+            and not self._turn.agent_requested
+        ):
+            self._turn.interrupted_text = played_text
 
     def on_playback_report(self, turn: int, played_ms: float) -> None:
         """Record how much of the current turn the client has played.

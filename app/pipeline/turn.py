@@ -8,10 +8,12 @@ from app.agents.base import AgentRequest
 from app.audio import PCM16_16K
 from app.errors import InternalError, NabraError, NoSpeechError
 from app.pipeline import events
+from app.pipeline.added_text import AddedText, joined
 from app.pipeline.agent_response import AgentResponse
 from app.pipeline.components import PipelineComponents
-from app.pipeline.playout import Playout, SpeechStyle
+from app.pipeline.playout import Playout
 from app.pipeline.quota import Quota, Unlimited
+from app.pipeline.session_config import SpeechStyle
 from app.pipeline.timeline import Timeline
 from app.pipeline.user_input import EncodedUtterance, StreamedUtterance, UserInput
 from app.stt.base import Utterance
@@ -31,6 +33,7 @@ class Turn:
         emit: events.Emit,
         *,
         user_input: UserInput,
+        added_text: AddedText | None = None,
         interrupted_text: str | None = None,
         quota: Quota | None = None,
     ) -> None:
@@ -44,6 +47,7 @@ class Turn:
         self._style = style
         self._emit_to_client = emit
         self._user_input = user_input
+        self._added_text = added_text or AddedText()
         self._user_text = ""
         self._response = AgentResponse(
             number, components, self.timeline, self._emit, quota or Unlimited()
@@ -159,6 +163,7 @@ class Turn:
             await self._response.end()
             return
         is_interruption = self.interrupted_text is not None
+        self._user_text = user_text = joined(self._added_text.take(), user_text)
         await self._response.read(
             AgentRequest(user_text, self._session_id, is_interruption, self.interrupted_text or "")
         )
