@@ -40,6 +40,11 @@ class N8nStreamParser:
         self._text = TextAssembler()
         self._repeated_text = ""
 
+    @property
+    def is_used(self) -> bool:
+        """Return whether any line but keep-alives has come."""
+        return self.progress > 0 or self.error_reason is not None
+
     def feed(self, line: dict[str, object]) -> str:
         """Take one line, and return the text that it adds; an unknown type adds none."""
         metadata = line.get("metadata")

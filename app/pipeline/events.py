@@ -11,10 +11,10 @@ from app.audio import AudioFormat
 from app.errors import NabraError
 from app.pipeline.session_config import SessionConfig
 from app.pipeline.timeline import TurnMetrics
+from app.pipeline.turn_taking import InterruptReason
 from app.vad.base import EndReason
 
 StatusCode = Literal["connected", "transcribing", "thinking", "speaking"]
-InterruptReason = Literal["barge_in", "client"]
 
 
 @dataclass(frozen=True, slots=True)

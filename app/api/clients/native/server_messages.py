@@ -10,8 +10,9 @@ from pydantic.json_schema import SkipJsonSchema
 
 from app.api.clients.native.client_messages import Framing
 from app.audio import Encoding
-from app.pipeline.events import InterruptReason, StatusCode
+from app.pipeline.events import StatusCode
 from app.pipeline.session_config import TurnDetection
+from app.pipeline.turn_taking import InterruptReason
 from app.types import Dialect, Language
 from app.vad.base import EndReason
 
