@@ -166,6 +166,16 @@ def test_a_module_imports_no_library_that_is_foreign_to_its_room(module: str) ->
         assert library not in libraries or _room(module) == room
 
 
+def test_a_client_protocol_is_known_to_nobody_but_who_builds() -> None:
+    protocol = "app.api.clients.native"
+    seeing = {module for module in OURS if any(name.startswith(protocol) for name in OURS[module])}
+    assert {module for module in seeing if not module.startswith(protocol)} == {"app.main"}
+
+
+def test_the_connection_parses_nothing() -> None:
+    assert not GRAPH["app.api.connection"] & {"json", "orjson", "base64", "pydantic"}
+
+
 @pytest.mark.parametrize("module", sorted(PURE))
 def test_a_decision_does_no_io_and_knows_no_clock(module: str) -> None:
     names, pending = set[str](), [module]

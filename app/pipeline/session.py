@@ -5,11 +5,12 @@ from types import TracebackType
 from typing import Self
 
 from app.audio import AudioFormat
-from app.errors import UnsupportedConfigurationError
+from app.errors import EmptyTextError, UnsupportedConfigurationError
 from app.pipeline import events
+from app.pipeline.added_text import AddedText
 from app.pipeline.components import PipelineComponents
-from app.pipeline.playout import SpeechStyle
 from app.pipeline.quota import Quota, Unlimited
+from app.pipeline.session_config import SpeechStyle
 from app.pipeline.turn import Turn
 from app.pipeline.turn_taking import Interrupt, InterruptReason, TurnTaking
 from app.pipeline.user_input import StreamedUtterance, UserInput
@@ -41,6 +42,7 @@ class Session:
         self._turn_task: asyncio.Task[None] | None = None
         self._user_speech: UserSpeechHandler | None = None
         self._turn_taking = TurnTaking()
+        self._added_text = AddedText()
         self._warm_up_task: asyncio.Task[None]
 
     async def __aenter__(self) -> Self:
@@ -94,6 +96,7 @@ class Session:
             self.style,
             self._emit,
             user_input=user_input,
+            added_text=self._added_text,
             turn_taking=self._turn_taking,
             quota=self._quota,
         )
@@ -123,6 +126,30 @@ class Session:
         Raises `ClientGoneError`.
         """
         return await self._carry_out(self._turn_taking.on_interrupt(reason, _now()))
+
+    def add_text(self, text: str, *, max_chars: int) -> None:
+        """Add text to the next turn, typed or spoken, that reaches the agent.
+
+        Raises `TextTooLongError` when more than `max_chars` would wait.
+        """
+        self._added_text.add(text, max_chars=max_chars)
+
+    async def respond(self) -> Turn:
+        """Start a turn with the text that was added, and return it.
+
+        Raises `EmptyTextError` when none was, and what `start_turn` raises.
+        """
+        if not (text := self._added_text.take()):
+            raise EmptyTextError("no text was added")
+        return await self.start_turn(text)
+
+    def truncate(self, turn: int, heard_ms: float) -> None:
+        """Cut the played text of an interrupted turn at `heard_ms` of its audio.
+
+        Another turn than the last that was interrupted is ignored, and so is what comes after the
+        interruption was reported to the agent.
+        """
+        self._turn_taking.on_truncate(turn, heard_ms)
 
     def on_playback_report(self, turn: int, played_ms: float) -> None:
         """Record how much of the current turn the client has played.

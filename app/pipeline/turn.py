@@ -8,10 +8,12 @@ from app.agents.base import AgentRequest
 from app.audio import PCM16_16K
 from app.errors import InternalError, NabraError, NoSpeechError
 from app.pipeline import events
+from app.pipeline.added_text import AddedText, joined
 from app.pipeline.agent_response import AgentResponse
 from app.pipeline.components import PipelineComponents
-from app.pipeline.playout import Playout, SpeechStyle
+from app.pipeline.playout import Playout
 from app.pipeline.quota import Quota, Unlimited
+from app.pipeline.session_config import SpeechStyle
 from app.pipeline.timeline import Timeline
 from app.pipeline.turn_taking import TurnTaking
 from app.pipeline.user_input import EncodedUtterance, StreamedUtterance, UserInput
@@ -36,6 +38,7 @@ class Turn:
         *,
         user_input: UserInput,
         turn_taking: TurnTaking,
+        added_text: AddedText | None = None,
         quota: Quota | None = None,
     ) -> None:
         self.number = number
@@ -46,6 +49,7 @@ class Turn:
         self._emit_to_client = emit
         self._user_input = user_input
         self._turn_taking = turn_taking
+        self._added_text = added_text or AddedText()
         self._user_text = ""
         self._quota = quota or Unlimited()
         self._response = AgentResponse(number, components, self.timeline, self._emit, self._quota)
@@ -154,6 +158,7 @@ class Turn:
         if ask is None:
             await self._response.end()
             return
+        self._user_text = user_text = joined(self._added_text.take(), user_text)
         await self._response.read(
             AgentRequest(user_text, self._session_id, ask.interrupted, ask.played_text)
         )

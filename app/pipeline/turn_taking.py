@@ -100,6 +100,8 @@ class TurnTaking:
         self._reports_playback = False
         self._untold_text: str | None = None
         """What was played of an interrupted response, until the agent is told."""
+        self._untold_turn: _CurrentTurn | None = None
+        """The turn of that response."""
 
     @property
     def mergeable_turn(self) -> int | None:
@@ -146,8 +148,16 @@ class TurnTaking:
         played_ms = turn.playback.played_ms(now) if turn.playback is not None else 0.0
         played_text = turn.playback.played_text(played_ms) if turn.playback is not None else ""
         if turn.phase is not Phase.PREPARING:
-            self._untold_text = played_text
+            self._untold_text, self._untold_turn = played_text, turn
         return Interrupt(turn.number, reason, played_text, played_ms)
+
+    def on_truncate(self, turn: int, heard_ms: float) -> None:
+        """Take how much of an interrupted turn the user heard; ignored once the agent was told."""
+        untold = self._untold_turn
+        if self._untold_text is None or untold is None or untold.number != turn:
+            return
+        if untold.playback is not None:
+            self._untold_text = untold.playback.played_text(heard_ms)
 
     def on_turn_started(self, turn: int, playback: Playback) -> bool:
         """Take the start of a turn that was begun; False if it has been interrupted meanwhile."""
