@@ -30,7 +30,8 @@ from app.setting_checks import (
     SampleRate,
     Seconds,
     SigningSecret,
-    TransportName,
+    StrategyName,
+    StrategyNames,
     WebSocketUrl,
     describe_error,
 )
@@ -100,8 +101,9 @@ class Settings(BaseSettings):
     hamsa_drain_timeout_s: Seconds = 15.0
     """How long an abandoned stream may drain before its socket is closed."""
 
-    agent_kind: Literal["webhook", "openai"] = "webhook"
-    """What answers the user: a webhook (n8n), or a model behind OpenAI's chat completions."""
+    agent_kind: StrategyName = "webhook"
+    """What answers the user: a webhook (n8n), a model behind OpenAI's chat completions (`openai`),
+    or the name of an installed plug-in."""
     agent_webhook_url: HttpUrl | None = Field(default=None, validate_default=True)
     """The agent's whole URL; for a model, that of its `…/v1/chat/completions`. Without it the
     simulator's agent answers."""
@@ -131,17 +133,22 @@ class Settings(BaseSettings):
     agent_total_timeout_s: Seconds = 120.0
     """Longest wait for a whole response; n8n can leave a failed one open for ever."""
 
-    stt_transport: Literal["websocket", "rest"] = "websocket"
-    """Transport for STT. The sockets are those that TTS uses, so they are warm."""
+    stt_transport: StrategyName = "websocket"
+    """Transport for STT: `websocket` (the sockets that TTS uses, so they are warm), `rest`, or the
+    name of an installed plug-in."""
+    stt_fallback: StrategyNames | None = None
+    """The transports used when that one fails, in their order; `none` for none. By default the
+    other one of `websocket` and `rest`."""
     stt_timeout_s: Seconds = 15.0
     """Longest wait for a transcript by one transport; 2 s is normal."""
     stt_deadline_s: Seconds = 20.0
     """Longest wait for a transcript in all: if one transport hangs, the other has time left."""
-    tts_transport: TransportName = "websocket"
+    tts_transport: StrategyName = "websocket"
     """Transport for TTS: `websocket`, `rest`, `auto` (a free socket, else REST), or the name of an
     installed plug-in."""
-    tts_fallback: Literal["websocket", "rest", "none"] | None = None
-    """The transport used when that one fails; by default the other of the two."""
+    tts_fallback: StrategyNames | None = None
+    """The transports used when that one fails, in their order; `none` for none. By default the
+    other one of `websocket` and `rest`."""
     allow_client_transport: bool = False
     """Whether a client may choose the transport for its session, to compare them."""
     tts_lookahead: Annotated[int, Field(ge=0, le=5)] = 1
@@ -295,7 +302,7 @@ class Settings(BaseSettings):
     @property
     def simulates_agent(self) -> bool:
         """Return whether the simulator stands in for the agent."""
-        return self.agent_webhook_url is None
+        return self.agent_webhook_url is None and self.agent_kind in ("webhook", "openai")
 
 
 def load() -> Settings:

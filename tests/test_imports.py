@@ -13,18 +13,22 @@ ROOMS = (
     "cli",
     "serving",
     "main",
-    "endpoints",
+    "strategies",
     "options",
+    "endpoints",
+    "plugins",
+    "resources",
     "settings",
     "setting_checks",
     "env_file",
     "api",
     "pipeline",
+    "hamsa",
     "stt",
     "agents",
     "transports",
     "vad",
-    "hamsa",
+    "pool",
     "net",
     "client",
     "simulator",
@@ -44,11 +48,14 @@ LEAVES = {"audio", "telemetry", "text", "timeouts", "types", "errors"}
 ALLOWED = {
     "api": {"pipeline", "stt", "transports", "vad"} | LEAVES,
     "pipeline": {"stt", "agents", "transports", "vad"} | LEAVES,
-    "stt": {"hamsa"} | LEAVES,
+    "hamsa": {"stt", "transports", "pool", "net"} | LEAVES,
+    "stt": LEAVES,
     "agents": {"net"} | LEAVES,
-    "transports": {"hamsa"} | LEAVES,
+    "transports": {"pool"} | LEAVES,
     "vad": LEAVES,
-    "hamsa": {"net"} | LEAVES,
+    "pool": LEAVES,
+    "plugins": {"resources", "setting_checks", "env_file", "errors"},
+    "resources": {"pool", "net"},
     "net": {"errors", "timeouts"},
     "client": {"audio"},
     "simulator": {"audio"},
@@ -65,6 +72,8 @@ ALLOWED = {
 STRATEGIES = {"stt", "agents", "transports", "vad"}
 
 FOREIGN = {
+    "pool": {"fastapi", "starlette", "uvicorn", "websockets", "httpx", "pydantic"},
+    "transports": {"fastapi", "starlette", "uvicorn", "websockets", "httpx", "pydantic"},
     "pipeline": {"fastapi", "starlette", "websockets", "httpx", "uvicorn", "pydantic"},
     "hamsa": {"fastapi", "starlette", "uvicorn", "pydantic_settings"},
     "api": {"websockets", "httpx", "uvicorn", "pydantic_settings"},
@@ -156,7 +165,8 @@ def test_a_module_imports_no_library_that_is_foreign_to_its_room(module: str) ->
 
 def test_only_those_who_build_see_the_settings() -> None:
     seeing = {module for module, names in OURS.items() if "app.settings" in names}
-    assert seeing == {"app.main", "app.serving.process", "app.options", "app.endpoints"}
+    builders = {"app.main", "app.serving.process", "app.strategies"}
+    assert seeing == builders | {"app.options", "app.endpoints"}
 
 
 def test_the_document_lists_the_same_rooms_in_the_same_order() -> None:

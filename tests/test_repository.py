@@ -15,7 +15,7 @@ from app import errors
 from app.api.messages import ClientMessage
 from app.audio import AudioFormat
 from app.settings import Settings
-from app.transports.base import SpeechRequest
+from app.transports.base import SpeechRequest, Urgency
 from app.transports.resilient import ResilientTransport
 from app.types import Voice
 
@@ -170,11 +170,11 @@ async def test_readme_transport_speaks() -> None:
     exec(example, namespace)
     request = SpeechRequest("ab", Voice("Majd", "ksa"), AudioFormat())
     transport = ResilientTransport([namespace["make"](None)])
-    async with transport.synthesize(request) as stream:
-        audio = b"".join([chunk async for chunk in stream])
+    async with transport.synthesize(request, Urgency()) as speech:
+        audio = b"".join([chunk async for chunk in speech])
     assert audio == b"a" * 3200 + b"b" * 3200
-    assert [attempt.transport for attempt in request.attempts] == ["mine"]
-    assert request.attempts[0].ttfb_ms is not None
+    assert [attempt.transport for attempt in speech.attempts] == ["mine"]
+    assert speech.attempts[0].ttfb_ms is not None
 
 
 def test_every_error_is_documented() -> None:

@@ -143,7 +143,6 @@ class Turn:
             self.timeline,
             self._emit,
             lookahead=self._components.lookahead,
-            metrics=self._components.metrics,
         )
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._read_response(user_text), name="agent")

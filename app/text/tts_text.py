@@ -3,6 +3,7 @@
 import html
 import re
 import unicodedata
+from typing import NamedTuple
 
 _URL = r"(?:https?://|ftp://|www\.)[^\s<>«»\"،؛؟]*[^\s<>«»\".,!?…؟،؛:;)\]}'*_`]"
 _EMOJI = (
@@ -58,6 +59,13 @@ _LINE: list[tuple[re.Pattern[str], str]] = [
         (r" (?=[.،,؛](?:\s|$))", ""),
     )
 ]
+
+
+class SentenceText(NamedTuple):
+    """A sentence as it is displayed, and its TTS text."""
+
+    displayed: str
+    spoken: str
 
 
 def tts_text(text: str) -> str:

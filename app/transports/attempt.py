@@ -2,60 +2,28 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AbstractAsyncContextManager
 
 from app import errors
 from app.audio import AudioFormat
-from app.transports import completeness
-from app.transports.base import AudioStream, SpeechRequest, TrailingAudio
-from app.transports.hold_back import AttemptBuffer, ContinuationSplice, HoldBackBuffer
+from app.transports.base import Attempt, TrailingAudio
+from app.transports.bounded_stream import BoundedStream
+from app.transports.hold_back import AttemptBuffer
 from app.transports.route import Route, rate_limited_error
-
-
-class DeliveredAudio:
-    """How much of a sentence was delivered, by whichever attempts."""
-
-    def __init__(self) -> None:
-        self.position = 0
-        """Bytes from the beginning of the sentence."""
-        self.last_chunk = b""
-        self.format: AudioFormat | None = None
-
-    def buffer_for(self, stream: AudioStream) -> AttemptBuffer:
-        """Return the buffer of an attempt that begins now.
-
-        Raises `ProtocolError` when its format differs from that of the delivered audio.
-        """
-        if self.position and stream.format != self.format:
-            raise errors.ProtocolError(f"{stream.format} cannot continue {self.format}")
-        if self.position:
-            return ContinuationSplice(stream.format, self.position, self.last_chunk)
-        return HoldBackBuffer(stream.format)
+from app.transports.sentence_attempts import SentenceAttempts
 
 
 class AttemptRunner:
-    """Runs one attempt at a request over one route.
+    """Runs one attempt at a sentence over one route.
 
     After `await_first_audio` has returned, `release` must be called.
     """
 
-    def __init__(
-        self,
-        route: Route,
-        request: SpeechRequest,
-        delivered: DeliveredAudio,
-        *,
-        is_probe: bool = True,
-    ) -> None:
+    def __init__(self, route: Route, sentence: SentenceAttempts, *, is_probe: bool = True) -> None:
         self.route = route
         self._is_probe = is_probe
         """Whether this attempt can be the probe of an open breaker."""
-        self._request = request
-        self._delivered = delivered
-        self._min_duration_ms = completeness.min_expected_duration_ms(request.text)
-        self._context: AbstractAsyncContextManager[AudioStream] | None = None
-        self._stream: AudioStream | None = None
-        self._chunks: AsyncIterator[bytes] | None = None
+        self._sentence = sentence
+        self._stream: BoundedStream | None = None
         self._buffer: AttemptBuffer | None = None
         self._first_audio = b""
         self._ended = False
@@ -63,15 +31,21 @@ class AttemptRunner:
         """Whether the breaker has recorded the outcome."""
 
     @property
-    def stream(self) -> AudioStream:
-        """The stream of the transport, after `await_first_audio`."""
+    def format(self) -> AudioFormat:
+        """The format of the audio, after `await_first_audio`."""
         assert self._stream is not None
-        return self._stream
+        return self._stream.format
+
+    @property
+    def record(self) -> Attempt:
+        """The record of this attempt."""
+        assert self._stream is not None
+        return self._stream.record
 
     @property
     def trailing(self) -> TrailingAudio | None:
         """The trailing audio of the stream."""
-        return self.stream.trailing
+        return self._stream.trailing if self._stream is not None else None
 
     async def await_first_audio(self) -> None:
         """Start the attempt, and wait for audio that may be played, or for a complete end.
@@ -79,16 +53,15 @@ class AttemptRunner:
         A continuation may end without new audio, if all of it was delivered before. Raises a
         `ProviderError` if the attempt fails; it then holds no resources.
         """
-        context = self.route.transport.synthesize(self._request)
-        self._stream = await context.__aenter__()
-        self._context = context
+        self._stream = self._sentence.begin(self.route)
         try:
-            self._chunks = aiter(self._stream)
-            self._buffer = self._delivered.buffer_for(self._stream)
+            chunk = await self._stream.begin()
+            self._buffer = self._sentence.buffer_for(self._stream.format)
+            self._first_audio = self._buffer.feed(chunk)
             while not self._first_audio and not self._ended:
                 self._first_audio = await self._next_chunk()
         except BaseException as error:
-            await self._leave_context(error)
+            await self._end(error)
             raise
 
     async def audio(self) -> AsyncIterator[bytes]:
@@ -98,14 +71,13 @@ class AttemptRunner:
         before: of several attempts that race, only the selected one is iterated over.
         """
         assert self._buffer is not None
-        self._delivered.format = self.stream.format
-        if self.stream.attempt is not None:
-            self.stream.attempt.delivered = True
+        self._sentence.format = self.format
+        self.record.delivered = True
         chunk, self._first_audio = self._first_audio, b""
         while chunk or not self._ended:
             if chunk:
-                self._delivered.position = self._buffer.position
-                self._delivered.last_chunk = chunk
+                self._sentence.delivered_bytes = self._buffer.position
+                self._sentence.last_chunk = chunk
                 yield chunk
             chunk = b"" if self._ended else await self._next_chunk()
         self.route.breaker.record_success()
@@ -123,17 +95,15 @@ class AttemptRunner:
                 self.route.on_failure(error, is_probe=self._is_probe)
             else:
                 self.route.breaker.record_abandoned(is_probe=self._is_probe)
-        await self._leave_context(error)
+        await self._end(error)
 
-    async def _leave_context(self, error: BaseException | None) -> None:
-        context, self._context = self._context, None
-        if context is None:
-            return
+    async def _end(self, error: BaseException | None) -> None:
+        """Release the stream, and complete the record."""
+        assert self._stream is not None
         try:
-            await context.__aexit__(type(error) if error else None, error, None)
-        except errors.ProviderError as raised:
-            if raised is not error:
-                raise
+            await self._stream.release(error)
+        finally:
+            self._sentence.end(self._stream.record, error)
 
     async def _next_chunk(self) -> bytes:
         """Wait for the next audio; empty while it is held back, and at the end.
@@ -141,23 +111,23 @@ class AttemptRunner:
         At the end the sentence is judged by all audio delivered of it, not by this attempt alone:
         a continuation brings only the rest.
         """
-        assert self._chunks is not None
+        assert self._stream is not None
         assert self._buffer is not None
-        chunk = await anext(self._chunks, b"")
-        if chunk:
+        if chunk := await self._stream.next():
             return self._buffer.feed(chunk)
         self._ended = True
         rest = self._buffer.finish()
-        duration_ms = self.stream.format.duration_ms(self._buffer.position)
-        if duration_ms < self._min_duration_ms:
+        duration_ms = self.format.duration_ms(self._buffer.position)
+        if duration_ms < self._sentence.request.min_duration_ms:
             raise errors.IncompleteAudioError(
-                f"{duration_ms:.0f} ms of audio; the text needs {self._min_duration_ms:.0f} ms"
+                f"{duration_ms:.0f} ms of audio; the text needs "
+                f"{self._sentence.request.min_duration_ms:.0f} ms"
             )
         return rest
 
 
 async def start_first_available(
-    routes: Sequence[Route], request: SpeechRequest, delivered: DeliveredAudio
+    routes: Sequence[Route], sentence: SentenceAttempts
 ) -> AttemptRunner:
     """Start an attempt over the first route that accepts the request; wait for its first audio.
 
@@ -175,27 +145,25 @@ async def start_first_available(
             suspended.append(route)
             continue
         try:
-            return await _start(route, request, delivered, is_probe=not route.breaker.is_closed)
+            return await _start(route, sentence, is_probe=not route.breaker.is_closed)
         except errors.PoolExhaustedError as error:
             exhausted = error
     for route in suspended:
         if route.breaker.blocked_until(now) > now:
             continue
         try:
-            return await _start(route, request, delivered, is_probe=False)
+            return await _start(route, sentence, is_probe=False)
         except errors.PoolExhaustedError as error:
             exhausted = error
     raise exhausted or rate_limited_error(routes, now)
 
 
-async def _start(
-    route: Route, request: SpeechRequest, delivered: DeliveredAudio, *, is_probe: bool
-) -> AttemptRunner:
+async def _start(route: Route, sentence: SentenceAttempts, *, is_probe: bool) -> AttemptRunner:
     """Start an attempt, and record its outcome in the breaker if it ends here.
 
     A pool without a free socket is no failure: nothing was sent.
     """
-    runner = AttemptRunner(route, request, delivered, is_probe=is_probe)
+    runner = AttemptRunner(route, sentence, is_probe=is_probe)
     try:
         await runner.await_first_audio()
     except errors.PoolExhaustedError:

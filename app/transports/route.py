@@ -7,14 +7,21 @@ from collections.abc import Sequence
 from app import errors
 from app.transports.base import TTSTransport
 from app.transports.breaker import Breaker
+from app.transports.policy import BreakerLimits, RouteRole
 
 
 class Route:
-    """A transport and its circuit breaker."""
+    """A transport, what it is to the other routes, and its circuit breaker."""
 
-    def __init__(self, transport: TTSTransport) -> None:
+    def __init__(
+        self,
+        transport: TTSTransport,
+        role: RouteRole = RouteRole.FALLBACK,
+        limits: BreakerLimits | None = None,
+    ) -> None:
         self.transport = transport
-        self.breaker = Breaker()
+        self.role = role
+        self.breaker = Breaker(limits)
 
     def __repr__(self) -> str:
         return f"<Route {self.transport.name} {self.breaker}>"

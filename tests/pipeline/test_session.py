@@ -62,7 +62,7 @@ async def test_a_client_that_is_gone_when_it_is_interrupted_ends_the_session_as_
 
 async def test_a_warm_up_that_hangs_does_not_delay_the_end_of_a_session() -> None:
     class HangingTransport(FakeTransport):
-        async def warm_up(self) -> None:
+        async def warm_up(self, connections: int = 1) -> None:
             await asyncio.Event().wait()
 
     async with running_session(FakeAgent([]), HangingTransport([]), recorder=Recorder()):
