@@ -29,7 +29,7 @@ from app.endpoints import Endpoints, resolve_endpoints, startup_banner
 from app.net.client import client_over, http1_transport, raw_chunks
 from app.pipeline.components import PipelineComponents
 from app.settings import Settings
-from app.strategies import PlugIns, Strategies, load_plugins
+from app.strategies import PlugIns, Strategies, load_plugins, strategy_names
 from app.telemetry.loop_monitor import LoopMonitor
 from app.vad.segmenting_vad import create_segmenting_vad
 
@@ -84,6 +84,7 @@ def make_fault_injection(settings: Settings, endpoints: Endpoints) -> FaultInjec
         simulates_speech=settings.simulates_speech,
         simulates_agent=settings.simulates_agent,
         listens_on_loopback=is_loopback(settings.host),
+        strategies=strategy_names(settings),
     )
 
 

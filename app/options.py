@@ -26,7 +26,7 @@ def speech_options(settings: Settings) -> SpeechOptions:
     return SpeechOptions(
         transport=settings.tts_transport,
         fallbacks=settings.tts_fallback,
-        allow_client_choice=settings.allow_client_transport,
+        client_choices=settings.allow_client_transport,
         policy=Policy(
             attempts=settings.tts_attempts,
             deadline_s=settings.tts_deadline_s,
@@ -69,7 +69,7 @@ def access_options(settings: Settings) -> AccessOptions:
     secret, metrics_token = settings.client_jwt_secret, settings.metrics_token
     loopback = is_loopback(settings.host)
     has_credentials = bool(keys or secret or settings.client_jwks_url)
-    is_free = settings.simulates_speech and settings.simulates_agent
+    is_free = settings.costs_nothing
     return AccessOptions(
         client_keys=keys,
         jwt_secret=secret.get_secret_value() if secret else None,

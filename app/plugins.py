@@ -97,17 +97,7 @@ class Registry(Generic[T]):
         else:
             what = f"{variable}: plug-in {name!r}"
             factory = _load(self._entry(name, variable), what)
-        try:
-            built = factory(_context(factory, name, resources))
-        except ConfigurationError:
-            raise
-        except Exception as error:
-            reason = f"{type(error).__name__}: {error}".rstrip(": ").splitlines()[0]
-            raise ConfigurationError(f"{what} cannot be built: {reason}") from error
-        if not isinstance(built, self._kind):
-            kind = self._kind.__name__
-            raise ConfigurationError(f"{what} must build a {kind}, got {type(built).__name__}")
-        return cast("T", built)
+        return cast("T", build(factory, name, self._kind, resources, what=what))
 
     def _entry(self, name: str, variable: str) -> EntryPoint:
         installed = self.installed
@@ -115,6 +105,30 @@ class Registry(Generic[T]):
             known = ", ".join([*self._reserved, *self._built_in, *installed])
             raise ConfigurationError(f"{variable}: {name!r} is unknown; allowed: {known}")
         return installed[name]
+
+
+def build(
+    factory: Factory, name: str, kind: type[Any], resources: Resources, *, what: str
+) -> object:
+    """Build a strategy of this kind and name; `what` begins the errors.
+
+    Raises `ConfigurationError`, also for whatever the factory raises.
+    """
+    try:
+        strategy: Any = factory(_context(factory, name, resources))
+    except ConfigurationError:
+        raise
+    except Exception as error:
+        reason = f"{type(error).__name__}: {error}".rstrip(": ").splitlines()[0]
+        raise ConfigurationError(f"{what} cannot be built: {reason}") from error
+    if not isinstance(strategy, kind):
+        got = type(strategy).__name__
+        raise ConfigurationError(f"{what} must build a {kind.__name__}, got {got}")
+    if (own_name := getattr(strategy, "name", None)) != name:
+        raise ConfigurationError(
+            f"{what} must have the name {name!r}, got {own_name!r}: metrics and log lines show it"
+        )
+    return cast("object", strategy)
 
 
 def _load(entry: EntryPoint, what: str) -> Factory:

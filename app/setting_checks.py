@@ -175,6 +175,17 @@ def _check_names(names: tuple[str, ...]) -> tuple[str, ...]:
     return names
 
 
+def _read_client_choice(value: object) -> object:
+    """Read yes, no, or a list of names: `true` stands for the choice that is made without one."""
+    if isinstance(value, bool):
+        return ("true",) if value else ()
+    if isinstance(value, str) and value.lower() in ("false", "no", "off", "0"):
+        return ()
+    if isinstance(value, str) and value.lower() in ("true", "yes", "on", "1"):
+        return ("true",)
+    return _split_names(value)
+
+
 def _to_int(value: object) -> object:
     """Read a number out of the environment's text, as pydantic does for all types but literals."""
     return int(value) if isinstance(value, str) and value.isdecimal() else value
@@ -204,6 +215,10 @@ StrategyNames = Annotated[
     tuple[str, ...], NoDecode, BeforeValidator(_split_names), AfterValidator(_check_names)
 ]
 """Names separated by commas; `none` for none."""
+ClientChoice = Annotated[
+    tuple[str, ...], NoDecode, BeforeValidator(_read_client_choice), AfterValidator(_check_names)
+]
+"""What a client may choose: nothing, what there is by default (`true`), or these names."""
 Seconds = Annotated[float, Field(gt=0, le=3600)]
 SampleRate = Annotated[Literal[8000, 16000], BeforeValidator(_to_int)]
 

@@ -20,6 +20,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from app.env_file import ENCODING, ENV_FILE, check_env_file
 from app.errors import ConfigurationError
 from app.setting_checks import (
+    ClientChoice,
     ClientKeys,
     Credential,
     HeaderName,
@@ -42,6 +43,11 @@ SYSTEM_PROMPT = (
     "بلا Markdown ولا قوائم ولا رموز تعبيرية."
 )
 """Tells a model how to write text that is spoken: short sentences, no Markdown."""
+
+HAMSA_NAMES = {"websocket", "rest", "auto", "true"}
+"""Transports and transcribers that are Hamsa's; `true` is what clients may choose by default."""
+
+BUILT_IN_AGENTS = {"webhook", "openai"}
 
 log = logging.getLogger(__name__)
 
@@ -149,8 +155,9 @@ class Settings(BaseSettings):
     tts_fallback: StrategyNames | None = None
     """The transports used when that one fails, in their order; `none` for none. By default the
     other one of `websocket` and `rest`."""
-    allow_client_transport: bool = False
-    """Whether a client may choose the transport for its session, to compare them."""
+    allow_client_transport: ClientChoice = ()
+    """Whether a client may choose the transport for its session, to compare them: `true` for
+    `websocket`, `rest`, `auto` and those named above; or a list of names."""
     tts_lookahead: Annotated[int, Field(ge=0, le=5)] = 1
     """Sentences prefetched while one is played, so that retries cause no silence."""
     first_chunk_min_chars: Annotated[int, Field(ge=0, le=200)] = 25
@@ -295,14 +302,31 @@ class Settings(BaseSettings):
         return value
 
     @property
+    def uses_hamsa(self) -> bool:
+        """Return whether anything is spoken or transcribed by Hamsa, or by its simulator."""
+        return bool(self._speech_names & HAMSA_NAMES)
+
+    @property
     def simulates_speech(self) -> bool:
-        """Return whether the simulator stands in for the speech provider."""
-        return self.hamsa_api_key is None
+        """Return whether the simulator stands in for Hamsa."""
+        return self.hamsa_api_key is None and self.uses_hamsa
 
     @property
     def simulates_agent(self) -> bool:
         """Return whether the simulator stands in for the agent."""
-        return self.agent_webhook_url is None and self.agent_kind in ("webhook", "openai")
+        return self.agent_webhook_url is None and self.agent_kind in BUILT_IN_AGENTS
+
+    @property
+    def costs_nothing(self) -> bool:
+        """Return whether the simulator is all that speaks, transcribes and answers."""
+        simulated = self.simulates_speech and self.simulates_agent
+        return simulated and self._speech_names <= HAMSA_NAMES
+
+    @property
+    def _speech_names(self) -> set[str]:
+        """The transports and transcribers that may be used."""
+        names = {self.tts_transport, self.stt_transport, *self.allow_client_transport}
+        return names | {*(self.tts_fallback or ()), *(self.stt_fallback or ())}
 
 
 def load() -> Settings:

@@ -5,10 +5,12 @@ strategies of Hamsa and the built-in agents need addresses, which may be those o
 starts later.
 """
 
+import asyncio
 from collections.abc import Iterator, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 
+import structlog
 from pydantic import SecretStr
 
 from app import options
@@ -30,7 +32,12 @@ from app.stt.fallback import FallbackTranscriber
 from app.telemetry.speech_metrics import SpeechMetrics
 from app.transports import composition
 from app.transports.base import SpeechSynthesizer, TTSTransport
-from app.transports.composition import AUTO, CLIENT_CHOICES, route_names
+from app.transports.composition import AUTO, choice_names, route_names
+
+CLOSE_TIMEOUT_S = 2.0
+"""Longest closing of a plug-in: a stop has 5 s for all (`app/serving/process.py`)."""
+
+log = structlog.get_logger(__name__)
 
 TTS_TRANSPORTS = Registry[TTSTransport](
     "nabra.tts_transports", TTSTransport, reserved=(*HAMSA_NAMES, AUTO)
@@ -53,7 +60,7 @@ class PlugIns:
         await self.resources.start(stack)
         for strategy in (*self.transports.values(), *self.transcribers.values(), self.agent):
             if strategy is not None:
-                stack.push_async_callback(strategy.aclose)
+                stack.push_async_callback(_close, strategy)
 
 
 def load_plugins(settings: Settings) -> PlugIns:
@@ -65,7 +72,7 @@ def load_plugins(settings: Settings) -> PlugIns:
     resources = plug_ins.resources
     speech = options.speech_options(settings)
     for variable, name in _transport_names(settings):
-        if name not in (*CLIENT_CHOICES, *plug_ins.transports):
+        if name not in (*HAMSA_NAMES, AUTO, *plug_ins.transports):
             transport = TTS_TRANSPORTS.build(name, resources, variable=variable)
             plug_ins.transports[name] = transport
     route_names(speech)  # refuses a useless fallback
@@ -86,6 +93,15 @@ def load_plugins(settings: Settings) -> PlugIns:
     return plug_ins
 
 
+async def _close(strategy: TTSTransport | Transcriber | Agent) -> None:
+    """Close a plug-in; what goes wrong with it must not keep the gateway from stopping."""
+    try:
+        async with asyncio.timeout(CLOSE_TIMEOUT_S):
+            await strategy.aclose()
+    except Exception as error:  # noqa: BLE001 - plug-ins are strangers
+        log.warning("plug-in did not close", plug_in=strategy.name, error=type(error).__name__)
+
+
 class Strategies:
     """What transcribes, answers and speaks in this process: each is built once, and closed once."""
 
@@ -100,16 +116,20 @@ class Strategies:
         self._speech = options.speech_options(settings)
         self._plug_ins = plug_ins
         self._transports = dict(plug_ins.transports)
-        self._agent_client = make_client(
-            endpoints.agent_url, connect_timeout_s=settings.agent_connect_timeout_s
-        )
         self._agent_url = endpoints.agent_url
+        self._agent: Agent | None = plug_ins.agent
 
     async def start(self, stack: AsyncExitStack) -> None:
         """Start what the strategies are built of; `stack` closes all."""
         await self.hamsa.start(stack)
-        stack.push_async_callback(self._agent_client.aclose)
         await self._plug_ins.start(stack)
+        if self._agent is None:
+            connect_timeout_s = self._settings.agent_connect_timeout_s
+            client = make_client(self._agent_url, connect_timeout_s=connect_timeout_s)
+            stack.push_async_callback(client.aclose)
+            chosen = options.agent_options(self._settings)
+            self._agent = make_agent(chosen, client, self._agent_url)
+            stack.push_async_callback(self._agent.aclose)
 
     def transport(self, name: str) -> TTSTransport:
         """Return the transport of this name, which all compositions share."""
@@ -123,10 +143,7 @@ class Strategies:
 
     def choices(self) -> Mapping[str, SpeechSynthesizer]:
         """Build what clients may choose, by name."""
-        others = client_choices(self._settings)
-        return composition.compose_choices(
-            self._speech, self.transport, self.metrics, others=others
-        )
+        return composition.compose_choices(self._speech, self.transport, self.metrics)
 
     def transcriber(self) -> Transcriber:
         """Build the chosen transcriber, with its fallbacks behind it."""
@@ -137,11 +154,9 @@ class Strategies:
         return FallbackTranscriber(chosen, deadline_s=self._settings.stt_deadline_s)
 
     def agent(self) -> Agent:
-        """Return the chosen agent."""
-        if self._plug_ins.agent is not None:
-            return self._plug_ins.agent
-        chosen = options.agent_options(self._settings)
-        return make_agent(chosen, self._agent_client, self._agent_url)
+        """Return the chosen agent, after `start`."""
+        assert self._agent is not None
+        return self._agent
 
 
 def transcriber_names(settings: Settings) -> tuple[str, ...]:
@@ -159,9 +174,13 @@ def transcriber_names(settings: Settings) -> tuple[str, ...]:
     return names
 
 
-def client_choices(settings: Settings) -> tuple[str, ...]:
-    """Return the names of installed transports, between which a client may choose as well."""
-    return tuple(TTS_TRANSPORTS.installed) if settings.allow_client_transport else ()
+def strategy_names(settings: Settings) -> dict[str, object]:
+    """Return who transcribes, answers and speaks: the names, each with its fallbacks after it."""
+    return {
+        "stt": transcriber_names(settings),
+        "agent": settings.agent_kind,
+        "tts": route_names(options.speech_options(settings)),
+    }
 
 
 def plug_in_secrets(plug_ins: PlugIns) -> list[str]:
@@ -181,5 +200,5 @@ def _transport_names(settings: Settings) -> Iterator[tuple[str, str]]:
     yield "TTS_TRANSPORT", settings.tts_transport
     for name in settings.tts_fallback or ():
         yield "TTS_FALLBACK", name
-    for name in client_choices(settings):
+    for name in choice_names(options.speech_options(settings)):
         yield "ALLOW_CLIENT_TRANSPORT", name

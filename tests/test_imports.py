@@ -142,6 +142,11 @@ def test_a_module_imports_only_rooms_below_its_own(module: str) -> None:
     assert {_room(name) for name in OURS[module]} - {room} <= allowed
 
 
+@pytest.mark.parametrize("module", GRAPH)
+def test_no_module_imports_the_public_face(module: str) -> None:
+    assert not {name for name in GRAPH[module] if name.partition(".")[0] == "nabra"}
+
+
 def test_no_modules_import_each_other() -> None:
     try:
         tuple(TopologicalSorter(OURS).static_order())

@@ -15,8 +15,8 @@ AUTO = "auto"
 
 AUTO_TRANSPORTS = ("websocket", "rest")
 
-CLIENT_CHOICES = (*AUTO_TRANSPORTS, AUTO)
-"""The transports between which a client may choose wherever it may choose at all."""
+DEFAULT_CHOICE = ("true",)
+"""The choice of a client between socket, REST, `auto` and what the operator has named."""
 
 DEFAULT_FALLBACKS = {"websocket": ("rest",), "rest": ("websocket",)}
 
@@ -62,22 +62,24 @@ def compose(
     return ResilientTransport(transports, options.policy, roles=roles, metrics=metrics)
 
 
-def compose_choices(
-    options: SpeechOptions,
-    find: FindTransport,
-    metrics: SpeechMetrics | None = None,
-    *,
-    others: tuple[str, ...] = (),
-) -> dict[str, ResilientTransport]:
-    """Build what a client may choose, by name; nothing unless it may choose.
+def choice_names(options: SpeechOptions) -> tuple[str, ...]:
+    """Return what a client may choose."""
+    if options.client_choices != DEFAULT_CHOICE:
+        return tuple(dict.fromkeys(options.client_choices))
+    return tuple(dict.fromkeys((*AUTO_TRANSPORTS, AUTO, *route_names(options))))
 
-    Those are the built-in transports, the operator's, and `others`. They share the transports, and
-    differ in which is preferred. What the operator wrote as fallbacks follows each of them.
+
+def compose_choices(
+    options: SpeechOptions, find: FindTransport, metrics: SpeechMetrics | None = None
+) -> dict[str, ResilientTransport]:
+    """Build what a client may choose, by name.
+
+    They share the transports, and differ in which is preferred. What the operator wrote as
+    fallbacks follows each of them.
     """
-    if not options.allow_client_choice:
-        return {}
-    chosen = dict.fromkeys((*CLIENT_CHOICES, *route_names(options), *others))
-    return {name: compose(_with_choice(options, name), find, metrics) for name in chosen}
+    return {
+        name: compose(_with_choice(options, name), find, metrics) for name in choice_names(options)
+    }
 
 
 def _with_choice(options: SpeechOptions, name: str) -> SpeechOptions:

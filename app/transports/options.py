@@ -14,6 +14,7 @@ class SpeechOptions:
     fallbacks: tuple[str, ...] | None = None
     """Names of the transports after it; empty for none. None chooses the other one of `websocket`
     and `rest`."""
-    allow_client_choice: bool = False
-    """Whether a client may choose another transport for its session."""
+    client_choices: tuple[str, ...] = ()
+    """Transports that a client may choose for its session; `true` stands for those that the process
+    has anyway."""
     policy: Policy = field(default_factory=Policy)

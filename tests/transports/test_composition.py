@@ -57,7 +57,7 @@ def test_each_pair_gives_its_routes_in_order(
 
 def test_what_a_client_chooses_comes_first_and_the_operators_fallbacks_follow() -> None:
     chosen = options(tts_transport="auto", tts_fallback="acme", allow_client_transport=True)
-    choices = compose_choices(chosen, find, others=("zeta",))
+    choices = compose_choices(chosen, find)
     names = {
         name: [route.transport.name for route in choice.routes] for name, choice in choices.items()
     }
@@ -66,8 +66,12 @@ def test_what_a_client_chooses_comes_first_and_the_operators_fallbacks_follow() 
         "rest": ["rest", "websocket", "acme"],
         "auto": ["websocket", "rest", "acme"],
         "acme": ["acme"],
-        "zeta": ["zeta", "acme"],
     }
+    named = options(tts_fallback="acme", allow_client_transport="zeta, acme")
+    assert [
+        [route.transport.name for route in choice.routes]
+        for choice in compose_choices(named, find).values()
+    ] == [["zeta", "acme"], ["acme"]]
     assert compose_choices(options(), find) == {}
 
 
