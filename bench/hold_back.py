@@ -11,7 +11,7 @@ from app.pool.budget import SlidingWindowBudget
 from app.pool.lease import PoolLimits
 from app.pool.pool import ConnectionPool
 from app.pool.pool_state import PoolState
-from app.pool.terms import DEFAULT_TERMS, Urgency
+from app.pool.terms import LeaseTerms, Urgency
 from app.simulator.child import SimulatorProcess
 from app.telemetry import logs
 from app.transports.base import SpeechRequest, TTSTransport
@@ -81,7 +81,7 @@ async def _first_audio_ms(transport: TTSTransport | ResilientTransport) -> float
     started_at = loop.time()
     request = SpeechRequest(TEXT, Voice("Majd", "ksa"), PCM16_16K)
     speech = (
-        transport.synthesize(request, DEFAULT_TERMS)
+        transport.synthesize(request, LeaseTerms())
         if isinstance(transport, TTSTransport)
         else transport.synthesize(request, Urgency())
     )

@@ -7,7 +7,7 @@ from app import errors
 from app.agents.base import Agent, AgentRequest
 from app.audio import PCM16_16K, AudioFormat, SampleAligner, wav
 from app.plugins import PluginContext, PluginSettings
-from app.pool.connection import PoolableConnection
+from app.pool.connection import AudioSink, PoolableConnection
 from app.pool.lease import Lease, PoolLimits
 from app.pool.pool import ConnectionPool
 from app.pool.terms import LeaseTerms
@@ -20,6 +20,7 @@ __all__ = [
     "Agent",
     "AgentRequest",
     "AudioFormat",
+    "AudioSink",
     "AudioStream",
     "ConnectionPool",
     "Lease",

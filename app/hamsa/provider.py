@@ -13,7 +13,6 @@ from app.pool.budget import SlidingWindowBudget
 from app.pool.lease import PoolLimits
 from app.pool.pool import ConnectionPool
 from app.pool.pool_state import PoolState
-from app.pool.terms import LeaseTerms
 from app.stt.base import Transcriber
 from app.transports.base import TTSTransport
 from app.transports.policy import AcquireLimits
@@ -84,8 +83,10 @@ class HamsaProvider:
         """Build the transcriber of this name, one of `NAMES`."""
         timeout_s = self._transcript_timeout_s
         if name == "websocket":
-            terms = LeaseTerms(AcquireLimits().transcript_s)
-            return WebSocketTranscriber(self.pool, timeout_s=timeout_s, terms=terms)
+            acquire_timeout_s = AcquireLimits().transcript_s
+            return WebSocketTranscriber(
+                self.pool, timeout_s=timeout_s, acquire_timeout_s=acquire_timeout_s
+            )
         return RestTranscriber(self.client, timeout_s=timeout_s)
 
     async def start(self, stack: AsyncExitStack) -> None:

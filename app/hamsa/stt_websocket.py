@@ -7,7 +7,7 @@ from app.audio import wav
 from app.hamsa import wire
 from app.hamsa.connection import Connection
 from app.pool.pool import ConnectionPool
-from app.pool.terms import DEFAULT_TERMS, LeaseTerms
+from app.pool.terms import LeaseTerms
 from app.stt.base import Transcriber, Utterance
 from app.timeouts import stall_tolerant_timeout
 
@@ -15,7 +15,7 @@ from app.timeouts import stall_tolerant_timeout
 class WebSocketTranscriber(Transcriber):
     """Sends the whole utterance over a leased socket, and waits `timeout_s` seconds at most.
 
-    A socket is leased on `terms`.
+    `acquire_timeout_s` bounds the wait for a socket, in seconds; None is the limit of the pool.
 
     When the socket breaks, the request is sent once more over another one, within the same limit:
     a socket can die unnoticed while it is idle.
@@ -28,10 +28,10 @@ class WebSocketTranscriber(Transcriber):
         pool: ConnectionPool[Connection],
         *,
         timeout_s: float,
-        terms: LeaseTerms = DEFAULT_TERMS,
+        acquire_timeout_s: float | None = None,
     ) -> None:
         self._pool = pool
-        self._terms = terms
+        self._acquire_timeout_s = acquire_timeout_s
         self._timeout_s = timeout_s
 
     async def transcribe(self, utterance: Utterance) -> str:
@@ -58,7 +58,7 @@ class WebSocketTranscriber(Transcriber):
 
         The wait for a socket does not count: `timeout_s` bounds the provider's time alone.
         """
-        async with self._pool.lease(self._terms) as lease:
+        async with self._pool.lease(LeaseTerms(self._acquire_timeout_s)) as lease:
             try:
                 async with stall_tolerant_timeout(timeout_s):
                     await lease.connection.send(request, last_frame=wire.Transcript)

@@ -11,8 +11,7 @@ from app.pipeline.quota import Quota
 from app.pipeline.timeline import Timeline
 from app.pipeline.token_batcher import TokenBatcher
 from app.text.sentence_splitter import SentenceSplitter
-from app.text.speakable import is_speakable
-from app.text.tts_text import SentenceText, tts_text
+from app.text.tts_text import SentenceText, sentence_text
 
 SLICE_CHARS = 1024
 """Text that is split in one step of the loop: a piece may be as long as a line, and 2,000
@@ -97,8 +96,8 @@ class AgentResponse:
 
     async def _queue_sentences(self, sentences: list[str]) -> None:
         for displayed in sentences:
-            sentence = SentenceText(displayed, tts_text(displayed))
-            if not is_speakable(sentence.spoken):
+            sentence = sentence_text(displayed)
+            if not sentence.speakable_chars:
                 continue
             if self._timeline.metrics.first_sentence_ms is None:
                 self._timeline.metrics.first_sentence_ms = self._now_ms()

@@ -123,7 +123,7 @@ class Playout:
             metrics = self._timeline.add_sentence(text.displayed)
             if metrics.index == 0:
                 await self._emit(events.Status("speaking", self._turn))
-            sentence = Sentence(metrics, self._request_for(text.spoken))
+            sentence = Sentence(metrics, self._request_for(text))
             sentences.put_nowait(sentence)
             tasks.create_task(
                 sentence.synthesize(self._synthesizer, self._style.format),
@@ -131,9 +131,11 @@ class Playout:
             )
         sentences.put_nowait(None)
 
-    def _request_for(self, tts_text: str) -> SpeechRequest:
+    def _request_for(self, text: SentenceText) -> SpeechRequest:
         style = self._style
-        return SpeechRequest(tts_text, style.voice, style.format, style.language)
+        return SpeechRequest(
+            text.spoken, style.voice, style.format, style.language, text.speakable_chars
+        )
 
     async def _play_sentence(self, sentence: Sentence) -> None:
         try:

@@ -17,7 +17,7 @@ from app.pool.connection import C
 from app.pool.lease import Lease, LeaseQueue, PoolLimits
 from app.pool.pool_state import PooledConnection, PoolState
 from app.pool.recycler import ConnectionRecycler
-from app.pool.terms import DEFAULT_TERMS, LeaseTerms
+from app.pool.terms import LeaseTerms
 
 log = structlog.get_logger(__name__)
 
@@ -94,8 +94,8 @@ class ConnectionPool(Generic[C]):
         self._schedule()
 
     @asynccontextmanager
-    async def lease(self, terms: LeaseTerms = DEFAULT_TERMS) -> AsyncIterator[Lease[C]]:
-        """Lease a socket for one request, on these terms.
+    async def lease(self, terms: LeaseTerms | None = None) -> AsyncIterator[Lease[C]]:
+        """Lease a socket for one request, on these terms; by default it is needed now.
 
         No socket is opened for the request without `allow_connect`, nor before it is needed. It
         then gets one that is open, or none.
@@ -109,6 +109,7 @@ class ConnectionPool(Generic[C]):
         """
         if self._tasks is None:
             raise errors.ConnectError("the connection pool is not running")
+        terms = terms or LeaseTerms()
         timeout_s = terms.timeout_s
         with terms.waiting():
             pooled = await self._queue.acquire(
@@ -116,6 +117,7 @@ class ConnectionPool(Generic[C]):
             )
         assert pooled.connection is not None
         lease = Lease(pooled.connection)
+        terms.reused = lease.reused
         if lease.reused:
             log.info("Reusing existing connection", socket=lease.connection.number)
         try:

@@ -29,9 +29,9 @@ class Urgency:
             self._callbacks.remove(callback)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class LeaseTerms:
-    """What a pool has to know of a request. Times are seconds."""
+    """What a pool has to know of one request, and what came of it. Times are seconds."""
 
     timeout_s: float | None = None
     """Longest wait of a request that is needed now; None is the limit of the pool."""
@@ -42,7 +42,5 @@ class LeaseTerms:
     urgency: Urgency = field(default_factory=Urgency)
     waiting: Callable[[], AbstractContextManager[object]] = nullcontext
     """Entered while the request waits, so that the provider is not blamed for that time."""
-
-
-DEFAULT_TERMS = LeaseTerms()
-"""Needed now, and bounded by the pool alone."""
+    reused: bool | None = None
+    """Set with the lease: whether its connection had carried a request before."""

@@ -5,6 +5,8 @@ import re
 import unicodedata
 from typing import NamedTuple
 
+from app.text.speakable import speakable_chars
+
 _URL = r"(?:https?://|ftp://|www\.)[^\s<>«»\"،؛؟]*[^\s<>«»\".,!?…؟،؛:;)\]}'*_`]"
 _EMOJI = (
     "[\u2190-\u21ff\u2300-\u23ff\u25a0-\u2775\u2794-\u27bf\u2900-\u297f\u2b00-\u2bff\u3030\u303d\u3297\u3299"
@@ -66,6 +68,14 @@ class SentenceText(NamedTuple):
 
     displayed: str
     spoken: str
+    speakable_chars: int
+    """How many characters of the TTS text are pronounced."""
+
+
+def sentence_text(displayed: str) -> SentenceText:
+    """Return a sentence with its TTS text."""
+    spoken = tts_text(displayed)
+    return SentenceText(displayed, spoken, speakable_chars(spoken))
 
 
 def tts_text(text: str) -> str:

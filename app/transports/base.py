@@ -63,14 +63,18 @@ class SpeechRequest:
     format: AudioFormat
     """The preferred format; the stream may have another one."""
     language: Language = "ar"
-
+    speakable_chars: int = field(default=-1, compare=False)
+    """How many characters of the text are pronounced; counted here unless it is given."""
     min_duration_ms: float = field(init=False, compare=False)
     """The shortest duration, in milliseconds, at which audio of this text is complete."""
     max_duration_ms: float = field(init=False, compare=False)
     """The duration, in milliseconds, that audio of this text can never exceed."""
 
     def __post_init__(self) -> None:
-        chars = speakable_chars(self.text)
+        chars = self.speakable_chars
+        if chars < 0:
+            chars = speakable_chars(self.text)
+            object.__setattr__(self, "speakable_chars", chars)
         object.__setattr__(self, "min_duration_ms", min_expected_duration_ms(chars))
         object.__setattr__(self, "max_duration_ms", max_expected_duration_ms(chars))
 
@@ -131,7 +135,8 @@ class AudioStream(ABC):
     format: AudioFormat
     """Of the audio; final when the first chunk has been iterated over."""
     connection: Literal["new", "reused"] | None = None
-    """Whether the connection had carried a request before; None if that is not known."""
+    """Whether the connection had carried a request before; None if that is not known, or if it was
+    leased from a pool, which tells it."""
     trailing: TrailingAudio | None = None
     """Set at the end of the stream if the transport can have audio after it."""
 

@@ -6,7 +6,7 @@ Whatever they do, an attempt ends: with audio, or with a `ProviderError`.
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
-from dataclasses import replace
+from typing import Literal
 
 import structlog
 
@@ -121,17 +121,19 @@ class BoundedStream:
         The time runs from the request: the wait for a connection of a pool does not count.
         """
         timeout_s = self._limits.first_audio_timeout_s
+        terms = self._terms
         try:
             async with stall_tolerant_timeout(timeout_s) as limit:
-                terms = replace(self._terms, waiting=limit.paused)
+                terms.waiting = limit.paused
                 context = self._transport.synthesize(self._request, terms)
                 self._stream = await context.__aenter__()
                 self._context = context
-                self.record.connection = self._stream.connection
                 self._chunks = aiter(self._stream)
                 first = await self._first_samples()
         except TimeoutError:
             raise errors.ProviderTimeoutError(f"no first audio within {timeout_s} s") from None
+        finally:
+            self.record.connection = _connection(terms, self._stream)
         self.record.ttfb_ms = (asyncio.get_running_loop().time() - limit.began_at) * 1000
         return first
 
@@ -187,6 +189,13 @@ class BoundedStream:
         return errors.StrategyFailedError(
             f"transport {self._transport.name!r} raised {type(error).__name__}"
         )
+
+
+def _connection(terms: LeaseTerms, stream: AudioStream | None) -> Literal["new", "reused"] | None:
+    """Return what the pool tells of the connection, or the stream if there is no pool."""
+    if terms.reused is not None:
+        return "reused" if terms.reused else "new"
+    return stream.connection if stream is not None else None
 
 
 def log_defect(transport: str, error: BaseException) -> None:

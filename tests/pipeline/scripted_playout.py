@@ -115,4 +115,4 @@ async def settle() -> None:
 
 async def _texts(scripts: dict[str, Script]) -> AsyncIterator[SentenceText]:
     for text in scripts:
-        yield SentenceText(text, text)
+        yield SentenceText(text, text, len(text))

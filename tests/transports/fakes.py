@@ -11,7 +11,7 @@ import pytest
 
 from app.audio import PCM16_16K, AudioFormat
 from app.errors import ConnectionLostError, ProviderError
-from app.pool.terms import DEFAULT_TERMS, LeaseTerms
+from app.pool.terms import LeaseTerms
 from app.telemetry.speech_metrics import SpeechMetrics
 from app.transports.base import (
     Attempt,
@@ -145,7 +145,7 @@ class OneAttempt:
         transport: TTSTransport,
         request: SpeechRequest | None = None,
         limits: StreamLimits | None = None,
-        terms: LeaseTerms = DEFAULT_TERMS,
+        terms: LeaseTerms | None = None,
     ) -> None:
         self.record = Attempt(transport.name)
         self.metrics = SpeechMetrics()
@@ -153,7 +153,7 @@ class OneAttempt:
         self._stream = BoundedStream(
             transport,
             request or speech_request(),
-            terms,
+            terms or LeaseTerms(),
             limits or cast("StreamLimits", getattr(transport, "limits", StreamLimits(5, 5))),
             record=self.record,
             metrics=self.metrics,
