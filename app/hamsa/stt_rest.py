@@ -23,6 +23,7 @@ class RestTranscriber(Transcriber):
     """
 
     name = "rest"
+    provider = "hamsa"
 
     def __init__(self, client: HamsaClient, *, timeout_s: float) -> None:
         self._client = client

@@ -22,6 +22,7 @@ class WebSocketTranscriber(Transcriber):
     """
 
     name = "websocket"
+    provider = "hamsa"
 
     def __init__(
         self,

@@ -16,6 +16,7 @@ class RestTransport(TTSTransport):
     """Speaks by one HTTP request for each sentence."""
 
     name = "rest"
+    provider = "hamsa"
 
     def __init__(self, client: HamsaClient) -> None:
         self._client = client

@@ -24,6 +24,7 @@ class WebSocketTransport(TTSTransport):
     """
 
     name = "websocket"
+    provider = "hamsa"
 
     def __init__(self, pool: ConnectionPool[Connection], *, linger_s: float) -> None:
         self._pool = pool

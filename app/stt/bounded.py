@@ -21,7 +21,7 @@ class BoundedTranscriber(Transcriber):
     """
 
     def __init__(self, transcriber: Transcriber, *, timeout_s: float) -> None:
-        self.name = transcriber.name
+        self.name, self.provider = transcriber.name, transcriber.provider
         self._transcriber = transcriber
         self._timeout_s = timeout_s
         self._is_traceback_logged = False

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 
 from app import errors
-from app.audio import AudioFormat
+from app.audio import AudioFormat, Converter
 from app.transports.base import Attempt, TrailingAudio
 from app.transports.bounded_stream import BoundedStream
 from app.transports.hold_back import AttemptBuffer
@@ -25,6 +25,8 @@ class AttemptRunner:
         self._sentence = sentence
         self._stream: BoundedStream | None = None
         self._buffer: AttemptBuffer | None = None
+        self._converter: Converter | None = None
+        self._is_continuation = sentence.delivered_over is not None
         self._first_audio = b""
         self._ended = False
         self._is_recorded = False
@@ -32,9 +34,9 @@ class AttemptRunner:
 
     @property
     def format(self) -> AudioFormat:
-        """The format of the audio, after `await_first_audio`."""
+        """The format of the audio, after `await_first_audio`: that of what was delivered before."""
         assert self._stream is not None
-        return self._stream.format
+        return self._sentence.format or self._stream.format
 
     @property
     def record(self) -> Attempt:
@@ -56,8 +58,9 @@ class AttemptRunner:
         self._stream = self._sentence.begin(self.route)
         try:
             chunk = await self._stream.begin()
-            self._buffer = self._sentence.buffer_for(self._stream.format)
-            self._first_audio = self._buffer.feed(chunk)
+            self._converter = Converter(self._stream.format, self.format)
+            self._buffer = self._sentence.buffer_for(self.route, self.format)
+            self._first_audio = self._buffer.feed(self._converter.feed(chunk))
             while not self._first_audio and not self._ended:
                 self._first_audio = await self._next_chunk()
         except BaseException as error:
@@ -76,10 +79,12 @@ class AttemptRunner:
         chunk, self._first_audio = self._first_audio, b""
         while chunk or not self._ended:
             if chunk:
-                self._sentence.delivered_bytes = self._buffer.position
-                self._sentence.last_chunk = chunk
+                self._sentence.on_delivered(self.route, self._buffer.position, chunk)
                 yield chunk
             chunk = b"" if self._ended else await self._next_chunk()
+        if not self._is_continuation:
+            duration_ms = self.format.duration_ms(self._buffer.position)
+            self.route.on_spoken(duration_ms, self._sentence.request.speakable_chars)
         self.route.breaker.record_success()
         self._is_recorded = True
 
@@ -113,10 +118,11 @@ class AttemptRunner:
         """
         assert self._stream is not None
         assert self._buffer is not None
+        assert self._converter is not None
         if chunk := await self._stream.next():
-            return self._buffer.feed(chunk)
+            return self._buffer.feed(self._converter.feed(chunk))
         self._ended = True
-        rest = self._buffer.finish()
+        rest = self._buffer.feed(self._converter.flush()) + self._buffer.finish()
         duration_ms = self.format.duration_ms(self._buffer.position)
         if duration_ms < self._sentence.request.min_duration_ms:
             raise errors.IncompleteAudioError(
@@ -133,29 +139,53 @@ async def start_first_available(
 
     A route whose pool has no free socket, or whose breaker is open, is passed over. If that leaves
     none, the routes with an open breaker are tried all the same, except those that are rate
-    limited.
+    limited. A final error ends the sentence for all routes of its provider, and for those alone.
 
     Raises the `ProviderError` of the attempt, `PoolExhaustedError`, or `RateLimitedError`.
     """
     now = asyncio.get_running_loop().time()
     suspended: list[Route] = []
-    exhausted: errors.PoolExhaustedError | None = None
-    for route in routes:
+    error: errors.ProviderError | None = None
+    for route in filter(sentence.accepts, routes):
         if not route.breaker.try_begin(now):
             suspended.append(route)
             continue
         try:
             return await _start(route, sentence, is_probe=not route.breaker.is_closed)
-        except errors.PoolExhaustedError as error:
-            exhausted = error
-    for route in suspended:
+        except errors.ProviderError as raised:
+            error = _to_pass_over(raised, route, routes, sentence)
+    for route in filter(sentence.accepts, suspended):
         if route.breaker.blocked_until(now) > now:
             continue
         try:
             return await _start(route, sentence, is_probe=False)
-        except errors.PoolExhaustedError as error:
-            exhausted = error
-    raise exhausted or rate_limited_error(routes, now)
+        except errors.ProviderError as raised:
+            error = _to_pass_over(raised, route, routes, sentence)
+    raise error or rate_limited_error(routes, now)
+
+
+def _to_pass_over(
+    error: errors.ProviderError, route: Route, routes: Sequence[Route], sentence: SentenceAttempts
+) -> errors.ProviderError:
+    """Return an error for which the next route is tried in the same round; raise any other."""
+    if isinstance(error, errors.PoolExhaustedError):
+        return error
+    if error.retryable or not refuse(error, route, routes, sentence):
+        raise error
+    return error
+
+
+def refuse(
+    error: errors.ProviderError, route: Route, routes: Sequence[Route], sentence: SentenceAttempts
+) -> bool:
+    """Record a final error; return whether a route of another provider is left."""
+    sentence.refusals[route.provider] = error
+    if not any(map(sentence.accepts, routes)):
+        return False
+    for other in routes:
+        if other.provider == route.provider:
+            other.on_refusal(error)
+    return True
 
 
 async def _start(route: Route, sentence: SentenceAttempts, *, is_probe: bool) -> AttemptRunner:

@@ -152,6 +152,8 @@ class TTSTransport(ABC):
     """
 
     name: str
+    provider: str = ""
+    """Whose service it is: what refuses one of its transports refuses all. By default its name."""
 
     @abstractmethod
     def synthesize(

@@ -18,7 +18,7 @@ import structlog
 from app import errors
 from app.pool.terms import Urgency
 from app.telemetry.speech_metrics import SpeechMetrics
-from app.transports.attempt import AttemptRunner, start_first_available
+from app.transports.attempt import AttemptRunner, refuse, start_first_available
 from app.transports.base import (
     Attempt,
     Speech,
@@ -149,9 +149,12 @@ class ResilientSpeech(Speech):
             code=error.code,
         )
         await self._release(error)
-        if not error.retryable or self._attempts_left < 1:
+        is_final = not error.retryable and not refuse(
+            error, runner.route, self._routes, self._sentence
+        )
+        if is_final or self._attempts_left < 1:
             raise error
-        self._next_route += 1
+        self._next_route = self._routes.index(runner.route) + 1
 
     async def _search(self, *, first_round: int) -> AttemptRunner:
         """Go through the rounds until an attempt has usable audio.
@@ -171,7 +174,7 @@ class ResilientSpeech(Speech):
                     return await self._round(number)
             except errors.ProviderError as error:
                 number += 1
-                self._next_route += 1
+                self._next_route = self._route_after_last()
                 begin_at = self._begin_at(number)
                 if not error.retryable or self._attempts_left < 1 or begin_at >= deadline:
                     raise
@@ -195,6 +198,10 @@ class ResilientSpeech(Speech):
         if count == 1:
             return await candidates[0]()
         return await race(candidates, hedge_delay_s=hedge_delay_s)
+
+    def _route_after_last(self) -> int:
+        last = self._sentence.last_route
+        return self._next_route + 1 if last is None else self._routes.index(last) + 1
 
     def _candidate(self, route_number: int) -> Candidate:
         """Return a candidate that prefers this route and falls back to those after it."""

@@ -34,8 +34,14 @@ class SentenceAttempts:
         self.delivered_bytes = 0
         """Audio that was passed on, by whichever attempts."""
         self.last_chunk = b""
+        self.delivered_over: Route | None = None
+        """The route that delivered last."""
         self.format: AudioFormat | None = None
-        """Format of the delivered audio."""
+        """Format of the delivered audio; other attempts are converted to it."""
+        self.refusals: dict[str, errors.ProviderError] = {}
+        """Final errors by provider: it has no other answer to this sentence."""
+        self.last_route: Route | None = None
+        """The route of the attempt that began last."""
         self._urgency = urgency or Urgency()
         self._policy = policy or Policy()
         self._metrics = metrics or SpeechMetrics()
@@ -49,6 +55,7 @@ class SentenceAttempts:
         )
         record = Attempt(route.transport.name, started_at=asyncio.get_running_loop().time())
         self.records.append(record)
+        self.last_route = route
         return BoundedStream(
             route.transport,
             self.request,
@@ -57,6 +64,10 @@ class SentenceAttempts:
             record=record,
             metrics=self._metrics,
         )
+
+    def accepts(self, route: Route) -> bool:
+        """Return whether the provider of a route has not refused the sentence."""
+        return route.provider not in self.refusals
 
     def end(self, record: Attempt, error: BaseException | None) -> None:
         """Complete a record, for the metrics and for one log line.
@@ -81,13 +92,20 @@ class SentenceAttempts:
             fault=record.fault,
         )
 
-    def buffer_for(self, format: AudioFormat) -> AttemptBuffer:
-        """Return the buffer of an attempt that begins now.
+    def buffer_for(self, route: Route, format: AudioFormat) -> AttemptBuffer:
+        """Return the buffer of an attempt that begins now; `format` is that of its audio.
 
-        Raises `ProtocolError` when its format differs from that of the delivered audio.
+        Another provider's voice is faster or slower: it has reached the same words at another time.
         """
-        if not self.delivered_bytes:
+        if self.delivered_over is None:
             return HoldBackBuffer(format)
-        if format != self.format:
-            raise errors.ProtocolError(f"{format} cannot continue {self.format}")
-        return ContinuationSplice(format, self.delivered_bytes, self.last_chunk)
+        before, after = self.delivered_over.ms_per_char, route.ms_per_char
+        position = self.delivered_bytes
+        if before and after and route.provider != self.delivered_over.provider:
+            samples = position // format.bytes_per_sample
+            position = int(samples * after / before) * format.bytes_per_sample
+        return ContinuationSplice(format, position, self.last_chunk)
+
+    def on_delivered(self, route: Route, position: int, chunk: bytes) -> None:
+        """Note that audio up to `position` bytes was passed on."""
+        self.delivered_over, self.delivered_bytes, self.last_chunk = route, position, chunk
