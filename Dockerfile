@@ -16,7 +16,9 @@ COPY requirements.lock ./
 RUN python -m pip --python /venv/bin/python install --require-hashes -r requirements.lock
 COPY pyproject.toml README.md LICENSE ./
 COPY app ./app
+COPY nabra ./nabra
 RUN python -m pip --python /venv/bin/python install --no-deps --no-build-isolation . \
+    && python -m pip --python /venv/bin/python uninstall --yes setuptools \
     && python -m compileall -q /venv/lib
 
 FROM builder AS demo-builder

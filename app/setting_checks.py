@@ -156,10 +156,34 @@ def _check_header_name(value: str) -> str:
     return value
 
 
-def _check_transport_name(value: str) -> str:
+def _check_strategy_name(value: str) -> str:
     if not (0 < len(value) <= 64 and _consists_of(value, "_.-")):
         raise ValueError(f"must have 1 to 64 letters A-Z, digits and _ . -, got {_shown(value)}")
     return value
+
+
+def _split_names(value: object) -> object:
+    """Split a list of names; `none` is the empty one."""
+    return () if value == "none" else _split(value)
+
+
+def _check_names(names: tuple[str, ...]) -> tuple[str, ...]:
+    for name in names:
+        _check_strategy_name(name)
+        if name == "none":
+            raise ValueError("none stands for no fallback, and beside no other name")
+    return names
+
+
+def _read_client_choice(value: object) -> object:
+    """Read yes, no, or a list of names: `true` stands for the choice that is made without one."""
+    if isinstance(value, bool):
+        return ("true",) if value else ()
+    if isinstance(value, str) and value.lower() in ("false", "no", "off", "0"):
+        return ()
+    if isinstance(value, str) and value.lower() in ("true", "yes", "on", "1"):
+        return ("true",)
+    return _split_names(value)
 
 
 def _to_int(value: object) -> object:
@@ -185,7 +209,16 @@ Networks = Annotated[
     tuple[str, ...], NoDecode, BeforeValidator(_split), AfterValidator(_check_networks)
 ]
 HeaderName = Annotated[str, AfterValidator(_check_header_name)]
-TransportName = Annotated[str, AfterValidator(_check_transport_name)]
+StrategyName = Annotated[str, AfterValidator(_check_strategy_name)]
+"""A built-in strategy, or that of an installed plug-in."""
+StrategyNames = Annotated[
+    tuple[str, ...], NoDecode, BeforeValidator(_split_names), AfterValidator(_check_names)
+]
+"""Names separated by commas; `none` for none."""
+ClientChoice = Annotated[
+    tuple[str, ...], NoDecode, BeforeValidator(_read_client_choice), AfterValidator(_check_names)
+]
+"""What a client may choose: nothing, what there is by default (`true`), or these names."""
 Seconds = Annotated[float, Field(gt=0, le=3600)]
 SampleRate = Annotated[Literal[8000, 16000], BeforeValidator(_to_int)]
 

@@ -22,6 +22,7 @@ from app.env_file import ENCODING, ENV_FILE, check_env_file
 from app.errors import ConfigurationError
 from app.limit_settings import LimitSettings
 from app.setting_checks import (
+    ClientChoice,
     ClientKeys,
     Credential,
     HeaderName,
@@ -32,7 +33,8 @@ from app.setting_checks import (
     SampleRate,
     Seconds,
     SigningSecret,
-    TransportName,
+    StrategyName,
+    StrategyNames,
     WebSocketUrl,
     describe_error,
 )
@@ -43,6 +45,11 @@ SYSTEM_PROMPT = (
     "بلا Markdown ولا قوائم ولا رموز تعبيرية."
 )
 """Tells a model how to write text that is spoken: short sentences, no Markdown."""
+
+HAMSA_NAMES = {"websocket", "rest", "auto", "true"}
+"""Transports and transcribers that are Hamsa's; `true` is what clients may choose by default."""
+
+BUILT_IN_AGENTS = {"webhook", "openai"}
 
 log = logging.getLogger(__name__)
 
@@ -102,8 +109,9 @@ class Settings(LimitSettings):
     hamsa_drain_timeout_s: Seconds = 15.0
     """How long an abandoned stream may drain before its socket is closed."""
 
-    agent_kind: Literal["webhook", "openai"] = "webhook"
-    """What answers the user: a webhook (n8n), or a model behind OpenAI's chat completions."""
+    agent_kind: StrategyName = "webhook"
+    """What answers the user: a webhook (n8n), a model behind OpenAI's chat completions (`openai`),
+    or the name of an installed plug-in."""
     agent_webhook_url: HttpUrl | None = Field(default=None, validate_default=True)
     """The agent's whole URL; for a model, that of its `…/v1/chat/completions`. Without it the
     simulator's agent answers."""
@@ -130,19 +138,25 @@ class Settings(LimitSettings):
     agent_total_timeout_s: Seconds = 120.0
     """Longest wait for a whole response; n8n can leave a failed one open for ever."""
 
-    stt_transport: Literal["websocket", "rest"] = "websocket"
-    """Transport for STT. The sockets are those that TTS uses, so they are warm."""
+    stt_transport: StrategyName = "websocket"
+    """Transport for STT: `websocket` (the sockets that TTS uses, so they are warm), `rest`, or the
+    name of an installed plug-in."""
+    stt_fallback: StrategyNames | None = None
+    """The transports used when that one fails, in their order; `none` for none. By default the
+    other one of `websocket` and `rest`."""
     stt_timeout_s: Seconds = 15.0
     """Longest wait for a transcript by one transport; 2 s is normal."""
     stt_deadline_s: Seconds = 20.0
     """Longest wait for a transcript in all: if one transport hangs, the other has time left."""
-    tts_transport: TransportName = "websocket"
+    tts_transport: StrategyName = "websocket"
     """Transport for TTS: `websocket`, `rest`, `auto` (a free socket, else REST), or the name of an
     installed plug-in."""
-    tts_fallback: Literal["websocket", "rest", "none"] | None = None
-    """The transport used when that one fails; by default the other of the two."""
-    allow_client_transport: bool = False
-    """Whether a client may choose the transport for its session, to compare them."""
+    tts_fallback: StrategyNames | None = None
+    """The transports used when that one fails, in their order; `none` for none. By default the
+    other one of `websocket` and `rest`."""
+    allow_client_transport: ClientChoice = ()
+    """Whether a client may choose the transport for its session, to compare them: `true` for
+    `websocket`, `rest`, `auto` and those named above; or a list of names."""
     tts_lookahead: Annotated[int, Field(ge=0, le=5)] = 1
     """Sentences prefetched while one is played, so that retries cause no silence."""
     first_chunk_min_chars: Annotated[int, Field(ge=0, le=200)] = 25
@@ -239,14 +253,31 @@ class Settings(LimitSettings):
         return value
 
     @property
+    def uses_hamsa(self) -> bool:
+        """Return whether anything is spoken or transcribed by Hamsa, or by its simulator."""
+        return bool(self._speech_names & HAMSA_NAMES)
+
+    @property
     def simulates_speech(self) -> bool:
-        """Return whether the simulator stands in for the speech provider."""
-        return self.hamsa_api_key is None
+        """Return whether the simulator stands in for Hamsa."""
+        return self.hamsa_api_key is None and self.uses_hamsa
 
     @property
     def simulates_agent(self) -> bool:
         """Return whether the simulator stands in for the agent."""
-        return self.agent_webhook_url is None
+        return self.agent_webhook_url is None and self.agent_kind in BUILT_IN_AGENTS
+
+    @property
+    def costs_nothing(self) -> bool:
+        """Return whether the simulator is all that speaks, transcribes and answers."""
+        simulated = self.simulates_speech and self.simulates_agent
+        return simulated and self._speech_names <= HAMSA_NAMES
+
+    @property
+    def _speech_names(self) -> set[str]:
+        """The transports and transcribers that may be used."""
+        names = {self.tts_transport, self.stt_transport, *self.allow_client_transport}
+        return names | {*(self.tts_fallback or ()), *(self.stt_fallback or ())}
 
 
 def load() -> Settings:

@@ -16,6 +16,7 @@ from app.audio import PCM16_16K, AudioFormat, Converter, HeaderStripper, SampleA
 from app.hamsa import wire
 from app.pipeline import events
 from app.text.sentence_splitter import SentenceSplitter
+from app.text.speakable import speakable_chars
 from app.text.tts_text import tts_text
 from app.transports.completeness import min_expected_duration_ms
 from app.transports.hold_back import HoldBackBuffer
@@ -71,7 +72,7 @@ def convert_to_telephone() -> None:
 
 def compute_min_duration() -> None:
     """Derive a sentence's TTS text and its shortest plausible duration."""
-    min_expected_duration_ms(tts_text(SENTENCES[0]))
+    min_expected_duration_ms(speakable_chars(tts_text(SENTENCES[0])))
 
 
 def seconds_of(work: Callable[[], object]) -> float:

@@ -13,19 +13,23 @@ ROOMS = (
     "cli",
     "serving",
     "main",
-    "endpoints",
+    "strategies",
     "options",
+    "endpoints",
+    "plugins",
+    "resources",
     "settings",
     "limit_settings",
     "setting_checks",
     "env_file",
     "api",
     "pipeline",
+    "hamsa",
     "stt",
     "agents",
     "transports",
     "vad",
-    "hamsa",
+    "pool",
     "net",
     "client",
     "simulator",
@@ -45,11 +49,14 @@ LEAVES = {"audio", "telemetry", "text", "timeouts", "types", "errors"}
 ALLOWED = {
     "api": {"pipeline", "stt", "transports", "vad"} | LEAVES,
     "pipeline": {"stt", "agents", "transports", "vad"} | LEAVES,
-    "stt": {"hamsa"} | LEAVES,
+    "hamsa": {"stt", "transports", "pool", "net"} | LEAVES,
+    "stt": LEAVES,
     "agents": {"net"} | LEAVES,
-    "transports": {"hamsa"} | LEAVES,
+    "transports": {"pool"} | LEAVES,
     "vad": LEAVES,
-    "hamsa": {"net"} | LEAVES,
+    "pool": LEAVES,
+    "plugins": {"resources", "setting_checks", "env_file", "errors"},
+    "resources": {"pool", "net"},
     "net": {"errors", "timeouts"},
     "client": {"audio"},
     "simulator": {"audio"},
@@ -67,6 +74,8 @@ ALLOWED = {
 STRATEGIES = {"stt", "agents", "transports", "vad"}
 
 FOREIGN = {
+    "pool": {"fastapi", "starlette", "uvicorn", "websockets", "httpx", "pydantic"},
+    "transports": {"fastapi", "starlette", "uvicorn", "websockets", "httpx", "pydantic"},
     "pipeline": {"fastapi", "starlette", "websockets", "httpx", "uvicorn", "pydantic"},
     "hamsa": {"fastapi", "starlette", "uvicorn", "pydantic_settings"},
     "api": {"websockets", "httpx", "uvicorn", "pydantic_settings"},
@@ -145,6 +154,11 @@ def test_a_module_imports_only_rooms_below_its_own(module: str) -> None:
     assert {_room(name) for name in OURS[module]} - {room} <= allowed
 
 
+@pytest.mark.parametrize("module", GRAPH)
+def test_no_module_imports_the_public_face(module: str) -> None:
+    assert not {name for name in GRAPH[module] if name.partition(".")[0] == "nabra"}
+
+
 def test_no_modules_import_each_other() -> None:
     try:
         tuple(TopologicalSorter(OURS).static_order())
@@ -188,7 +202,8 @@ def test_a_decision_does_no_io_and_knows_no_clock(module: str) -> None:
 
 def test_only_those_who_build_see_the_settings() -> None:
     seeing = {module for module, names in OURS.items() if "app.settings" in names}
-    assert seeing == {"app.main", "app.serving.process", "app.options", "app.endpoints"}
+    builders = {"app.main", "app.serving.process", "app.strategies"}
+    assert seeing == builders | {"app.options", "app.endpoints"}
 
 
 def test_the_document_lists_the_same_rooms_in_the_same_order() -> None:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from app.agents.registry import AgentOptions
+from app.agents.built_in import AgentOptions
 from app.errors import ConfigurationError
 from app.hamsa.connection import MAX_TRAILING_AUDIO_S
 from app.net.limits import HttpLimits
@@ -19,7 +19,7 @@ from app.options import (
 )
 from app.settings import Settings
 from app.text.sentence_splitter import MAX_CHARS
-from app.transports.options import StreamLimits
+from app.transports.policy import StreamLimits
 
 KEY = "sk-hamsa-0123456789"
 REAL = {"hamsa_api_key": KEY}
@@ -102,13 +102,13 @@ def test_each_bound_on_provider_and_agent_is_in_the_group_of_its_room() -> None:
     )
     assert http_limits(chosen) == HttpLimits(2000, 5000, 20, 3, 400)
     assert agent_options(chosen).max_line_bytes == 6000
-    assert speech_options(chosen).limits.max_ms_per_char == 700
+    assert speech_options(chosen).policy.streams.max_ms_per_char == 700
 
 
 def test_without_a_setting_each_room_has_its_own_default() -> None:
     chosen = settings()
     assert http_limits(chosen) == HttpLimits()
     assert agent_options(chosen).max_line_bytes == AgentOptions().max_line_bytes
-    assert speech_options(chosen).limits == StreamLimits()
+    assert speech_options(chosen).policy.streams == StreamLimits()
     assert chosen.hamsa_max_trailing_audio_s == MAX_TRAILING_AUDIO_S
     assert chosen.tts_max_sentence_chars == MAX_CHARS

@@ -145,7 +145,7 @@ def refused_start(cwd: Path, **changes: str) -> str:
     ("name", "value", "reason"),
     [
         ("TTS_TRANSPORT", "carrier-pigeon", "websocket, rest, auto"),
-        ("STT_TRANSPORT", "telepathy", "'websocket' or 'rest'"),
+        ("STT_TRANSPORT", "telepathy", "websocket, rest"),
         ("TTS_SAMPLE_RATE", "44100", "8000 or 16000"),
         ("PORT", "99999", "from 0 to 65535, got 99999"),
         ("SIMULATOR_SCRIPT", "absent.txt", "cannot read absent.txt: No such file or directory"),

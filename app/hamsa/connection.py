@@ -2,7 +2,7 @@
 
 import asyncio
 import itertools
-from typing import Protocol, Self
+from typing import Self
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import (
@@ -19,6 +19,7 @@ from websockets.protocol import State
 from app import errors
 from app.hamsa import wire
 from app.hamsa.socket import SlicedSocket
+from app.pool.connection import AudioSink
 from app.timeouts import stall_tolerant_timeout
 
 MAX_FRAME_BYTES = 4 * 1024 * 1024
@@ -40,16 +41,6 @@ _ERRORS_WITH_SECRETS = (InvalidHeader, InvalidURI, InvalidProxy, ProxyError)
 """Exceptions whose text quotes a header or an address, so perhaps a key, a password or a token."""
 
 _numbers = itertools.count(1)
-
-
-class AudioSink(Protocol):
-    """Takes the audio of a request that arrives after its `end`."""
-
-    def put(self, data: bytes) -> None:
-        """Take a chunk."""
-
-    def close(self) -> None:
-        """Note that no more audio will come."""
 
 
 class Connection:

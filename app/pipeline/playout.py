@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from dataclasses import replace
 
 from app.audio import AudioFormat, Converter
 from app.errors import ProviderError
@@ -11,9 +10,8 @@ from app.pipeline.audio_buffer import AudioBuffer
 from app.pipeline.quota import Quota, Unlimited
 from app.pipeline.session_config import SpeechStyle
 from app.pipeline.timeline import SentenceMetrics, Timeline
-from app.telemetry.speech_metrics import SpeechMetrics
-from app.text.tts_text import tts_text
-from app.transports.base import SpeechRequest, TrailingAudio, TTSTransport
+from app.text.tts_text import SentenceText
+from app.transports.base import SpeechRequest, SpeechSynthesizer, TrailingAudio, Urgency
 
 JITTER_MARGIN_S = 0.2
 """Audio that the client must have left after a wait for trailing audio: covers network jitter."""
@@ -29,16 +27,17 @@ class Sentence:
         self.audio = AudioBuffer(hold=hold)
         self.trailing: TrailingAudio | None = None
         """Audio that arrives after the end of the stream, where the transport can have any."""
-        self.needed_now = asyncio.Event()
-        """Set when all sentences before this one have been sent to the client."""
+        self.urgency = Urgency(is_needed_now=False)
+        """Raised when all sentences before this one have been sent to the client."""
         self._converter: Converter | None = None
-        self._request = replace(request, needed_now=self.needed_now)
-        metrics.attempts = self._request.attempts
+        self._request = request
 
-    async def synthesize(self, transport: TTSTransport, format: AudioFormat) -> None:
+    async def synthesize(self, synthesizer: SpeechSynthesizer, format: AudioFormat) -> None:
         """Request the audio, and fill the buffer with it in `format`."""
+        speech = synthesizer.synthesize(self._request, self.urgency)
+        self.metrics.attempts = speech.attempts
         try:
-            async with transport.synthesize(self._request) as stream:
+            async with speech as stream:
                 self._converter = Converter(stream.format, format)
                 async for chunk in stream:
                     if data := self._converter.feed(chunk):
@@ -69,18 +68,16 @@ class Playout:
     def __init__(
         self,
         turn: int,
-        transport: TTSTransport,
+        synthesizer: SpeechSynthesizer,
         style: SpeechStyle,
         timeline: Timeline,
         emit: events.Emit,
         *,
         lookahead: int = 1,
-        metrics: SpeechMetrics | None = None,
         quota: Quota | None = None,
     ) -> None:
         self._turn = turn
-        self._metrics = metrics or SpeechMetrics()
-        self._transport = transport
+        self._synthesizer = synthesizer
         self._style = style
         self._timeline = timeline
         self._emit = emit
@@ -91,19 +88,19 @@ class Playout:
         self._last_started: Sentence | None = None
         """The last sentence that had audio, while its trailing audio may still be sent."""
 
-    async def play(self, texts: AsyncIterator[str]) -> None:
+    async def play(self, texts: AsyncIterator[SentenceText]) -> None:
         """Play all sentences, and the trailing audio of the last one."""
         try:
             await self._play(texts)
         finally:
             self._hold(-self._held_bytes)  # of an interrupted turn: nobody will take it
 
-    async def _play(self, texts: AsyncIterator[str]) -> None:
+    async def _play(self, texts: AsyncIterator[SentenceText]) -> None:
         sentences: asyncio.Queue[Sentence | None] = asyncio.Queue()
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._synthesize_all(texts, sentences, tasks), name="synthesis")
             while (sentence := await sentences.get()) is not None:
-                sentence.needed_now.set()
+                sentence.urgency.set_needed_now()
                 await self._play_sentence(sentence)
                 self._prefetch_slots.release()
             if (last := self._last_started) is not None:
@@ -113,7 +110,7 @@ class Playout:
 
     async def _synthesize_all(
         self,
-        texts: AsyncIterator[str],
+        texts: AsyncIterator[SentenceText],
         sentences: asyncio.Queue[Sentence | None],
         tasks: asyncio.TaskGroup,
     ) -> None:
@@ -124,13 +121,13 @@ class Playout:
         """
         async for text in texts:
             await self._prefetch_slots.acquire()
-            metrics = self._timeline.add_sentence(text)
+            metrics = self._timeline.add_sentence(text.displayed)
             if metrics.index == 0:
                 await self._emit(events.Status("speaking", self._turn))
             sentence = Sentence(metrics, self._request_for(text), self._hold)
             sentences.put_nowait(sentence)
             tasks.create_task(
-                sentence.synthesize(self._transport, self._style.format),
+                sentence.synthesize(self._synthesizer, self._style.format),
                 name=f"sentence-{metrics.index}",
             )
         sentences.put_nowait(None)
@@ -139,13 +136,10 @@ class Playout:
         self._held_bytes += size
         self._quota.hold_audio(size)
 
-    def _request_for(self, text: str) -> SpeechRequest:
+    def _request_for(self, text: SentenceText) -> SpeechRequest:
+        style = self._style
         return SpeechRequest(
-            tts_text(text),
-            self._style.voice,
-            self._style.format,
-            self._style.language,
-            metrics=self._metrics,
+            text.spoken, style.voice, style.format, style.language, text.speakable_chars
         )
 
     async def _play_sentence(self, sentence: Sentence) -> None:

@@ -142,7 +142,6 @@ class Turn:
             self.timeline,
             self._emit,
             lookahead=self._components.lookahead,
-            metrics=self._components.metrics,
             quota=self._quota,
         )
         async with asyncio.TaskGroup() as tasks:

@@ -12,7 +12,7 @@ from fastapi import FastAPI
 from app.endpoints import check_endpoints
 from app.errors import ConfigurationError
 from app.main import create_app
-from app.options import check_exposure, secrets_of, speech_options
+from app.options import check_exposure, secrets_of
 from app.serving.admission import (
     Admission,
     AdmissionCollector,
@@ -22,8 +22,8 @@ from app.serving.admission import (
 )
 from app.serving.http_protocol import MAX_HEAD_BYTES, bounded_protocols
 from app.settings import Settings, load
+from app.strategies import load_plugins, plug_in_secrets
 from app.telemetry import logs
-from app.transports import composition
 
 log = structlog.get_logger(__name__)
 
@@ -51,12 +51,13 @@ def serve() -> None:
     """Run the gateway until a signal stops it; exit with one line if it cannot start."""
     try:
         settings = load()
-        composition.check(speech_options(settings))
         check_endpoints(settings)
         check_exposure(settings)
+        plug_ins = load_plugins(settings)
     except ConfigurationError as error:
         sys.exit(f"nabra cannot start:\n{error}")
-    logs.configure(settings.log_level, settings.log_format, secrets=secrets_of(settings))
+    secrets = [*secrets_of(settings), *plug_in_secrets(plug_ins)]
+    logs.configure(settings.log_level, settings.log_format, secrets=secrets)
     try:
         listener = listen(settings.host, settings.port)
     except OSError as error:
@@ -64,7 +65,9 @@ def serve() -> None:
         reason = str(error.strerror).partition(" (while")[0]  # which repeats the address
         sys.exit(f"nabra cannot listen on {address} (HOST, PORT): {reason}")
     admission = Admission(connection_limits(settings))
-    app = create_app(settings, address_of(listener), [AdmissionCollector(admission)])
+    app = create_app(
+        settings, address_of(listener), [AdmissionCollector(admission)], plug_ins=plug_ins
+    )
     if settings.hamsa_api_key is None and "hamsa_ws_url" in settings.model_fields_set:
         log.warning("HAMSA_WS_URL has no effect without HAMSA_API_KEY: the simulator is used")
     config = server_config(app, settings, admission)

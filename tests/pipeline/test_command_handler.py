@@ -19,7 +19,7 @@ from tests.gateway import ARABIC_WAV
 from tests.pipeline.fakes import STYLE, FakeAgent, FakeTranscriber, Recorder
 from tests.pipeline.sessions import FIRST
 from tests.pipeline.turn_detection import BEGIN, ScriptedDetector
-from tests.transports.fakes import FakeTransport
+from tests.transports.fakes import FakeTransport, PlainSynthesizer
 
 PCM = b"\x01\x02" * 1600
 DETECTING = SessionConfig(STYLE, turn_detection="server_vad")
@@ -55,7 +55,7 @@ async def client(
     components = PipelineComponents(
         transcriber,
         agent,
-        FakeTransport([[b"\x01\x00" * 1600] for _ in range(3)]),
+        PlainSynthesizer(FakeTransport([[b"\x01\x00" * 1600] for _ in range(3)])),
         max_utterance_s=10,
         create_detector=create_detector if has_vad else None,
     )

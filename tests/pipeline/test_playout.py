@@ -87,16 +87,14 @@ async def test_a_sentence_is_needed_when_it_is_its_turn_and_not_before() -> None
         {"1": Script([b"1a", first]), "2": Script([second, b"2a"]), "3": Script([b""])}
     )
     await settle()
-    requests = playout.transport.requests
-    needed_now = {text: request.needed_now for text, request in requests.items()}
-    assert {text: event is not None and event.is_set() for text, event in needed_now.items()} == {
+    urgencies = playout.transport.urgencies
+    assert {text: each.is_needed_now for text, each in urgencies.items()} == {
         "1": True,
         "2": False,
     }
     first.set()
     await settle()
-    assert needed_now["2"] is not None
-    assert needed_now["2"].is_set()
+    assert urgencies["2"].is_needed_now
     second.set()
     await playout.task
 

@@ -79,7 +79,7 @@ async def test_a_turn_that_finds_its_client_gone_is_cancelled_by_the_next() -> N
 
 async def test_a_warm_up_that_hangs_does_not_delay_the_end_of_a_session() -> None:
     class HangingTransport(FakeTransport):
-        async def warm_up(self) -> None:
+        async def warm_up(self, connections: int = 1) -> None:
             await asyncio.Event().wait()
 
     async with running_session(FakeAgent([]), HangingTransport([]), recorder=Recorder()):

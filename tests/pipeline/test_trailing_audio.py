@@ -146,4 +146,4 @@ async def test_what_comes_after_it_was_drained_is_dropped_and_counted() -> None:
 
 
 async def test_the_wait_for_its_end_is_bounded() -> None:
-    await TrailingAudio(0.001, SpeechMetrics()).wait_closed()
+    await TrailingAudio(0.001).wait_closed()

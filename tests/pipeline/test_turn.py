@@ -23,7 +23,7 @@ from tests.pipeline.sessions import (
     run_turn,
     running_session,
 )
-from tests.transports.fakes import FakeTransport, Step
+from tests.transports.fakes import FakeTransport, PlainSynthesizer, Step
 
 
 async def test_events_come_in_the_order_of_their_meaning() -> None:
@@ -142,7 +142,7 @@ async def test_the_log_holds_the_texts_only_if_it_may(allowed: bool) -> None:
     shared = PipelineComponents(
         FakeTranscriber(),
         FakeAgent([FIRST]),
-        audio_of_sentences(1),
+        PlainSynthesizer(audio_of_sentences(1)),
         max_utterance_s=120,
         log_transcripts=allowed,
     )
