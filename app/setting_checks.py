@@ -4,8 +4,9 @@ No message shows a credential. Of a URL, whose query, user or path may hold one,
 the host and the port are shown.
 """
 
+from collections.abc import Iterable, Iterator
 from ipaddress import ip_network
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args, get_origin
 from urllib.parse import SplitResult, urlsplit
 
 import httpx
@@ -162,9 +163,32 @@ def _check_transport_name(value: str) -> str:
     return value
 
 
-def _to_int(value: object) -> object:
-    """Read a number out of the environment's text, as pydantic does for all types but literals."""
-    return int(value) if isinstance(value, str) and value.isdecimal() else value
+def choice_in_any_case(value: object, field: FieldInfo) -> object:
+    """Return the choice of a field that the text `value` stands for, else `value` as it is.
+
+    `REST` stands for `rest`, and `8000` for the number.
+    """
+    return _in_any_case(value, _choices(field.annotation))
+
+
+def _choices(annotation: Any) -> Iterator[object]:
+    """Iterate over the choices that a type lists, also one that may be None."""
+    if get_origin(annotation) is Literal:
+        yield from get_args(annotation)
+    else:
+        for each in get_args(annotation):
+            yield from _choices(each)
+
+
+def _in_any_case(value: object, choices: Iterable[object]) -> object:
+    if not isinstance(value, str):
+        return value
+    return next((each for each in choices if str(each).lower() == value.lower()), value)
+
+
+def _built_in_transport(value: object) -> object:
+    """Accept the names of built-in transports in any case; those of plug-ins have one."""
+    return _in_any_case(value, ("websocket", "rest", "auto"))
 
 
 WebSocketUrl = Annotated[str, _url_check("ws", "wss")]
@@ -185,9 +209,11 @@ Networks = Annotated[
     tuple[str, ...], NoDecode, BeforeValidator(_split), AfterValidator(_check_networks)
 ]
 HeaderName = Annotated[str, AfterValidator(_check_header_name)]
-TransportName = Annotated[str, AfterValidator(_check_transport_name)]
+TransportName = Annotated[
+    str, BeforeValidator(_built_in_transport), AfterValidator(_check_transport_name)
+]
 Seconds = Annotated[float, Field(gt=0, le=3600)]
-SampleRate = Annotated[Literal[8000, 16000], BeforeValidator(_to_int)]
+SampleRate = Literal[8000, 16000]
 
 
 def describe_error(error: ErrorDetails, field: FieldInfo) -> str:

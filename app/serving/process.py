@@ -9,10 +9,9 @@ import structlog
 import uvicorn
 from fastapi import FastAPI
 
-from app.endpoints import check_endpoints
 from app.errors import ConfigurationError
 from app.main import create_app
-from app.options import check_exposure, secrets_of, speech_options
+from app.options import secrets_of
 from app.serving.admission import (
     Admission,
     AdmissionCollector,
@@ -21,9 +20,9 @@ from app.serving.admission import (
     raise_descriptor_limit,
 )
 from app.serving.http_protocol import MAX_HEAD_BYTES, bounded_protocols
-from app.settings import Settings, load
+from app.serving.start_checks import checked_settings, start_warnings
+from app.settings import Settings
 from app.telemetry import logs
-from app.transports import composition
 
 log = structlog.get_logger(__name__)
 
@@ -49,13 +48,12 @@ MMAP_THRESHOLD_BYTES = 1024 * 1024
 def serve() -> None:
     """Run the gateway until a signal stops it; exit with one line if it cannot start."""
     try:
-        settings = load()
-        composition.check(speech_options(settings))
-        check_endpoints(settings)
-        check_exposure(settings)
+        settings = checked_settings()
     except ConfigurationError as error:
         sys.exit(f"nabra cannot start:\n{error}")
     logs.configure(settings.log_level, settings.log_format, secrets=secrets_of(settings))
+    for warning in start_warnings(settings):
+        log.warning(warning)
     try:
         listener = listen(settings.host, settings.port)
     except OSError as error:
@@ -64,8 +62,6 @@ def serve() -> None:
         sys.exit(f"nabra cannot listen on {address} (HOST, PORT): {reason}")
     admission = Admission(connection_limits(settings))
     app = create_app(settings, address_of(listener), [AdmissionCollector(admission)])
-    if settings.hamsa_api_key is None and "hamsa_ws_url" in settings.model_fields_set:
-        log.warning("HAMSA_WS_URL has no effect without HAMSA_API_KEY: the simulator is used")
     config = server_config(app, settings, admission)
     config.load()
     # What was built so far stays. Collecting it again and again costs CPU, and pauses that callers
