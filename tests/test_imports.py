@@ -11,6 +11,7 @@ APP = Path(__file__).parent.parent / "app"
 
 ROOMS = (
     "cli",
+    "check",
     "serving",
     "main",
     "endpoints",
@@ -160,6 +161,7 @@ def test_only_those_who_build_see_the_settings() -> None:
     seeing = {module for module, names in OURS.items() if "app.settings" in names}
     assert seeing == {
         "app.main",
+        "app.check.command",
         "app.serving.process",
         "app.serving.start_checks",
         "app.options",

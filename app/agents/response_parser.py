@@ -1,6 +1,7 @@
 """The text of an agent's response, parsed while the body arrives in any of the usual forms."""
 
 import codecs
+from collections.abc import Callable
 
 from app.agents.json_response import (
     MAX_REASON_CHARS,
@@ -25,14 +26,21 @@ class ResponseParser:
 
     Streams and plain text are passed on as they arrive. A JSON document is kept until the end;
     what turns out not to be JSON is text. At most `max_line_bytes` are kept. `node` is the n8n node
-    that answers the user; None means the first that sends text.
+    that answers the user; None means the first that sends text. `on_form` is told the form.
 
     Feed it until the body ends or `failed` is true, then call `finish`, then `final_error`. Pieces
     are never empty, and remain valid whatever the final error.
     """
 
-    def __init__(self, *, node: str | None = None, max_line_bytes: int = MAX_LINE_BYTES) -> None:
+    def __init__(
+        self,
+        *,
+        node: str | None = None,
+        max_line_bytes: int = MAX_LINE_BYTES,
+        on_form: Callable[[str], None] | None = None,
+    ) -> None:
         self._node = node
+        self._on_form = on_form
         self._max_line_bytes = max_line_bytes
         self._form: Form | None = None
         self._detector = FormDetector()
@@ -129,6 +137,8 @@ class ResponseParser:
 
     def _begin(self, form: Form) -> None:
         self._form = form
+        if self._on_form is not None:
+            self._on_form(form)
         match form:
             case "page":
                 reason = "the response is a web page: check AGENT_WEBHOOK_URL"
