@@ -4,7 +4,7 @@ import asyncio
 import os
 import shutil
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -24,8 +24,13 @@ http {{
     fastcgi_temp_path {directory}/fastcgi;
     uwsgi_temp_path {directory}/uwsgi;
     scgi_temp_path {directory}/scgi;
+{http}
+}}
+"""
+
+SERVER = """\
     server {{
-        listen 127.0.0.1:{port} http2;
+        listen {address} http2;
         keepalive_requests {requests};
         location / {{
             proxy_pass {upstream};
@@ -33,20 +38,28 @@ http {{
             proxy_buffering off;
         }}
     }}
-}}
 """
 
 
 @asynccontextmanager
 async def nginx(directory: Path, upstream: str, *, requests: int) -> AsyncIterator[str]:
     """Run it on a free port; it takes so many requests on each connection. Gives its URL."""
+
+    def http(address: str) -> str:
+        return SERVER.format(address=address, upstream=upstream, requests=requests)
+
+    async with running_nginx(directory, http) as address:
+        yield f"http://{address}"
+
+
+@asynccontextmanager
+async def running_nginx(directory: Path, http: Callable[[str], str]) -> AsyncIterator[str]:
+    """Run it on a free port, with what `http` returns for its address. Gives the address."""
     assert EXECUTABLE is not None
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
+        address = f"127.0.0.1:{listener.getsockname()[1]}"
         config = directory / "nginx.conf"
-        config.write_text(
-            CONFIG.format(directory=directory, port=port, upstream=upstream, requests=requests)
-        )
+        config.write_text(CONFIG.format(directory=directory, http=http(address)))
         listener.set_inheritable(True)
         process = await asyncio.create_subprocess_exec(
             *(EXECUTABLE, "-c", str(config), "-e", "stderr"),
@@ -55,7 +68,7 @@ async def nginx(directory: Path, upstream: str, *, requests: int) -> AsyncIterat
             stderr=asyncio.subprocess.PIPE,
         )
     try:
-        yield f"http://127.0.0.1:{port}"
+        yield address
     finally:
         if process.returncode is None:
             process.terminate()
