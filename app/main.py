@@ -18,9 +18,9 @@ from app.agents.client import make_client
 from app.agents.registry import make_agent
 from app.api import fault_injection, monitoring, page, sessions
 from app.api.access import AccessControl
-from app.api.client_messages import InputLimits
+from app.api.clients.native.translator import NativeTranslator
+from app.api.connection import SessionLimits, VoiceEndpoint
 from app.api.cross_origin import CrossOriginReads
-from app.api.endpoint import SessionLimits, VoiceEndpoint
 from app.api.fault_injection import FaultInjection
 from app.api.monitoring import DecoderCollector, GatewayCollector, Metrics
 from app.api.origins import is_loopback
@@ -36,6 +36,7 @@ from app.hamsa.pool_state import PoolState
 from app.hamsa.rest import HamsaClient
 from app.net.client import client_over, http1_transport, raw_chunks
 from app.pipeline.components import PipelineComponents
+from app.pipeline.session_config import InputLimits
 from app.settings import Settings
 from app.stt.base import Transcriber
 from app.stt.fallback import FallbackTranscriber
@@ -222,6 +223,7 @@ async def start_components(
         components,
         options.speech_style(settings),
         InputLimits(settings.max_utterance_bytes, settings.max_text_chars),
+        NativeTranslator,
         access=app.state.access,
         usage=usage,
         session_limits=SessionLimits(settings.session_idle_timeout_s, settings.session_max_s),

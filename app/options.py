@@ -11,7 +11,7 @@ from app.audio.decoder_process import DecoderLimits
 from app.errors import ConfigurationError
 from app.hamsa.lease import PoolLimits
 from app.net.limits import HttpLimits
-from app.pipeline.playout import SpeechStyle
+from app.pipeline.session_config import SpeechStyle
 from app.settings import Settings
 from app.transports.options import SpeechOptions, StreamLimits
 from app.transports.policy import Policy

@@ -8,11 +8,10 @@ import json
 import time
 from collections.abc import Callable
 
-import orjson
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from app.api.serializer import serialize
+from app.api.clients.native.serializer import chunk_frame
 from app.audio import PCM16_16K, AudioFormat, Converter, HeaderStripper, SampleAligner
 from app.hamsa import wire
 from app.pipeline import events
@@ -55,9 +54,9 @@ def relay_chunks() -> None:
         converter.feed(hold_back.feed(aligner.feed(header.feed(frame.data))))
 
 
-def serialize_chunk() -> bytes:
+def serialize_chunk() -> str:
     """Serialize a chunk as a client event in base64."""
-    return orjson.dumps(serialize(events.AudioChunk(1, CHUNK), "ar"))
+    return chunk_frame(events.AudioChunk(1, CHUNK), 1)
 
 
 def decode_control() -> None:

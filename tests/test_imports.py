@@ -85,6 +85,16 @@ ONLY_IN = {
 }
 """Libraries that one room hides from all others."""
 
+PURE = {
+    "app.agents.response_parser",
+    "app.pipeline.turn_taking",
+    "app.text.sentence_splitter",
+    "app.text.tts_text",
+}
+"""Modules that decide without I/O and without a clock, with all that they import of ours."""
+
+IMPURE = {"asyncio", "concurrent", "httpx", "io", "os", "socket", "structlog", "threading", "time"}
+
 MODULES = sorted(path for path in APP.rglob("*.py"))
 
 
@@ -155,6 +165,26 @@ def test_a_module_imports_no_library_that_is_foreign_to_its_room(module: str) ->
     assert not libraries & FOREIGN.get(_room(module), set())
     for library, room in ONLY_IN.items():
         assert library not in libraries or _room(module) == room
+
+
+def test_a_client_protocol_is_known_to_nobody_but_who_builds() -> None:
+    protocol = "app.api.clients.native"
+    seeing = {module for module in OURS if any(name.startswith(protocol) for name in OURS[module])}
+    assert {module for module in seeing if not module.startswith(protocol)} == {"app.main"}
+
+
+def test_the_connection_parses_nothing() -> None:
+    assert not GRAPH["app.api.connection"] & {"json", "orjson", "base64", "pydantic"}
+
+
+@pytest.mark.parametrize("module", sorted(PURE))
+def test_a_decision_does_no_io_and_knows_no_clock(module: str) -> None:
+    names, pending = set[str](), [module]
+    while pending:
+        new = GRAPH[pending.pop()] - names
+        names |= new
+        pending += [name for name in new if name.startswith("app.")]
+    assert not {name.partition(".")[0] for name in names} & IMPURE
 
 
 def test_only_those_who_build_see_the_settings() -> None:

@@ -12,7 +12,7 @@ from typing import Any, get_args
 import pytest
 
 from app import __version__, errors
-from app.api.messages import ClientMessage
+from app.api.clients.native.client_messages import ClientMessage
 from app.audio import AudioFormat
 from app.settings import Settings
 from app.transports.base import SpeechRequest

@@ -33,8 +33,6 @@ class AgentResponse:
         emit: events.Emit,
         quota: Quota,
     ) -> None:
-        self.requested = False
-        """Whether the agent has been asked to respond."""
         self.text = ""
         """The whole response, once it has been read."""
         self.error: NabraError | None = None
@@ -57,7 +55,6 @@ class AgentResponse:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(tokens.run(), name="tokens")
             try:
-                self.requested = True
                 async with self._agent.answer(request) as stream:
                     async for piece in stream:
                         if not pieces:

@@ -2,32 +2,21 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from app.audio import AudioFormat, Converter
 from app.errors import ProviderError
 from app.pipeline import events
 from app.pipeline.audio_buffer import AudioBuffer
 from app.pipeline.quota import Quota, Unlimited
+from app.pipeline.session_config import SpeechStyle
 from app.pipeline.timeline import SentenceMetrics, Timeline
 from app.telemetry.speech_metrics import SpeechMetrics
 from app.text.tts_text import tts_text
 from app.transports.base import SpeechRequest, TrailingAudio, TTSTransport
-from app.types import Language, Voice
 
 JITTER_MARGIN_S = 0.2
 """Audio that the client must have left after a wait for trailing audio: covers network jitter."""
-
-
-@dataclass(frozen=True, slots=True)
-class SpeechStyle:
-    """How responses are spoken to a client."""
-
-    voice: Voice
-    format: AudioFormat
-    language: Language
-    transport: str = ""
-    """Name of the transport; ignored unless clients may choose one."""
 
 
 class Sentence:
@@ -100,7 +89,7 @@ class Playout:
         """Audio in the buffers of all sentences."""
         self._prefetch_slots = asyncio.Semaphore(1 + lookahead)
         self._last_started: Sentence | None = None
-        """The last sentence that had audio; its trailing audio may still be sent."""
+        """The last sentence that had audio, while its trailing audio may still be sent."""
 
     async def play(self, texts: AsyncIterator[str]) -> None:
         """Play all sentences, and the trailing audio of the last one."""
@@ -120,7 +109,7 @@ class Playout:
             if (last := self._last_started) is not None:
                 if last.trailing is not None:
                     await last.trailing.wait_closed()
-                await self._emit_audio(last, last.take_trailing_audio())
+                await self._end_sentence(last)
 
     async def _synthesize_all(
         self,
@@ -167,6 +156,8 @@ class Playout:
                 await self._emit_audio(sentence, chunk)
         except ProviderError as error:
             await self._emit(events.Failed(error, self._turn))
+        if self._last_started is sentence and sentence.trailing is None:
+            await self._end_sentence(sentence)
 
     async def _start_sentence(self, sentence: Sentence) -> None:
         """Send the trailing audio of the sentence before this one, and announce this one.
@@ -176,7 +167,7 @@ class Playout:
         """
         if (previous := self._last_started) is not None:
             await self._wait_for_trailing(previous)
-            await self._emit_audio(previous, previous.take_trailing_audio())
+            await self._end_sentence(previous)
         self._last_started = sentence
         metrics = self._timeline.metrics
         if metrics.first_audio_ms is None:
@@ -184,6 +175,13 @@ class Playout:
             await self._emit(events.PlayoutStarted(self._turn, self._style.format))
         text = sentence.metrics.text
         await self._emit(events.SentenceStarted(self._turn, sentence.metrics.index, text))
+
+    async def _end_sentence(self, sentence: Sentence) -> None:
+        """Send the trailing audio that has arrived, and report that no more of it follows."""
+        await self._emit_audio(sentence, sentence.take_trailing_audio())
+        metrics = sentence.metrics
+        await self._emit(events.SentenceEnded(self._turn, metrics.index, metrics.audio_ms))
+        self._last_started = None
 
     async def _wait_for_trailing(self, sentence: Sentence) -> None:
         """Wait for trailing audio as long as the client has enough audio left to play."""

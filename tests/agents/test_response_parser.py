@@ -1,9 +1,12 @@
 """`ResponseParser`: documents and plain text, the forms of a body, and its limits."""
 
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.agents.json_response import MAX_VALUES
 from app.agents.response_parser import ResponseParser
 from app.errors import AgentCutError, AgentEmptyError, AgentFailedError
 from tests.agents.lines import data, delta, line, run
@@ -79,6 +82,22 @@ def test_no_byte_is_searched_again_and_again_however_small_the_chunks(
     for _ in range(120_000):  # takes minutes if every byte is searched each time
         assert parser.feed(chunk) == []
     assert not parser.failed
+
+
+@pytest.mark.parametrize("entry", ['{"output":"a"}', "{}", '{"output":[{}]}'])
+def test_a_document_of_too_many_values_is_cut(entry: str) -> None:
+    """A megabyte of small objects would hold the event loop for most of a second."""
+    text, error = read(f"[{','.join([entry] * (MAX_VALUES + 1))}]".encode(), 4096)
+    assert isinstance(error, AgentCutError)
+    assert str(MAX_VALUES) in str(error)
+    assert text == "\n".join("a" * (MAX_VALUES // 2) * (text != ""))
+
+
+def test_an_item_of_n8n_that_repeats_too_many_values_is_cut_as_well() -> None:
+    repeated = json.dumps([{"output": "a"}] * MAX_VALUES)
+    text, error = read(run(repeated), 4096)
+    assert text == "\n".join("a" * (MAX_VALUES // 2))
+    assert isinstance(error, AgentCutError)
 
 
 def test_many_comments_are_not_a_line_that_is_too_long() -> None:

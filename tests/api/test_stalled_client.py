@@ -64,7 +64,7 @@ async def test_a_client_that_stops_reading_keeps_no_session_and_no_socket(
     small_buffers: None,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("app.api.event_sender.SEND_TIMEOUT_S", 0.3)
+    monkeypatch.setattr("app.api.connection.SEND_TIMEOUT_S", 0.3)
     settings = settings_for(simulator, max_messages_per_s=10_000)
     async with running_gateway(settings) as url:
         connection = await connect_without_reading(url)

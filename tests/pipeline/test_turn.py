@@ -46,6 +46,16 @@ async def test_events_come_in_the_order_of_their_meaning() -> None:
     assert transcriber.utterances[0].format.sample_rate_hz == 16000
 
 
+async def test_each_sentence_tells_where_its_audio_begins_and_ends() -> None:
+    recorder = await run_turn(FakeAgent([f"{FIRST} ", SECOND]), audio_of_sentences(2))
+    order = [name for name in recorder.kinds if name.startswith(("Sentence", "Audio"))]
+    assert order == ["SentenceStarted", "AudioChunk", "SentenceEnded"] * 2
+    assert [(event.index, event.audio_ms) for event in recorder.of(events.SentenceEnded)] == [
+        (0, 200),
+        (1, 200),
+    ]
+
+
 async def test_the_first_sentence_is_played_before_the_second_is_written() -> None:
     second_allowed = asyncio.Event()
     agent = FakeAgent([f"{FIRST} ", second_allowed, SECOND])

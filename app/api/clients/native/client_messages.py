@@ -1,4 +1,4 @@
-"""The messages of clients, validated on arrival. See `docs/protocol.md`."""
+"""The messages of clients, as models that are validated on arrival. See `docs/protocol.md`."""
 
 import asyncio
 import base64
@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from app import errors
 from app.audio import Encoding
+from app.pipeline.session_config import TurnDetection
 from app.types import Dialect, Language
 
 MAX_MESSAGE_CHARS = 64 * 1024
@@ -25,20 +26,27 @@ SLICE_CHARS = 1024 * 1024
 _OPENING = re.compile(r"[ \t\r\n]{0,64}:[ \t\r\n]{0,64}\"")
 
 Framing = Literal["base64", "binary"]
-TurnDetection = Literal["none", "server_vad"]
 
 
 class _Message(BaseModel):
     model_config = ConfigDict(extra="ignore", frozen=True)
 
     id: Annotated[str, Field(max_length=MAX_ID_CHARS)] | int | None = None
+    """An `error` that refuses the message carries it as `in_reply_to`."""
+
+
+def _make_type_optional(schema: dict[str, Any]) -> None:
+    schema["required"].remove("type")  # the original protocol has none
 
 
 class AudioMessage(_Message):
     """One whole utterance, encoded by the client."""
 
+    model_config = ConfigDict(json_schema_extra=_make_type_optional)
+
     type: Literal["audio"]
     audio_base64: str
+    """A file: WAV, WebM, Ogg, MP3 or M4A. The prefix of a `data:` URL is tolerated."""
 
 
 class TextMessage(_Message):
@@ -60,6 +68,7 @@ class OutputChoice(BaseModel):
 
     encoding: Encoding | None = None
     sample_rate: Literal[8000, 16000, 24000] | None = None
+    """In hertz; mu-law has 8000."""
     framing: Framing | None = None
 
 
@@ -68,6 +77,7 @@ class InputChoice(BaseModel):
 
     encoding: Encoding | None = None
     sample_rate: Annotated[int, Field(ge=8000, le=48000)] | None = None
+    """In hertz."""
 
 
 class ConfigureMessage(_Message):

@@ -1,4 +1,4 @@
-"""`StreamParser`: server-sent events, chunks, and n8n's lines in events."""
+"""Streams by `ResponseParser`: server-sent events, chunks, and n8n's lines in events."""
 
 import json
 

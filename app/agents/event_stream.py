@@ -1,36 +1,36 @@
-"""A response streamed in lines or events: n8n's, OpenAI's, or those of servers alike."""
+"""A response in server-sent events: n8n's lines, OpenAI's chunks, other objects or plain text."""
 
 import json
 from contextlib import suppress
 
+from app.agents.form_parser import FormParser
+from app.agents.json_lines import as_pieces
 from app.agents.json_response import is_broken_json, may_be_json, parse
+from app.agents.line_reader import LineReader
 from app.agents.n8n_stream import N8nStreamParser, is_n8n_line
 from app.agents.openai_stream import DONE, OpenAIStreamParser, is_end_event
-from app.agents.response_form import StreamForm
 from app.agents.sse import Event, EventReader
 from app.errors import AgentCutError, AgentError, AgentFailedError
 
 _KEEPALIVE_EVENTS = ("ping", "keepalive", "keep-alive", "heartbeat")
 
 
-class StreamParser:
-    """Hand each object of a stream to the parser that knows it.
+class EventStreamParser(FormParser):
+    """Hand each event to the parser of what it holds; its name may be an announcement by itself.
 
-    An event may hold what a line of n8n's stream or an OpenAI chunk holds, or plain text. Texts
-    are never empty.
+    `node` is the n8n node that answers the user; None means the first that sends text.
     """
 
-    def __init__(self, form: StreamForm, *, node: str | None) -> None:
-        self.error: AgentError | None = None
-        """Why the stream cannot be read on."""
-        self._form = form
+    def __init__(self, node: str | None) -> None:
+        super().__init__()
+        self._lines = LineReader()
+        self._events = EventReader()
         self._n8n = N8nStreamParser(node)
         self._openai = OpenAIStreamParser()
-        self._events = EventReader()
 
     @property
     def progress(self) -> int:
-        """Return the count of what shows progress: not keep-alives, not empty texts."""
+        """Return the count of events that show progress."""
         return self._n8n.progress + self._openai.progress
 
     @property
@@ -51,45 +51,39 @@ class StreamParser:
     @property
     def pending_bytes(self) -> int:
         """Return the size of the incomplete event."""
-        return self._events.pending_bytes
+        return self._lines.pending_bytes + self._events.pending_bytes
 
-    def feed(self, line: bytes) -> list[str]:
-        """Take one line without its line break, and return the texts that it adds."""
-        if self._form != "events":
-            return self._on_line(line.strip())
-        event = self._events.feed(line.removesuffix(b"\r"))
-        return [] if event is None else self._on_event(event)
+    def feed(self, data: bytes) -> list[str]:
+        """Take a chunk of the body, and return the texts of the events that it completes."""
+        pieces: list[str] = []
+        for line in self._lines.feed(data):
+            event = self._events.feed(line.removesuffix(b"\r"))
+            try:
+                pieces += [] if event is None else self._on_event(event)
+            except AgentFailedError as error:
+                self.error = error  # what came before it remains
+            if self.error is not None:
+                break
+        return pieces
 
-    def finish(self, rest: bytes) -> list[str]:
-        """Take what follows the last line break of the body, and return the texts that remain."""
-        texts = self._finish_events(rest) if self._form == "events" else self._finish_lines(rest)
-        return texts if self.error else [*texts, *_as_list(self._n8n.finish())]
+    def finish(self) -> list[str]:
+        """Read an event that no empty line ends; the body may have been cut within it."""
+        rest = self._lines.finish().removesuffix(b"\r")
+        event = self._events.feed(rest) or self._events.finish()
+        pieces: list[str] = []
+        if event is not None:
+            if not self.done and event.data and _is_cut(event.data):
+                self.error = AgentCutError("stream ended within an event")
+                return []
+            pieces = self._on_event(event)
+        return pieces if self.error else pieces + as_pieces(self._n8n.finish())
 
     def final_error(self) -> AgentError | None:
-        """Return why the response is not complete at the end of the body; None if it is."""
-        if not (self._n8n.progress or self._n8n.error_reason):
+        """Return why the response is not complete; None if it is."""
+        if not self._n8n.is_used:
             return self._openai.final_error()
         error = self._n8n.final_error()
         return None if isinstance(error, AgentCutError) and self.done else error
-
-    def _on_line(self, line: bytes) -> list[str]:
-        if not line or self.done:
-            return []
-        value = parse(line)
-        if isinstance(value, dict):
-            return self._on_object(value)
-        if self._form == "chunks" and line == DONE.encode():
-            self._openai.end()
-        else:
-            self.error = AgentFailedError("a line of the stream is not a JSON object")
-        return []
-
-    def _finish_lines(self, rest: bytes) -> list[str]:
-        line = rest.strip()
-        if line and line != DONE.encode() and parse(line) is None:
-            self.error = AgentCutError("stream ended within a line")
-            return []
-        return self._on_line(line)
 
     def _on_event(self, event: Event) -> list[str]:
         """Read one event: an object, `[DONE]`, plain text, or an announcement in its name."""
@@ -106,7 +100,7 @@ class StreamParser:
         if value is None and is_broken_json(event.data.encode()):
             self.error = AgentFailedError("the data of an event is broken JSON")
             return []
-        return _as_list(self._openai.feed_text(_unquoted(event.data)))
+        return as_pieces(self._openai.feed_text(_unquoted(event.data)))
 
     def _on_named_event(self, event: Event, value: object) -> list[str]:
         """Read an event whose name says what it is: an error, or the end."""
@@ -116,27 +110,15 @@ class StreamParser:
         kind = "error" if event.name == "error" else "end"
         return self._on_chunk({**fields, "type": kind})
 
-    def _finish_events(self, rest: bytes) -> list[str]:
-        """Read an event that no empty line ends; the body may have been cut within it."""
-        event = self._events.feed(rest.removesuffix(b"\r")) or self._events.finish()
-        if event is None:
-            return []
-        if not self.done and event.data and _is_cut(event.data):
-            self.error = AgentCutError("stream ended within an event")
-            return []
-        return self._on_event(event)
-
     def _on_object(self, value: dict[str, object]) -> list[str]:
-        """Read one object of a stream, from a line or from an event."""
-        if self._form == "n8n" or (self._form == "events" and self._is_of_n8n(value)):
-            return _as_list(self._n8n.feed(value))
+        if self._is_of_n8n(value):
+            return as_pieces(self._n8n.feed(value))
         return self._on_chunk(value)
 
     def _on_chunk(self, value: dict[str, object]) -> list[str]:
         text = self._openai.feed(value)
-        if self._openai.error_reason is not None:
-            self.error = AgentFailedError(self._openai.error_reason)
-        return _as_list(text)
+        self.error = self._openai.failure()
+        return as_pieces(text)
 
     def _is_of_n8n(self, value: dict[str, object]) -> bool:
         """Return whether an object is n8n's; objects of others may be `end` or `error`, too."""
@@ -145,10 +127,6 @@ class StreamParser:
             or value["type"] in ("begin", "item", "keepalive")
             or self._n8n.progress > 0
         )
-
-
-def _as_list(text: str) -> list[str]:
-    return [text] if text else []
 
 
 def _unquoted(data: str) -> str:
