@@ -9,7 +9,9 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 EXECUTABLE = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
-MISSING = "there is no nginx, so what a real one does to HTTP/2 connections is not tested"
+MISSING = (
+    "there is no nginx: HTTP/2 connections that one closes, and deploy/nginx.conf, are untested"
+)
 
 CONFIG = """\
 daemon off;
