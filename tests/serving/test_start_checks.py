@@ -8,7 +8,6 @@ import pytest
 
 from app.serving.start_checks import misspelled_names, start_warnings
 from tests.gateway import GivenSettings
-from tests.test_serve import serving
 
 SECRET = "secret-token-of-the-test"
 
@@ -107,11 +106,3 @@ def test_what_is_as_it_should_be_is_not_mentioned() -> None:
     )
     for settings in (usual, model, *tokens):
         assert start_warnings(GivenSettings(**settings)) == []
-
-
-async def test_a_start_logs_them_as_warnings_and_goes_on(tmp_path: Path) -> None:
-    async with serving(tmp_path, TTS_SPEKER="Majd", TTS_DIALECT="EGY") as (process, _):
-        assert process.stderr is not None
-        line = (await process.stderr.readline()).decode()
-    assert "warning" in line
-    assert "TTS_SPEKER is not a setting and has no effect: did you mean TTS_SPEAKER?" in line
