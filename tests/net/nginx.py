@@ -1,4 +1,4 @@
-"""A real nginx that speaks HTTP/2, in front of a server that speaks HTTP/1.1."""
+"""A real nginx in front of a server that speaks HTTP/1.1; by default it speaks HTTP/2."""
 
 import asyncio
 import os
@@ -30,25 +30,30 @@ http {{
 }}
 """
 
-SERVER = """\
-    server {{
-        listen {address} http2;
-        keepalive_requests {requests};
-        location / {{
-            proxy_pass {upstream};
-            proxy_http_version 1.1;
-            proxy_buffering off;
-        }}
-    }}
+LIMITED = """\
+keepalive_requests {requests};
+location / {{
+    proxy_pass {upstream};
+    proxy_http_version 1.1;
+    proxy_buffering off;
+}}
 """
 
 
 @asynccontextmanager
 async def nginx(directory: Path, upstream: str, *, requests: int) -> AsyncIterator[str]:
     """Run it on a free port; it takes so many requests on each connection. Gives its URL."""
+    limited = LIMITED.format(upstream=upstream, requests=requests)
+    async with nginx_of(directory, limited, options=" http2") as url:
+        yield url
+
+
+@asynccontextmanager
+async def nginx_of(directory: Path, locations: str, *, options: str = "") -> AsyncIterator[str]:
+    """Run one that serves these locations. Gives its URL."""
 
     def http(address: str) -> str:
-        return SERVER.format(address=address, upstream=upstream, requests=requests)
+        return f"server {{ listen {address}{options};\n{locations} }}"
 
     async with running_nginx(directory, http) as address:
         yield f"http://{address}"
