@@ -21,6 +21,9 @@ MIN_KEY_CHARS = 16
 MIN_SECRET_CHARS = 32
 """Shortest secret of HS256, in bytes (RFC 7518)."""
 
+BUILT_IN_NAMES = ("websocket", "rest", "auto")
+"""Names that stand beside those of plug-ins."""
+
 _MAX_SHOWN_CHARS = 60  # of a rejected value
 
 
@@ -186,9 +189,9 @@ def _in_any_case(value: object, choices: Iterable[object]) -> object:
     return next((each for each in choices if str(each).lower() == value.lower()), value)
 
 
-def _built_in_transport(value: object) -> object:
-    """Accept the names of built-in transports in any case; those of plug-ins have one."""
-    return _in_any_case(value, ("websocket", "rest", "auto"))
+def _built_in_name(value: object) -> object:
+    """Accept the names of what is built in in any case; those of plug-ins have one."""
+    return _in_any_case(value, BUILT_IN_NAMES)
 
 
 WebSocketUrl = Annotated[str, _url_check("ws", "wss")]
@@ -210,7 +213,7 @@ Networks = Annotated[
 ]
 HeaderName = Annotated[str, AfterValidator(_check_header_name)]
 TransportName = Annotated[
-    str, BeforeValidator(_built_in_transport), AfterValidator(_check_transport_name)
+    str, BeforeValidator(_built_in_name), AfterValidator(_check_transport_name)
 ]
 Seconds = Annotated[float, Field(gt=0, le=3600)]
 SampleRate = Literal[8000, 16000]
