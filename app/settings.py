@@ -36,6 +36,7 @@ from app.setting_checks import (
     StrategyName,
     StrategyNames,
     WebSocketUrl,
+    choice_in_any_case,
     describe_error,
 )
 from app.types import Dialect, Language
@@ -244,6 +245,11 @@ class Settings(LimitSettings):
         """Remove whitespace around values, such as line ends of files; unset what is empty then."""
         stripped = {k: v.strip() if isinstance(v, str) else v for k, v in values.items()}
         return {name: value for name, value in stripped.items() if value != ""}
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _accept_any_case(cls, value: object, info: ValidationInfo) -> object:
+        return choice_in_any_case(value, cls.model_fields[str(info.field_name)])
 
     @field_validator("agent_webhook_url", "agent_model")
     @classmethod

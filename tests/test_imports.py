@@ -11,6 +11,7 @@ APP = Path(__file__).parent.parent / "app"
 
 ROOMS = (
     "cli",
+    "check",
     "serving",
     "main",
     "strategies",
@@ -202,8 +203,8 @@ def test_a_decision_does_no_io_and_knows_no_clock(module: str) -> None:
 
 def test_only_those_who_build_see_the_settings() -> None:
     seeing = {module for module, names in OURS.items() if "app.settings" in names}
-    builders = {"app.main", "app.serving.process", "app.strategies"}
-    assert seeing == builders | {"app.options", "app.endpoints"}
+    builders = {"app.main", "app.check.command", "app.serving.process", "app.serving.start_checks"}
+    assert seeing == builders | {"app.strategies", "app.options", "app.endpoints"}
 
 
 def test_the_document_lists_the_same_rooms_in_the_same_order() -> None:

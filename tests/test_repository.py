@@ -10,7 +10,7 @@ from typing import get_args
 
 import pytest
 
-from app import errors
+from app import __version__, errors
 from app.api.clients.native.client_messages import ClientMessage
 from app.settings import Settings
 
@@ -128,6 +128,13 @@ def test_default_image_has_no_gpl_package() -> None:
     last_stage = text("Dockerfile").rpartition("\nFROM ")[2]
     assert "COPY --from=builder " in last_stage
     assert "demo" not in last_stage
+
+
+def test_image_is_labelled_with_the_version() -> None:
+    """A release changes both."""
+    labels = dict(re.findall(r'org\.opencontainers\.image\.(\w+)="(.+?)"', text("Dockerfile")))
+    assert labels["version"] == __version__
+    assert labels["title"] == "Nabra"
 
 
 def test_image_copies_what_is_there() -> None:

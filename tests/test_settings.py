@@ -109,6 +109,31 @@ def test_all_errors_are_reported_at_once_one_line_each(monkeypatch: pytest.Monke
     assert len(lines) == 3
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "read"),
+    [
+        ("LOG_LEVEL", "WARNING", "warning"),
+        ("LOG_FORMAT", "Json", "json"),
+        ("TTS_TRANSPORT", "REST", "rest"),
+        ("TTS_FALLBACK", "None", "none"),
+        ("TTS_DIALECT", "AR-SA", "ar-sa"),
+        ("TTS_SPEAKER", "MAJD", "MAJD"),
+        ("TTS_TRANSPORT", "MyPlugIn", "MyPlugIn"),
+    ],
+)
+def test_choices_may_be_written_in_any_case_and_names_have_one(
+    name: str, value: str, read: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, value)
+    assert getattr(load(), name.lower()) == read
+
+
+def test_a_rejected_choice_is_shown_as_it_was_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STT_TRANSPORT", "Pigeon")
+    with pytest.raises(ConfigurationError, match="must be 'websocket' or 'rest', got 'Pigeon'"):
+        load()
+
+
 @pytest.mark.parametrize("name", ["HAMSA_API_KEY", "AGENT_TOKEN"])
 @pytest.mark.parametrize("wrong", ["“{}”", "{}\nX-Other: 1", "\u200b{}"])
 def test_a_credential_that_no_header_can_carry_is_rejected_and_not_shown(

@@ -47,7 +47,7 @@ class OpenAIAgent(Agent):
         turn = history.begin(request.text, played_text)
         messages = [{"role": "system", "content": self._system_prompt}, *history.messages()]
         payload = {"model": self._model, "stream": True, "messages": messages}
-        parser = ResponseParser(max_line_bytes=self._max_line_bytes)
+        parser = ResponseParser(max_line_bytes=self._max_line_bytes, on_form=request.on_form)
         try:
             async with aclosing(self._http.stream(payload, parser)) as pieces:
                 async for piece in pieces:

@@ -1,5 +1,7 @@
 """The text of an agent's response, parsed while the body arrives in any of the usual forms."""
 
+from collections.abc import Callable
+
 from app.agents.event_stream import EventStreamParser
 from app.agents.form_parser import FormParser
 from app.agents.json_document import DocumentParser
@@ -17,14 +19,21 @@ class ResponseParser:
 
     The form of the body is detected first; the parser of that form reads it. At most
     `max_line_bytes` are kept. `node` is the n8n node that answers the user; None means the first
-    that sends text.
+    that sends text. `on_form` is told the form.
 
     Feed it until the body ends or `failed` is true, then call `finish`, then `final_error`. Pieces
     are never empty, and remain valid whatever the final error.
     """
 
-    def __init__(self, *, node: str | None = None, max_line_bytes: int = MAX_LINE_BYTES) -> None:
+    def __init__(
+        self,
+        *,
+        node: str | None = None,
+        max_line_bytes: int = MAX_LINE_BYTES,
+        on_form: Callable[[str], None] | None = None,
+    ) -> None:
         self._node = node
+        self._on_form = on_form
         self._max_line_bytes = max_line_bytes
         self._detector: FormDetector | None = FormDetector()
         """None once the form is known."""
@@ -103,6 +112,8 @@ class ResponseParser:
     def _begin(self, form: Form, start: bytes) -> list[str]:
         """Give the body, as far as it has come, to the parser of its form."""
         self._detector = None
+        if self._on_form is not None:
+            self._on_form(form)
         match form:
             case "page":
                 reason = "the response is a web page: check AGENT_WEBHOOK_URL"

@@ -30,7 +30,9 @@ class WebhookAgent(Agent):
     @asynccontextmanager
     async def answer(self, request: AgentRequest) -> AsyncIterator[AsyncIterator[str]]:
         """Send the request when the first piece is awaited, and iterate over the pieces."""
-        parser = ResponseParser(node=self._node, max_line_bytes=self._max_line_bytes)
+        parser = ResponseParser(
+            node=self._node, max_line_bytes=self._max_line_bytes, on_form=request.on_form
+        )
         async with aclosing(self._http.stream(_payload(request), parser)) as pieces:
             yield pieces
 

@@ -9,10 +9,9 @@ import structlog
 import uvicorn
 from fastapi import FastAPI
 
-from app.endpoints import check_endpoints
 from app.errors import ConfigurationError
 from app.main import create_app
-from app.options import check_exposure, secrets_of
+from app.options import secrets_of
 from app.serving.admission import (
     Admission,
     AdmissionCollector,
@@ -21,8 +20,9 @@ from app.serving.admission import (
     raise_descriptor_limit,
 )
 from app.serving.http_protocol import MAX_HEAD_BYTES, bounded_protocols
-from app.settings import Settings, load
-from app.strategies import load_plugins, plug_in_secrets
+from app.serving.start_checks import checked_settings, start_warnings
+from app.settings import Settings
+from app.strategies import plug_in_secrets
 from app.telemetry import logs
 
 log = structlog.get_logger(__name__)
@@ -50,14 +50,13 @@ begins. With 1 MiB, what 150 rude clients had sent in pieces left twice as much 
 def serve() -> None:
     """Run the gateway until a signal stops it; exit with one line if it cannot start."""
     try:
-        settings = load()
-        check_endpoints(settings)
-        check_exposure(settings)
-        plug_ins = load_plugins(settings)
+        settings, plug_ins = checked_settings()
     except ConfigurationError as error:
         sys.exit(f"nabra cannot start:\n{error}")
     secrets = [*secrets_of(settings), *plug_in_secrets(plug_ins)]
     logs.configure(settings.log_level, settings.log_format, secrets=secrets)
+    for warning in start_warnings(settings):
+        log.warning(warning)
     try:
         listener = listen(settings.host, settings.port)
     except OSError as error:
@@ -68,8 +67,6 @@ def serve() -> None:
     app = create_app(
         settings, address_of(listener), [AdmissionCollector(admission)], plug_ins=plug_ins
     )
-    if settings.hamsa_api_key is None and "hamsa_ws_url" in settings.model_fields_set:
-        log.warning("HAMSA_WS_URL has no effect without HAMSA_API_KEY: the simulator is used")
     config = server_config(app, settings, admission)
     config.load()
     # What was built so far stays. Collecting it again and again costs CPU, and pauses that callers
