@@ -13,7 +13,8 @@ COMPILE := $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-ver
 	--fork-strategy fewest --generate-hashes --no-emit-index-url --no-emit-find-links --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test coverage lint format types types-web bench report screenshots lock clean
+.PHONY: help install run test coverage lint format types types-web bench report screenshots \
+	asyncapi lock clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -53,6 +54,9 @@ report: $(DEV_STAMP)  ## write docs/benchmarks.md anew from what was measured la
 
 screenshots: $(DEV_STAMP)  ## draw docs/images again, with an installed Chromium
 	@$(BIN)/python docs/screenshots.py
+
+asyncapi: $(RUN_STAMP)  ## write docs/asyncapi.json anew from the models of the client protocol
+	@$(BIN)/python -m app.api.clients.native.asyncapi > docs/asyncapi.json
 
 lock: $(DEV_STAMP)  ## resolve the dependencies again (UPGRADE=1 takes the newest)
 	$(COMPILE) $(if $(UPGRADE),--upgrade) --group build -o requirements.lock

@@ -1,4 +1,4 @@
-"""The command line: `nabra serve`, `nabra simulate`, `nabra talk`, `nabra --version`."""
+"""The command line: `nabra serve`, `check`, `simulate`, `talk`, and `nabra --version`."""
 
 # ruff: noqa: PLC0415 - each command imports only what it needs, so that `--help` is fast
 
@@ -57,6 +57,23 @@ def serve() -> None:
     # Ctrl-C is the regular end of a server at a terminal, so make must not report an error.
     with suppress(KeyboardInterrupt):
         run()
+
+
+@commands.command()
+def check(
+    *,
+    text: Annotated[str, typer.Option(help="What the agent is asked.")] = "مرحبا",
+) -> None:
+    """Check the settings, the provider and the agent, and say what to do.
+
+    The provider speaks one word by each transport, and the agent answers one turn of the session
+    `nabra-check`: both may be paid for. Without a key or a webhook the simulator is checked
+    instead. The exit code is 1 if a gateway with these settings would not work.
+    """
+    from app.check.command import run
+
+    if not run(text, typer.echo):
+        raise typer.Exit(1)
 
 
 @commands.command()

@@ -1,5 +1,6 @@
 """The addresses of provider and agent: the real ones, or the simulator's."""
 
+from collections.abc import Iterable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 from app import __version__
 from app.errors import ConfigurationError
 from app.net.proxy import proxy_for
-from app.settings import Settings
+from app.settings import HAMSA_NAMES, Settings
 from app.simulator import espeak, transcripts
 from app.simulator.child import SimulatorProcess
 from app.simulator.control_client import ControlClient
@@ -28,8 +29,9 @@ class Endpoints:
     key: str
     http2_prior_knowledge: bool
     agent_url: str
+    """Empty when the agent is a plug-in."""
     simulated_voice: str | None = None
-    """Voice of the simulator; None when the real provider does TTS."""
+    """Voice of the simulator; None when it does not stand in for Hamsa."""
     simulator: ControlClient | None = None
     """Client of the simulator's control API; None if no simulator runs."""
 
@@ -47,8 +49,8 @@ async def resolve_endpoints(settings: Settings, stack: AsyncExitStack) -> Endpoi
             arguments.append(f"--script={settings.simulator_script}")
         simulated = (await stack.enter_async_context(SimulatorProcess(arguments))).urls
         control = await stack.enter_async_context(ControlClient(simulated["control_url"]))
-    agent_url = settings.agent_webhook_url or simulated["agent_webhook_url"]
-    if settings.hamsa_api_key is None:
+    agent_url = settings.agent_webhook_url or simulated.get("agent_webhook_url", "")
+    if settings.simulates_speech:
         return Endpoints(
             ws_url=simulated["hamsa_ws_url"],
             rest_url=simulated["hamsa_rest_url"],
@@ -61,7 +63,7 @@ async def resolve_endpoints(settings: Settings, stack: AsyncExitStack) -> Endpoi
     return Endpoints(
         ws_url=settings.hamsa_ws_url,
         rest_url=settings.hamsa_rest_url,
-        key=settings.hamsa_api_key.get_secret_value(),
+        key=settings.hamsa_api_key.get_secret_value() if settings.hamsa_api_key else "",
         http2_prior_knowledge=settings.hamsa_rest_http2 == "prior_knowledge",
         agent_url=agent_url,
         simulator=control,
@@ -73,7 +75,7 @@ def check_endpoints(settings: Settings) -> None:
 
     Checked here, as the simulator is another process: its error would be a traceback in this one.
     """
-    if not settings.simulates_speech:
+    if settings.uses_hamsa and not settings.simulates_speech:
         proxy_for(settings.hamsa_rest_url)
     if settings.agent_webhook_url is not None:
         proxy_for(settings.agent_webhook_url)
@@ -100,16 +102,29 @@ def _check_simulator(settings: Settings) -> None:
 
 def startup_banner(settings: Settings, endpoints: Endpoints) -> str:
     """Return what the operator is told at the start: version, STT, agent, TTS."""
-    real = endpoints.simulated_voice is None
-    provider = "Hamsa" if real else "simulator"
-    transcripts = "" if real else ": transcripts come from a script"
-    voice = "" if real else f", voice {endpoints.simulated_voice}"
+    hamsa = "Hamsa" if endpoints.simulated_voice is None else "simulator"
+    stt, tts = settings.stt_transport, settings.tts_transport
+    simulates_stt = settings.simulates_speech and stt in HAMSA_NAMES
+    transcripts = ": transcripts come from a script" if simulates_stt else ""
+    simulates_tts = settings.simulates_speech and tts in HAMSA_NAMES
+    voice = f", voice {endpoints.simulated_voice}" if simulates_tts else ""
     agent = "simulator" if settings.simulates_agent else settings.agent_kind
     return "\n".join(
         (
             f"Nabra  {__version__}",
-            f"STT    {provider} by {settings.stt_transport}{transcripts}",
+            f"STT    {_who(hamsa, stt)}{transcripts}{_then(hamsa, settings.stt_fallback)}",
             f"Agent  {agent}",
-            f"TTS    {provider} by {settings.tts_transport}{voice}, {settings.tts_sample_rate} Hz",
+            f"TTS    {_who(hamsa, tts)}{voice}, {settings.tts_sample_rate} Hz"
+            + _then(hamsa, settings.tts_fallback),
         )
     )
+
+
+def _who(hamsa: str, name: str) -> str:
+    return f"{hamsa} by {name}" if name in HAMSA_NAMES else name
+
+
+def _then(hamsa: str, fallbacks: Iterable[str] | None) -> str:
+    """Name the fallbacks that the operator has chosen."""
+    names = [_who(hamsa, name) for name in fallbacks or ()]
+    return f"; if that fails: {', '.join(names)}" if names else ""

@@ -1,9 +1,10 @@
 """The file `.env`: where it is, and whether it can be read as it was meant."""
 
+from collections.abc import Iterator
 from io import StringIO
 from pathlib import Path
 
-from dotenv.parser import parse_stream
+from dotenv.parser import Binding, parse_stream
 
 from app.errors import ConfigurationError
 
@@ -15,13 +16,22 @@ ENCODING = "utf-8-sig"
 
 def check_env_file(path: Path) -> None:
     """Refuse a file that cannot be read as intended: its keys would seem not to be set."""
+    wrong = [each.original.line for each in _lines(path) if each.error]
+    if wrong:
+        reason = "must be NAME=value, with every quote closed"
+        raise ConfigurationError("\n".join(f"{path}: line {line} {reason}" for line in wrong))
+
+
+def names_in(path: Path) -> set[str]:
+    """Return the names that the file sets. Raises `ConfigurationError` if it cannot be read."""
+    return {each.key for each in _lines(path) if each.key}
+
+
+def _lines(path: Path) -> Iterator[Binding]:
     try:
         text = path.read_text(encoding=ENCODING) if path.is_file() else ""
     except OSError as error:
         raise ConfigurationError(f"{path}: cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
         raise ConfigurationError(f"{path}: must be UTF-8: save it again as UTF-8") from None
-    wrong = [each.original.line for each in parse_stream(StringIO(text)) if each.error]
-    if wrong:
-        reason = "must be NAME=value, with every quote closed"
-        raise ConfigurationError("\n".join(f"{path}: line {line} {reason}" for line in wrong))
+    return parse_stream(StringIO(text))

@@ -12,6 +12,7 @@ NabraError
 ├── ProviderError                STT or TTS failed
 │   ├── retryable: ConnectError  ConnectionLostError  ProviderTimeoutError  RateLimitedError
 │   │              ProviderUnavailableError  IncompleteAudioError  ProtocolError  PoolExhaustedError
+│   │              StrategyFailedError
 │   └── final:     AuthenticationError  QuotaExceededError  RefusedError
 ├── AgentError                   the agent sent no response, or an incomplete one
 │   └── AgentUnreachableError  AgentRefusedError  AgentFailedError  AgentEmptyError
@@ -230,6 +231,13 @@ class PoolExhaustedError(ProviderError):
     """No socket became free in time, and the budget allows no new one."""
 
     code = "provider-pool-exhausted"
+    retryable = True
+
+
+class StrategyFailedError(ProviderError):
+    """A transport or transcriber raised what is no error of this tree; the log has the cause."""
+
+    code = "provider-failed"
     retryable = True
 
 

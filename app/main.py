@@ -14,37 +14,28 @@ from fastapi import FastAPI, WebSocket
 from prometheus_client.registry import Collector
 
 from app import __version__, options
-from app.agents.client import make_client
-from app.agents.registry import make_agent
 from app.api import fault_injection, monitoring, page, sessions
 from app.api.access import AccessControl, is_in
-from app.api.client_messages import InputLimits
+from app.api.clients.native.translator import NativeTranslator
+from app.api.connection import SessionLimits, VoiceEndpoint
+from app.api.cross_origin import CrossOriginReads
 from app.api.drain import Drain
-from app.api.endpoint import SessionLimits, VoiceEndpoint
 from app.api.fault_injection import FaultInjection
 from app.api.monitoring import DecoderCollector, GatewayCollector, Metrics
 from app.api.origins import is_loopback
 from app.api.readiness import Readiness
 from app.api.root_path import RootPath
+from app.api.unsent import UnsentBytes, UnsentCollector
 from app.api.usage import Usage, UsageCollector
 from app.audio.decoder_pool import DecoderPool
 from app.audio.decoding import Decoder
 from app.endpoints import Endpoints, resolve_endpoints, startup_banner
-from app.hamsa.budget import SlidingWindowBudget
-from app.hamsa.connection import Connection
-from app.hamsa.pool import ConnectionPool
-from app.hamsa.pool_state import PoolState
-from app.hamsa.rest import HamsaClient
 from app.net.client import client_over, http1_transport, raw_chunks
 from app.pipeline.components import PipelineComponents
+from app.pipeline.session_config import InputLimits
 from app.settings import Settings
-from app.stt.base import Transcriber
-from app.stt.fallback import FallbackTranscriber
-from app.stt.rest import RestTranscriber
-from app.stt.websocket import WebSocketTranscriber
+from app.strategies import PlugIns, Strategies, load_plugins, strategy_names
 from app.telemetry.loop_monitor import LoopMonitor
-from app.transports import composition
-from app.transports.registry import TransportContext
 from app.vad.segmenting_vad import create_segmenting_vad
 
 JWKS_TIMEOUT_S = 5.0
@@ -58,36 +49,6 @@ MAX_JWKS_BYTES = 256 * 1024
 log = structlog.get_logger(__name__)
 
 
-def make_pool(settings: Settings, endpoints: Endpoints) -> ConnectionPool:
-    """Build the pool of sockets; the caller starts it."""
-
-    async def open_connection() -> Connection:
-        return await Connection.open(
-            endpoints.ws_url, endpoints.key, connect_timeout_s=settings.hamsa_connect_timeout_s
-        )
-
-    state = PoolState(
-        SlidingWindowBudget(settings.hamsa_connect_limit, settings.hamsa_connect_window_s),
-        max_connections=settings.hamsa_max_connections,
-        max_age_s=settings.hamsa_max_age_s,
-        # two pings may be unanswered before a socket counts as dead
-        max_pong_age_s=2 * settings.hamsa_ping_interval_s + settings.hamsa_ping_timeout_s,
-        idle_timeout_s=settings.hamsa_idle_timeout_s,
-        min_idle=settings.hamsa_min_connections,
-    )
-    return ConnectionPool(open_connection, state, options.pool_limits(settings))
-
-
-def make_transcriber(settings: Settings, pool: ConnectionPool, client: HamsaClient) -> Transcriber:
-    """Build the chosen transcriber, with the other one as its fallback."""
-    by_socket = WebSocketTranscriber(
-        pool, timeout_s=settings.stt_timeout_s, acquire_timeout_s=composition.STT_ACQUIRE_TIMEOUT_S
-    )
-    by_rest = RestTranscriber(client, timeout_s=settings.stt_timeout_s)
-    order = (by_socket, by_rest) if settings.stt_transport == "websocket" else (by_rest, by_socket)
-    return FallbackTranscriber(order, deadline_s=settings.stt_deadline_s)
-
-
 def make_decoder_pool(settings: Settings) -> DecoderPool:
     """Build the pool of decoder processes; they start when they are needed."""
     return DecoderPool(
@@ -97,38 +58,18 @@ def make_decoder_pool(settings: Settings) -> DecoderPool:
     )
 
 
-async def make_components(
-    settings: Settings,
-    endpoints: Endpoints,
-    pool: ConnectionPool,
-    decoders: DecoderPool,
-    stack: AsyncExitStack,
+def make_components(
+    settings: Settings, strategies: Strategies, decoders: DecoderPool
 ) -> PipelineComponents:
-    """Build the components of the pipeline; `stack` closes them."""
-    client = HamsaClient(
-        endpoints.rest_url,
-        endpoints.key,
-        connect_timeout_s=settings.hamsa_connect_timeout_s,
-        http2_prior_knowledge=endpoints.http2_prior_knowledge,
-    )
-    stack.push_async_callback(client.aclose)
-    speech = options.speech_options(settings)
-    context = TransportContext(speech.limits, pool, client)
-    transport = composition.compose(speech, context)
-    choices = composition.compose_choices(speech, context)
-    for each in (transport, *choices.values()):
-        stack.push_async_callback(each.aclose)
-    agent_client = make_client(
-        endpoints.agent_url, connect_timeout_s=settings.agent_connect_timeout_s
-    )
-    stack.push_async_callback(agent_client.aclose)
+    """Build the components of the pipeline."""
     return PipelineComponents(
-        make_transcriber(settings, pool, client),
-        make_agent(options.agent_options(settings), agent_client, endpoints.agent_url),
-        transport,
+        strategies.transcriber(),
+        strategies.agent(),
+        strategies.synthesizer(),
         max_utterance_s=settings.max_utterance_s,
         decoder=Decoder(decoders, max_s=settings.max_utterance_s),
         max_response_chars=settings.max_response_chars,
+        max_sentence_chars=settings.tts_max_sentence_chars,
         lookahead=settings.tts_lookahead,
         first_chunk_min_chars=settings.first_chunk_min_chars,
         create_detector=partial(
@@ -138,7 +79,7 @@ async def make_components(
         ),
         stt_early=settings.stt_early,
         log_transcripts=settings.log_transcripts,
-        transports=choices,
+        transports=strategies.choices(),
     )
 
 
@@ -149,6 +90,7 @@ def make_fault_injection(settings: Settings, endpoints: Endpoints) -> FaultInjec
         simulates_speech=settings.simulates_speech,
         simulates_agent=settings.simulates_agent,
         listens_on_loopback=is_loopback(settings.host),
+        strategies=strategy_names(settings),
     )
 
 
@@ -194,55 +136,62 @@ async def make_access(settings: Settings, stack: AsyncExitStack) -> AccessContro
 
 
 def make_readiness(
-    drain: Drain, usage: Usage, pool: ConnectionPool, components: PipelineComponents
+    drain: Drain, usage: Usage, strategies: Strategies, components: PipelineComponents
 ) -> Readiness:
     """Build what `/readyz` asks."""
     return Readiness(
         is_draining=lambda: drain.has_begun,
         is_full=lambda: usage.is_full,
-        can_speak=lambda now: not pool.is_refused and components.transport.is_usable(now),
-        find_speech=pool.warm_up,
+        can_speak=components.transport.is_usable,
+        find_speech=strategies.hamsa.pool.retry_open,
     )
 
 
 async def start_components(
-    app: FastAPI, settings: Settings, collectors: Sequence[Collector], stack: AsyncExitStack
+    app: FastAPI,
+    settings: Settings,
+    plug_ins: PlugIns,
+    collectors: Sequence[Collector],
+    stack: AsyncExitStack,
 ) -> Endpoints:
     """Start all that the routes use, and keep it in `app.state`; `stack` stops it.
 
     Returns the addresses of the provider and the agent.
     """
     endpoints = await resolve_endpoints(settings, stack)
-    pool = make_pool(settings, endpoints)
-    await pool.start()
-    stack.push_async_callback(pool.aclose)
+    strategies = Strategies(settings, endpoints, plug_ins)
+    await strategies.start(stack)
     decoders = make_decoder_pool(settings)
     stack.push_async_callback(decoders.aclose)
-    components = await make_components(settings, endpoints, pool, decoders, stack)
+    components = make_components(settings, strategies, decoders)
     app.state.fault_injection = make_fault_injection(settings, endpoints)
     usage = Usage(options.usage_limits(settings))
+    unsent = UnsentBytes(settings.max_unsent_bytes)
     app.state.access = await make_access(settings, stack)
     app.state.usage = usage
     app.state.endpoint = VoiceEndpoint(
         components,
         options.speech_style(settings),
         InputLimits(settings.max_utterance_bytes, settings.max_text_chars),
+        NativeTranslator,
         access=app.state.access,
         usage=usage,
         drain=app.state.drain,
         session_limits=SessionLimits(settings.session_idle_timeout_s, settings.session_max_s),
+        unsent=unsent,
     )
     monitor = LoopMonitor()
     monitor.start()
     stack.callback(monitor.close)
     app.state.metrics = Metrics(
-        GatewayCollector(pool.counts, components.metrics, lambda: usage.sessions),
+        GatewayCollector(strategies.hamsa.pool.counts, strategies.metrics, lambda: usage.sessions),
         DecoderCollector(decoders.counts, decoders.outcomes),
         UsageCollector(usage),
+        UnsentCollector(unsent),
         monitor,
         *collectors,
     )
-    app.state.readiness = make_readiness(app.state.drain, usage, pool, components)
+    app.state.readiness = make_readiness(app.state.drain, usage, strategies, components)
     tasks = await stack.enter_async_context(asyncio.TaskGroup())
     for work in (app.state.readiness.start(components.warm_up), app.state.drain.run()):
         stack.callback(tasks.create_task(work, name=work.__qualname__).cancel)
@@ -250,20 +199,24 @@ async def start_components(
 
 
 def create_app(
-    settings: Settings, address: str = "", collectors: Sequence[Collector] = ()
+    settings: Settings,
+    address: str = "",
+    collectors: Sequence[Collector] = (),
+    *,
+    plug_ins: PlugIns | None = None,
 ) -> FastAPI:
     """Build the application, which prints `address` and the banner when it starts.
 
     `/metrics` shows what `collectors` tell as well.
 
-    Raises `ConfigurationError` for an unknown transport.
+    Raises `ConfigurationError` for what `load_plugins` refuses, unless it was called before.
     """
-    composition.check(options.speech_options(settings))
+    loaded = plug_ins or load_plugins(settings)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
-            endpoints = await start_components(app, settings, collectors, stack)
+            endpoints = await start_components(app, settings, loaded, collectors, stack)
             banner = (
                 startup_banner(settings, endpoints),
                 f"Access {options.describe_access(settings)}",
@@ -274,6 +227,8 @@ def create_app(
 
     app = FastAPI(title="Nabra", version=__version__, lifespan=lifespan, openapi_url=None)
     app.state.drain = Drain(settings.drain_s)
+    if settings.allowed_origins:
+        app.add_middleware(CrossOriginReads, allowed_origins=settings.allowed_origins)
     app.add_middleware(
         RootPath,
         root_path=settings.root_path,

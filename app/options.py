@@ -2,18 +2,21 @@
 
 from ipaddress import ip_network
 
-from app.agents.registry import AgentOptions
+from app.agents.built_in import AgentOptions
 from app.api.access import AccessOptions, parse_keys
 from app.api.origins import is_loopback
 from app.api.usage import UsageLimits
 from app.audio import AudioFormat
 from app.audio.decoder_process import DecoderLimits
+from app.endpoints import Endpoints
 from app.errors import ConfigurationError
-from app.hamsa.lease import PoolLimits
-from app.pipeline.playout import SpeechStyle
+from app.hamsa.provider import HamsaOptions
+from app.net.limits import HttpLimits
+from app.pipeline.session_config import SpeechStyle
+from app.pool.lease import PoolLimits
 from app.settings import Settings
-from app.transports.options import SpeechOptions, StreamLimits
-from app.transports.policy import Policy
+from app.transports.options import SpeechOptions
+from app.transports.policy import Policy, StreamLimits
 from app.types import Voice
 from app.vad.endpointer import EndpointerLimits
 
@@ -23,18 +26,18 @@ def speech_options(settings: Settings) -> SpeechOptions:
     hedge_ms = settings.tts_hedge_after_ms
     return SpeechOptions(
         transport=settings.tts_transport,
-        fallback=settings.tts_fallback,
-        allow_client_choice=settings.allow_client_transport,
-        warm_connections=warm_connections(settings),
+        fallbacks=settings.tts_fallback,
+        client_choices=settings.allow_client_transport,
         policy=Policy(
             attempts=settings.tts_attempts,
             deadline_s=settings.tts_deadline_s,
             hedge_after_s=hedge_ms / 1000 if hedge_ms else None,
-        ),
-        limits=StreamLimits(
-            first_audio_timeout_s=settings.tts_first_audio_timeout_s,
-            stall_timeout_s=settings.tts_stall_timeout_s,
-            linger_s=settings.hamsa_linger_s,
+            warm_connections=warm_connections(settings),
+            streams=StreamLimits(
+                first_audio_timeout_s=settings.tts_first_audio_timeout_s,
+                stall_timeout_s=settings.tts_stall_timeout_s,
+                max_ms_per_char=settings.tts_max_ms_per_char,
+            ),
         ),
     )
 
@@ -68,7 +71,7 @@ def access_options(settings: Settings) -> AccessOptions:
     secret, metrics_token = settings.client_jwt_secret, settings.metrics_token
     loopback = is_loopback(settings.host)
     has_credentials = bool(keys or secret or settings.client_jwks_url)
-    is_free = settings.simulates_speech and settings.simulates_agent
+    is_free = settings.costs_nothing
     return AccessOptions(
         client_keys=keys,
         jwt_secret=secret.get_secret_value() if secret else None,
@@ -135,14 +138,40 @@ def secrets_of(settings: Settings) -> list[str]:
     return [*values, *(value.rpartition(":")[2].rpartition(" ")[2] for value in values)]
 
 
-def pool_limits(settings: Settings) -> PoolLimits:
-    """Return the timeouts of the pool."""
-    return PoolLimits(
-        acquire_timeout_s=settings.hamsa_pool_timeout_s,
-        linger_s=settings.hamsa_linger_s,
-        drain_timeout_s=settings.hamsa_drain_timeout_s,
-        ping_interval_s=settings.hamsa_ping_interval_s,
-        ping_timeout_s=settings.hamsa_ping_timeout_s,
+def hamsa_options(settings: Settings, endpoints: Endpoints) -> HamsaOptions:
+    """Return how the provider, or its simulator, is reached."""
+    return HamsaOptions(
+        ws_url=endpoints.ws_url,
+        rest_url=endpoints.rest_url,
+        key=endpoints.key,
+        http2_prior_knowledge=endpoints.http2_prior_knowledge,
+        connect_timeout_s=settings.hamsa_connect_timeout_s,
+        connect_limit=settings.hamsa_connect_limit,
+        connect_window_s=settings.hamsa_connect_window_s,
+        max_connections=settings.hamsa_max_connections,
+        max_age_s=settings.hamsa_max_age_s,
+        idle_timeout_s=settings.hamsa_idle_timeout_s,
+        min_idle=settings.hamsa_min_connections,
+        max_trailing_audio_s=settings.hamsa_max_trailing_audio_s,
+        http=http_limits(settings),
+        pool=PoolLimits(
+            acquire_timeout_s=settings.hamsa_pool_timeout_s,
+            linger_s=settings.hamsa_linger_s,
+            drain_timeout_s=settings.hamsa_drain_timeout_s,
+            ping_interval_s=settings.hamsa_ping_interval_s,
+            ping_timeout_s=settings.hamsa_ping_timeout_s,
+        ),
+    )
+
+
+def http_limits(settings: Settings) -> HttpLimits:
+    """Return what the provider and the agent may send beside the bodies of their responses."""
+    return HttpLimits(
+        max_header_line_bytes=settings.http_max_header_line_bytes,
+        max_head_bytes=settings.http_max_head_bytes,
+        max_headers=settings.http_max_headers,
+        max_informational=settings.http_max_informational,
+        max_control_frames_per_s=settings.http2_max_control_frames_per_s,
     )
 
 
@@ -169,6 +198,7 @@ def agent_options(settings: Settings) -> AgentOptions:
         first_token_timeout_s=settings.agent_first_token_timeout_s,
         between_tokens_timeout_s=settings.agent_between_tokens_timeout_s,
         total_timeout_s=settings.agent_total_timeout_s,
+        max_line_bytes=settings.agent_max_line_bytes,
     )
 
 

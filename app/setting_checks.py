@@ -4,8 +4,9 @@ No message shows a credential. Of a URL, whose query, user or path may hold one,
 the host and the port are shown.
 """
 
+from collections.abc import Iterable, Iterator
 from ipaddress import ip_network
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args, get_origin
 from urllib.parse import SplitResult, urlsplit
 
 import httpx
@@ -19,6 +20,9 @@ MIN_KEY_CHARS = 16
 
 MIN_SECRET_CHARS = 32
 """Shortest secret of HS256, in bytes (RFC 7518)."""
+
+BUILT_IN_NAMES = ("websocket", "rest", "auto", "webhook", "openai", "none")
+"""Names that stand beside those of plug-ins."""
 
 _MAX_SHOWN_CHARS = 60  # of a rejected value
 
@@ -168,15 +172,65 @@ def _check_root_path(value: str) -> str:
     return "/" + "/".join(names)
 
 
-def _check_transport_name(value: str) -> str:
+def _check_strategy_name(value: str) -> str:
     if not (0 < len(value) <= 64 and _consists_of(value, "_.-")):
         raise ValueError(f"must have 1 to 64 letters A-Z, digits and _ . -, got {_shown(value)}")
     return value
 
 
-def _to_int(value: object) -> object:
-    """Read a number out of the environment's text, as pydantic does for all types but literals."""
-    return int(value) if isinstance(value, str) and value.isdecimal() else value
+def _split_names(value: object) -> object:
+    """Split a list of names; `none` is the empty one."""
+    names = _split(value)
+    if isinstance(names, list | tuple):
+        names = tuple(map(_built_in_name, names))
+    return () if names == ("none",) else names
+
+
+def _check_names(names: tuple[str, ...]) -> tuple[str, ...]:
+    for name in names:
+        _check_strategy_name(name)
+        if name == "none":
+            raise ValueError("none stands for no fallback, and beside no other name")
+    return names
+
+
+def _read_client_choice(value: object) -> object:
+    """Read yes, no, or a list of names: `true` stands for the choice that is made without one."""
+    if isinstance(value, bool):
+        return ("true",) if value else ()
+    if isinstance(value, str) and value.lower() in ("false", "no", "off", "0"):
+        return ()
+    if isinstance(value, str) and value.lower() in ("true", "yes", "on", "1"):
+        return ("true",)
+    return _split_names(value)
+
+
+def choice_in_any_case(value: object, field: FieldInfo) -> object:
+    """Return the choice of a field that the text `value` stands for, else `value` as it is.
+
+    `REST` stands for `rest`, and `8000` for the number.
+    """
+    return _in_any_case(value, _choices(field.annotation))
+
+
+def _choices(annotation: Any) -> Iterator[object]:
+    """Iterate over the choices that a type lists, also one that may be None."""
+    if get_origin(annotation) is Literal:
+        yield from get_args(annotation)
+    else:
+        for each in get_args(annotation):
+            yield from _choices(each)
+
+
+def _in_any_case(value: object, choices: Iterable[object]) -> object:
+    if not isinstance(value, str):
+        return value
+    return next((each for each in choices if str(each).lower() == value.lower()), value)
+
+
+def _built_in_name(value: object) -> object:
+    """Accept the names of what is built in in any case; those of plug-ins have one."""
+    return _in_any_case(value, BUILT_IN_NAMES)
 
 
 WebSocketUrl = Annotated[str, _url_check("ws", "wss")]
@@ -199,9 +253,18 @@ Networks = Annotated[
 RootPath = Annotated[str, AfterValidator(_check_root_path)]
 """A path without a slash at its end; empty for none."""
 HeaderName = Annotated[str, AfterValidator(_check_header_name)]
-TransportName = Annotated[str, AfterValidator(_check_transport_name)]
+StrategyName = Annotated[str, BeforeValidator(_built_in_name), AfterValidator(_check_strategy_name)]
+"""A built-in strategy, or that of an installed plug-in."""
+StrategyNames = Annotated[
+    tuple[str, ...], NoDecode, BeforeValidator(_split_names), AfterValidator(_check_names)
+]
+"""Names separated by commas; `none` for none."""
+ClientChoice = Annotated[
+    tuple[str, ...], NoDecode, BeforeValidator(_read_client_choice), AfterValidator(_check_names)
+]
+"""What a client may choose: nothing, what there is by default (`true`), or these names."""
 Seconds = Annotated[float, Field(gt=0, le=3600)]
-SampleRate = Annotated[Literal[8000, 16000], BeforeValidator(_to_int)]
+SampleRate = Literal[8000, 16000]
 
 
 def describe_error(error: ErrorDetails, field: FieldInfo) -> str:

@@ -1,7 +1,8 @@
 """Every setting: read from the environment and `.env`, checked at start, with its unit in its name.
 
 The docstring of each field says what it does and why its default is what it is; `.env.example` and
-the README repeat them for operators. Facts about the provider have their source in `docs/hamsa.md`.
+the README repeat them for operators. How much others may send and use stands in
+`limit_settings.py`. Facts about the provider have their source in `docs/hamsa.md`.
 """
 
 import logging
@@ -15,11 +16,13 @@ from pydantic import (
     model_validator,
 )
 from pydantic_core import ErrorDetails
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
 
 from app.env_file import ENCODING, ENV_FILE, check_env_file
 from app.errors import ConfigurationError
+from app.limit_settings import LimitSettings
 from app.setting_checks import (
+    ClientChoice,
     ClientKeys,
     Credential,
     HeaderName,
@@ -31,8 +34,10 @@ from app.setting_checks import (
     SampleRate,
     Seconds,
     SigningSecret,
-    TransportName,
+    StrategyName,
+    StrategyNames,
     WebSocketUrl,
+    choice_in_any_case,
     describe_error,
 )
 from app.types import Dialect, Language
@@ -43,10 +48,15 @@ SYSTEM_PROMPT = (
 )
 """Tells a model how to write text that is spoken: short sentences, no Markdown."""
 
+HAMSA_NAMES = {"websocket", "rest", "auto", "true"}
+"""Transports and transcribers that are Hamsa's; `true` is what clients may choose by default."""
+
+BUILT_IN_AGENTS = {"webhook", "openai"}
+
 log = logging.getLogger(__name__)
 
 
-class Settings(BaseSettings):
+class Settings(LimitSettings):
     """The settings of this process. Use `load()`, whose errors are fit for operators."""
 
     model_config = SettingsConfigDict(
@@ -63,9 +73,6 @@ class Settings(BaseSettings):
     """Port to listen on; 0 takes a free one and prints it."""
     root_path: RootPath = ""
     """Path under which a proxy serves the gateway, such as `/voice`."""
-    drain_s: Annotated[float, Field(ge=0, le=3600)] = 20.0
-    """How long running turns may last after SIGTERM: an answer of four sentences takes half of it,
-    and Kubernetes kills after 30 s. 0: they end at once."""
     log_format: Literal["console", "json"] = "console"
     """`json` for log collectors."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
@@ -106,8 +113,9 @@ class Settings(BaseSettings):
     hamsa_drain_timeout_s: Seconds = 15.0
     """How long an abandoned stream may drain before its socket is closed."""
 
-    agent_kind: Literal["webhook", "openai"] = "webhook"
-    """What answers the user: a webhook (n8n), or a model behind OpenAI's chat completions."""
+    agent_kind: StrategyName = "webhook"
+    """What answers the user: a webhook (n8n), a model behind OpenAI's chat completions (`openai`),
+    or the name of an installed plug-in."""
     agent_webhook_url: HttpUrl | None = Field(default=None, validate_default=True)
     """The agent's whole URL; for a model, that of its `…/v1/chat/completions`. Without it the
     simulator's agent answers."""
@@ -131,25 +139,28 @@ class Settings(BaseSettings):
     """Longest wait for the first text; agents that call tools take long."""
     agent_between_tokens_timeout_s: Seconds = 15.0
     """Longest wait for more text that can be spoken; keep-alives and white space do not count."""
-    max_response_chars: Annotated[int, Field(ge=100, le=10_000_000)] = 20_000
-    """Longest response of the agent, in characters: half an hour of speech, which nobody asked for.
-    What exceeds it is cut, and reported."""
     agent_total_timeout_s: Seconds = 120.0
     """Longest wait for a whole response; n8n can leave a failed one open for ever."""
 
-    stt_transport: Literal["websocket", "rest"] = "websocket"
-    """Transport for STT. The sockets are those that TTS uses, so they are warm."""
+    stt_transport: StrategyName = "websocket"
+    """Transport for STT: `websocket` (the sockets that TTS uses, so they are warm), `rest`, or the
+    name of an installed plug-in."""
+    stt_fallback: StrategyNames | None = None
+    """The transports used when that one fails, in their order; `none` for none. By default the
+    other one of `websocket` and `rest`."""
     stt_timeout_s: Seconds = 15.0
     """Longest wait for a transcript by one transport; 2 s is normal."""
     stt_deadline_s: Seconds = 20.0
     """Longest wait for a transcript in all: if one transport hangs, the other has time left."""
-    tts_transport: TransportName = "websocket"
+    tts_transport: StrategyName = "websocket"
     """Transport for TTS: `websocket`, `rest`, `auto` (a free socket, else REST), or the name of an
     installed plug-in."""
-    tts_fallback: Literal["websocket", "rest", "none"] | None = None
-    """The transport used when that one fails; by default the other of the two."""
-    allow_client_transport: bool = False
-    """Whether a client may choose the transport for its session, to compare them."""
+    tts_fallback: StrategyNames | None = None
+    """The transports used when that one fails, in their order; `none` for none. By default the
+    other one of `websocket` and `rest`."""
+    allow_client_transport: ClientChoice = ()
+    """Whether a client may choose the transport for its session, to compare them: `true` for
+    `websocket`, `rest`, `auto` and those named above; or a list of names."""
     tts_lookahead: Annotated[int, Field(ge=0, le=5)] = 1
     """Sentences prefetched while one is played, so that retries cause no silence."""
     first_chunk_min_chars: Annotated[int, Field(ge=0, le=200)] = 25
@@ -176,19 +187,6 @@ class Settings(BaseSettings):
     language: Language = "ar"
     """Language of speech, status and error texts, until a client configures another."""
 
-    max_utterance_bytes: Annotated[int, Field(ge=1024, le=256 * 1024 * 1024)] = 10 * 1024 * 1024
-    """Largest recording accepted, in bytes after base64 decoding."""
-    max_utterance_s: Seconds = 120.0
-    """Longest recording accepted."""
-    decoder_processes: Annotated[int, Field(ge=1, le=64)] = 2
-    """Most processes that decode recordings, other than WAV, at once. They start when needed."""
-    decoder_queue: Annotated[int, Field(ge=0, le=10_000)] = 32
-    """Recordings that may wait for one; those beyond are refused as `decoder-busy`."""
-    decoder_timeout_s: Seconds = 5.0
-    """Longest decoding, in time and in CPU time; two minutes of Opus take 0.4 s."""
-    max_text_chars: Annotated[int, Field(ge=1, le=1_000_000)] = 4000
-    """Longest typed turn accepted, in characters; two minutes of speech have 2,000."""
-
     client_keys: ClientKeys = ()
     """Keys of servers that may open sessions and mint tokens: `name:key, name:key`."""
     client_jwt_secret: SigningSecret | None = None
@@ -207,41 +205,6 @@ class Settings(BaseSettings):
     believed."""
     metrics_token: Credential | None = None
     """What a scraper of `/metrics` brings as `Authorization: Bearer …`, off loopback."""
-
-    max_sessions: Annotated[int, Field(ge=0, le=1_000_000)] = 1000
-    """Most sessions at once; one process bears some 1,000 that speak. 0: no limit."""
-    max_sessions_per_key: Annotated[int, Field(ge=0, le=1_000_000)] = 0
-    """Most sessions at once of one client key or token subject; 0: no limit."""
-    max_sessions_per_address: Annotated[int, Field(ge=0, le=1_000_000)] = 100
-    """Most sessions at once of one address; an office behind one address has fewer. 0: no limit."""
-    max_new_sessions_per_minute: Annotated[int, Field(ge=0, le=1_000_000)] = 120
-    """Most sessions that one address opens in a minute; 0: no limit."""
-    max_turns_per_minute: Annotated[int, Field(ge=0, le=1_000_000)] = 0
-    """Most turns in a minute of one key, or one address where there is no key; 0: no limit."""
-    max_turns_per_day: Annotated[int, Field(ge=0, le=100_000_000)] = 0
-    """The same for a day."""
-    max_chars_per_minute: Annotated[int, Field(ge=0, le=100_000_000)] = 0
-    """Most characters that are spoken in a minute for one key or address; 0: no limit."""
-    max_chars_per_day: Annotated[int, Field(ge=0, le=10_000_000_000)] = 0
-    """The same for a day."""
-    session_idle_timeout_s: Annotated[float, Field(gt=0, le=86_400)] = 900.0
-    """How long a session lasts in which the client sends nothing, and hears nothing."""
-    session_max_s: Annotated[float, Field(gt=0, le=604_800)] = 14_400.0
-    """Longest session; a call of four hours is a line that nobody hung up."""
-
-    max_connections: Annotated[int, Field(ge=1, le=1_000_000)] = 10_000
-    """Most client connections at once; fewer where the system allows fewer open files."""
-    handshake_timeout_s: Seconds = 10.0
-    """Longest time from the opening of a connection to a whole request and an accepted handshake;
-    a phone on a bad network needs some 3 s."""
-    message_timeout_s: Seconds = 60.0
-    """Longest time from the first byte of a message to its last; 10 MB of audio in base64 take as
-    long at 2 Mbit/s."""
-    max_buffered_bytes: Annotated[int, Field(ge=1024 * 1024, le=1024**4)] = 48 * 1024 * 1024
-    """Bytes of incomplete messages of all clients together: nine recordings of two minutes. Beyond
-    it, the client that holds most is disconnected (1013)."""
-    max_messages_per_s: Annotated[float, Field(ge=1, le=10_000)] = 200.0
-    """Messages of one client beyond this wait; a microphone in frames of 10 ms sends 100."""
 
     vad_threshold: Annotated[float, Field(ge=0.1, le=0.95)] = 0.5
     """Probability from which the VAD model's result counts as speech; Silero's own default."""
@@ -287,6 +250,11 @@ class Settings(BaseSettings):
         stripped = {k: v.strip() if isinstance(v, str) else v for k, v in values.items()}
         return {name: value for name, value in stripped.items() if value != ""}
 
+    @field_validator("*", mode="before")
+    @classmethod
+    def _accept_any_case(cls, value: object, info: ValidationInfo) -> object:
+        return choice_in_any_case(value, cls.model_fields[str(info.field_name)])
+
     @field_validator("agent_webhook_url", "agent_model")
     @classmethod
     def _check_required_for_model(cls, value: str | None, info: ValidationInfo) -> str | None:
@@ -295,14 +263,31 @@ class Settings(BaseSettings):
         return value
 
     @property
+    def uses_hamsa(self) -> bool:
+        """Return whether anything is spoken or transcribed by Hamsa, or by its simulator."""
+        return bool(self._speech_names & HAMSA_NAMES)
+
+    @property
     def simulates_speech(self) -> bool:
-        """Return whether the simulator stands in for the speech provider."""
-        return self.hamsa_api_key is None
+        """Return whether the simulator stands in for Hamsa."""
+        return self.hamsa_api_key is None and self.uses_hamsa
 
     @property
     def simulates_agent(self) -> bool:
         """Return whether the simulator stands in for the agent."""
-        return self.agent_webhook_url is None
+        return self.agent_webhook_url is None and self.agent_kind in BUILT_IN_AGENTS
+
+    @property
+    def costs_nothing(self) -> bool:
+        """Return whether the simulator is all that speaks, transcribes and answers."""
+        simulated = self.simulates_speech and self.simulates_agent
+        return simulated and self._speech_names <= HAMSA_NAMES
+
+    @property
+    def _speech_names(self) -> set[str]:
+        """The transports and transcribers that may be used."""
+        names = {self.tts_transport, self.stt_transport, *self.allow_client_transport}
+        return names | {*(self.tts_fallback or ()), *(self.stt_fallback or ())}
 
 
 def load() -> Settings:

@@ -6,7 +6,8 @@ late must not wait for ever.
 """
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Self, TypeVar
 
@@ -28,11 +29,12 @@ class StallTolerantTimeout:
         self._timer: asyncio.TimerHandle | None = None
         self._due = 0.0
         self._is_extended = False
+        self.began_at = 0.0
+        """When the time began to run, or began anew, on the loop's clock."""
 
     async def __aenter__(self) -> Self:
         await self._scope.__aenter__()
-        if self._timeout_s is not None:
-            self._set_timer(asyncio.get_running_loop().time() + self._timeout_s)
+        self._begin()
         return self
 
     async def __aexit__(
@@ -41,9 +43,26 @@ class StallTolerantTimeout:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        self._cancel_timer()
+        await self._scope.__aexit__(kind, error, traceback)
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Let no time pass within this context, and begin anew after it."""
+        self._cancel_timer()
+        try:
+            yield
+        finally:
+            self._begin()
+
+    def _begin(self) -> None:
+        self.began_at = asyncio.get_running_loop().time()
+        if self._timeout_s is not None:
+            self._set_timer(self.began_at + self._timeout_s)
+
+    def _cancel_timer(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        await self._scope.__aexit__(kind, error, traceback)
 
     def _set_timer(self, due: float) -> None:
         self._due = due

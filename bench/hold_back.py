@@ -3,18 +3,19 @@
 import asyncio
 
 from app.audio import PCM16_16K
-from app.hamsa.budget import SlidingWindowBudget
 from app.hamsa.connection import Connection
-from app.hamsa.lease import PoolLimits
-from app.hamsa.pool import ConnectionPool
-from app.hamsa.pool_state import PoolState
 from app.hamsa.rest import HamsaClient
+from app.hamsa.tts_rest import RestTransport
+from app.hamsa.tts_websocket import WebSocketTransport
+from app.pool.budget import SlidingWindowBudget
+from app.pool.lease import PoolLimits
+from app.pool.pool import ConnectionPool
+from app.pool.pool_state import PoolState
+from app.pool.terms import LeaseTerms, Urgency
 from app.simulator.child import SimulatorProcess
 from app.telemetry import logs
 from app.transports.base import SpeechRequest, TTSTransport
 from app.transports.resilient import ResilientTransport
-from app.transports.rest import RestTransport
-from app.transports.websocket import WebSocketTransport
 from app.types import Voice
 from bench.harness import percentile
 from bench.results import Cell, Result, Table
@@ -40,10 +41,7 @@ async def run() -> Result:
         )
         await pool.start()
         try:
-            socket = WebSocketTransport(
-                pool, first_audio_timeout_s=5, stall_timeout_s=5, linger_s=0.3
-            )
-            rest = RestTransport(client, first_audio_timeout_s=5, stall_timeout_s=5)
+            socket, rest = WebSocketTransport(pool, linger_s=0.3), RestTransport(client)
             rows = await asyncio.gather(_compare(socket), _compare(rest))
         finally:
             await client.aclose()
@@ -69,7 +67,7 @@ async def run() -> Result:
 async def _compare(bare: TTSTransport) -> tuple[Cell, ...]:
     checked = ResilientTransport([bare])
     await _first_audio_ms(bare)
-    times: dict[TTSTransport, list[float]] = {bare: [], checked: []}
+    times: dict[TTSTransport | ResilientTransport, list[float]] = {bare: [], checked: []}
     for _ in range(SENTENCES):
         for transport, measured in times.items():
             measured.append(await _first_audio_ms(transport))
@@ -78,11 +76,16 @@ async def _compare(bare: TTSTransport) -> tuple[Cell, ...]:
     return bare.name, *p50, *p95, p50[1] / p50[0]
 
 
-async def _first_audio_ms(transport: TTSTransport) -> float:
+async def _first_audio_ms(transport: TTSTransport | ResilientTransport) -> float:
     loop = asyncio.get_running_loop()
     started_at = loop.time()
     request = SpeechRequest(TEXT, Voice("Majd", "ksa"), PCM16_16K)
-    async with transport.synthesize(request) as stream:
+    speech = (
+        transport.synthesize(request, LeaseTerms())
+        if isinstance(transport, TTSTransport)
+        else transport.synthesize(request, Urgency())
+    )
+    async with speech as stream:
         chunks = aiter(stream)
         await anext(chunks)
         first_ms = (loop.time() - started_at) * 1000

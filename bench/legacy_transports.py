@@ -8,7 +8,7 @@ and 2 s. By then they had passed on the audio of the failed attempt.
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from typing import Self
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
@@ -18,10 +18,11 @@ from app.audio import PCM16_16K
 from app.errors import ConnectionLostError
 from app.serving import process as server
 from app.settings import Settings, load
+from app.telemetry.speech_metrics import SpeechMetrics
 from app.transports import composition
-from app.transports.base import AudioStream, SpeechRequest, TTSTransport
+from app.transports.base import Attempt, Speech, SpeechRequest, SpeechSynthesizer, Urgency
+from app.transports.composition import FindTransport
 from app.transports.options import SpeechOptions
-from app.transports.registry import TransportContext
 
 RETRIES = 2
 BACKOFF_S = (1.0, 2.0)
@@ -36,7 +37,7 @@ SETTINGS = {
 }
 
 
-class NewSocketTransport(TTSTransport):
+class NewSocketTransport(SpeechSynthesizer):
     """Opens a socket for every request, and closes it afterwards."""
 
     name = "new-socket"
@@ -48,10 +49,9 @@ class NewSocketTransport(TTSTransport):
         self._dialect = settings.tts_dialect
         self._speaker = settings.tts_speaker
 
-    @asynccontextmanager
-    async def synthesize(self, request: SpeechRequest) -> AsyncIterator[AudioStream]:
+    def synthesize(self, request: SpeechRequest, urgency: Urgency) -> Speech:
         """Synthesize one sentence; unlike Nabra's transports, do not wait for the first audio."""
-        yield LegacyStream(self, request)
+        return LegacySpeech(self, request)
 
     async def acquire(self) -> ClientConnection:
         """Return a socket for one request."""
@@ -91,20 +91,24 @@ class PersistentSocketTransport(NewSocketTransport):
             self._socket = None
             await socket.close()
 
-    async def aclose(self) -> None:
-        """Close the socket."""
-        if self._socket is not None:
-            await self._socket.close()
 
-
-class LegacyStream(AudioStream):
+class LegacySpeech(Speech):
     """The audio of one sentence, failed attempts included."""
 
     format = PCM16_16K
 
     def __init__(self, transport: NewSocketTransport, request: SpeechRequest) -> None:
+        self.attempts: list[Attempt] = []
         self._transport = transport
         self._request = request
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: object
+    ) -> None:
+        """Release nothing: each attempt has released its socket."""
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         for number in range(1 + RETRIES):
@@ -118,21 +122,24 @@ class LegacyStream(AudioStream):
 
     async def _attempt(self) -> AsyncIterator[bytes]:
         """Yield the audio as it arrives: what a failed attempt brought has been passed on."""
-        with self._request.attempt(self._transport.name) as attempt:
-            socket = await self._transport.acquire()
-            attempt.mark_sent(None)
-            received = 0
-            try:
-                await socket.send(self._transport.message(self._request.text))
-                async for chunk in _audio_from(socket):
-                    if not received:
-                        attempt.mark_first_byte()
-                    received += len(chunk)
-                    yield chunk
-            except ConnectionClosed:
-                raise ConnectionLostError("the socket was closed") from None
-            finally:
-                await self._transport.release(socket, complete=received > MIN_AUDIO_BYTES)
+        now = asyncio.get_running_loop().time
+        attempt = Attempt(self._transport.name, started_at=now(), delivered=True)
+        self.attempts.append(attempt)
+        socket = await self._transport.acquire()
+        sent_at, received = now(), 0
+        try:
+            await socket.send(self._transport.message(self._request.text))
+            async for chunk in _audio_from(socket):
+                if not received:
+                    attempt.ttfb_ms = (now() - sent_at) * 1000
+                received += len(chunk)
+                yield chunk
+        except ConnectionClosed:
+            attempt.fault = ConnectionLostError.code
+            raise ConnectionLostError("the socket was closed") from None
+        finally:
+            attempt.total_ms = (now() - attempt.started_at) * 1000
+            await self._transport.release(socket, complete=received > MIN_AUDIO_BYTES)
 
 
 async def _audio_from(socket: ClientConnection) -> AsyncIterator[bytes]:
@@ -156,7 +163,9 @@ TRANSPORTS = {kind.name: kind for kind in (NewSocketTransport, PersistentSocketT
 def serve(name: str) -> None:
     """Run a gateway that uses this transport alone, without the resilient wrapper."""
 
-    def compose(options: SpeechOptions, context: TransportContext) -> TTSTransport:
+    def compose(
+        options: SpeechOptions, find: FindTransport, metrics: SpeechMetrics
+    ) -> SpeechSynthesizer:
         return TRANSPORTS[name](load())
 
     # Not as a plug-in: plug-ins get the wrapper's retries and hold-back, which is what is compared.

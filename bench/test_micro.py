@@ -8,15 +8,15 @@ import json
 import time
 from collections.abc import Callable
 
-import orjson
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from app.api.serializer import serialize
+from app.api.clients.native.serializer import chunk_frame
 from app.audio import PCM16_16K, AudioFormat, Converter, HeaderStripper, SampleAligner
 from app.hamsa import wire
 from app.pipeline import events
 from app.text.sentence_splitter import SentenceSplitter
+from app.text.speakable import speakable_chars
 from app.text.tts_text import tts_text
 from app.transports.completeness import min_expected_duration_ms
 from app.transports.hold_back import HoldBackBuffer
@@ -55,9 +55,9 @@ def relay_chunks() -> None:
         converter.feed(hold_back.feed(aligner.feed(header.feed(frame.data))))
 
 
-def serialize_chunk() -> bytes:
+def serialize_chunk() -> str:
     """Serialize a chunk as a client event in base64."""
-    return orjson.dumps(serialize(events.AudioChunk(1, CHUNK), "ar"))
+    return chunk_frame(events.AudioChunk(1, CHUNK), 1)
 
 
 def decode_control() -> None:
@@ -72,7 +72,7 @@ def convert_to_telephone() -> None:
 
 def compute_min_duration() -> None:
     """Derive a sentence's TTS text and its shortest plausible duration."""
-    min_expected_duration_ms(tts_text(SENTENCES[0]))
+    min_expected_duration_ms(speakable_chars(tts_text(SENTENCES[0])))
 
 
 def seconds_of(work: Callable[[], object]) -> float:

@@ -5,15 +5,18 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from app.hamsa.pool import ConnectionPool
+from app.hamsa.connection import Connection
 from app.hamsa.rest import HamsaClient
+from app.hamsa.tts_rest import RestTransport
+from app.hamsa.tts_websocket import WebSocketTransport
 from app.options import speech_options
+from app.pool.pool import ConnectionPool
 from app.simulator import Simulator
+from app.transports.base import TTSTransport
 from app.transports.composition import compose
-from app.transports.registry import TransportContext
 from app.transports.resilient import ResilientTransport
 from tests.gateway import settings_for
-from tests.hamsa.pools import running_pool
+from tests.pool.pools import running_pool
 
 
 @dataclass
@@ -21,7 +24,7 @@ class Providers:
     """A composed transport, its pool and its HTTP client."""
 
     transport: ResilientTransport
-    pool: ConnectionPool
+    pool: ConnectionPool[Connection]
     client: HamsaClient
 
 
@@ -38,8 +41,11 @@ async def composed(simulator: Simulator, **changes: Any) -> AsyncIterator[Provid
     linger_s = settings.hamsa_linger_s
     async with running_pool(simulator.urls.hamsa_ws_url, linger_s=linger_s) as pool:
         try:
-            options = speech_options(settings)
-            context = TransportContext(options.limits, pool, client)
-            yield Providers(compose(options, context), pool, client)
+            transports: dict[str, TTSTransport] = {
+                "websocket": WebSocketTransport(pool, linger_s=linger_s),
+                "rest": RestTransport(client),
+            }
+            speaking = compose(speech_options(settings), transports.__getitem__)
+            yield Providers(speaking, pool, client)
         finally:
             await client.aclose()

@@ -13,14 +13,14 @@ from typing import Any
 import pytest
 
 from app.audio import PCM16_16K
+from app.hamsa.stt_rest import RestTranscriber
+from app.hamsa.stt_websocket import WebSocketTranscriber
 from app.pipeline import events
 from app.pipeline.components import PipelineComponents
 from app.pipeline.session import Session
 from app.simulator import Simulator, SimulatorConfig
 from app.stt.base import Utterance
 from app.stt.fallback import FallbackTranscriber
-from app.stt.rest import RestTranscriber
-from app.stt.websocket import WebSocketTranscriber
 from tests.pipeline.fakes import STYLE, FakeAgent, FakeTranscriber, Recorder
 from tests.providers import Providers, composed
 from tests.suspensions import MAX_SUSPENSIONS, Cancellation, Mode, counting_task_factory, start

@@ -40,7 +40,7 @@ def test_help_lists_the_commands(runner: CliRunner) -> None:
     """`nabra --help` names every command."""
     result = runner.invoke(commands, ["--help"])
     assert result.exit_code == 0
-    assert all(command in result.output for command in ("serve", "simulate", "talk"))
+    assert all(command in result.output for command in ("serve", "check", "simulate", "talk"))
 
 
 def test_version(runner: CliRunner) -> None:
@@ -50,7 +50,7 @@ def test_version(runner: CliRunner) -> None:
     assert result.output == f"nabra {__version__}\n"
 
 
-@pytest.mark.parametrize("command", ["serve", "simulate", "talk"])
+@pytest.mark.parametrize("command", ["serve", "check", "simulate", "talk"])
 def test_command_help(runner: CliRunner, command: str) -> None:
     """Every command has a help."""
     result = runner.invoke(commands, [command, "--help"])
@@ -89,6 +89,24 @@ def test_ctrl_c_ends_the_gateway_with_exit_code_0(
     main.serve = interrupted  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "app.serving.process", main)
     assert runner.invoke(commands, ["serve"]).exit_code == 0
+
+
+@pytest.mark.parametrize(("works", "code"), [(True, 0), (False, 1)])
+def test_the_exit_code_of_a_check_is_its_verdict(
+    runner: CliRunner, monkeypatch: pytest.MonkeyPatch, works: bool, code: int
+) -> None:
+    """`check` passes the text on, and ends with 1 if anything does not work."""
+    asked: list[str] = []
+
+    def run(text: str, _write: object) -> bool:
+        asked.append(text)
+        return works
+
+    command = ModuleType("app.check.command")
+    command.run = run  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "app.check.command", command)
+    assert runner.invoke(commands, ["check", "--text", "كيف حالك؟"]).exit_code == code
+    assert asked == ["كيف حالك؟"]
 
 
 def test_simulate_prints_the_settings_for_a_gateway(tmp_path: Path) -> None:

@@ -12,20 +12,26 @@ APP = Path(__file__).parent.parent / "app"
 ROOMS = (
     "__main__",
     "cli",
+    "check",
     "serving",
     "main",
-    "endpoints",
+    "strategies",
     "options",
+    "endpoints",
+    "plugins",
+    "resources",
     "settings",
+    "limit_settings",
     "setting_checks",
     "env_file",
     "api",
     "pipeline",
+    "hamsa",
     "stt",
     "agents",
     "transports",
     "vad",
-    "hamsa",
+    "pool",
     "net",
     "client",
     "simulator",
@@ -45,11 +51,14 @@ LEAVES = {"audio", "telemetry", "text", "timeouts", "types", "errors"}
 ALLOWED = {
     "api": {"pipeline", "stt", "transports", "vad"} | LEAVES,
     "pipeline": {"stt", "agents", "transports", "vad"} | LEAVES,
-    "stt": {"hamsa"} | LEAVES,
+    "hamsa": {"stt", "transports", "pool", "net"} | LEAVES,
+    "stt": LEAVES,
     "agents": {"net"} | LEAVES,
-    "transports": {"hamsa"} | LEAVES,
+    "transports": {"pool"} | LEAVES,
     "vad": LEAVES,
-    "hamsa": {"net"} | LEAVES,
+    "pool": LEAVES,
+    "plugins": {"resources", "setting_checks", "env_file", "errors"},
+    "resources": {"pool", "net"},
     "net": {"errors", "timeouts"},
     "client": {"audio"},
     "simulator": {"audio"},
@@ -57,7 +66,8 @@ ALLOWED = {
     "audio": {"decoder", "errors"},
     "decoder": {"errors"},
     "telemetry": {"errors"},
-    "settings": {"setting_checks", "env_file", "errors", "types"},
+    "settings": {"limit_settings", "setting_checks", "env_file", "errors", "types"},
+    "limit_settings": {"setting_checks"},
     "setting_checks": set(),
     "env_file": {"errors"},
 }
@@ -66,6 +76,8 @@ ALLOWED = {
 STRATEGIES = {"stt", "agents", "transports", "vad"}
 
 FOREIGN = {
+    "pool": {"fastapi", "starlette", "uvicorn", "websockets", "httpx", "pydantic"},
+    "transports": {"fastapi", "starlette", "uvicorn", "websockets", "httpx", "pydantic"},
     "pipeline": {"fastapi", "starlette", "websockets", "httpx", "uvicorn", "pydantic"},
     "hamsa": {"fastapi", "starlette", "uvicorn", "pydantic_settings"},
     "api": {"websockets", "httpx", "uvicorn", "pydantic_settings"},
@@ -82,6 +94,16 @@ ONLY_IN = {
     "av": "decoder",
 }
 """Libraries that one room hides from all others."""
+
+PURE = {
+    "app.agents.response_parser",
+    "app.pipeline.turn_taking",
+    "app.text.sentence_splitter",
+    "app.text.tts_text",
+}
+"""Modules that decide without I/O and without a clock, with all that they import of ours."""
+
+IMPURE = {"asyncio", "concurrent", "httpx", "io", "os", "socket", "structlog", "threading", "time"}
 
 MODULES = sorted(path for path in APP.rglob("*.py"))
 
@@ -134,6 +156,11 @@ def test_a_module_imports_only_rooms_below_its_own(module: str) -> None:
     assert {_room(name) for name in OURS[module]} - {room} <= allowed
 
 
+@pytest.mark.parametrize("module", GRAPH)
+def test_no_module_imports_the_public_face(module: str) -> None:
+    assert not {name for name in GRAPH[module] if name.partition(".")[0] == "nabra"}
+
+
 def test_no_modules_import_each_other() -> None:
     try:
         tuple(TopologicalSorter(OURS).static_order())
@@ -155,9 +182,30 @@ def test_a_module_imports_no_library_that_is_foreign_to_its_room(module: str) ->
         assert library not in libraries or _room(module) == room
 
 
+def test_a_client_protocol_is_known_to_nobody_but_who_builds() -> None:
+    protocol = "app.api.clients.native"
+    seeing = {module for module in OURS if any(name.startswith(protocol) for name in OURS[module])}
+    assert {module for module in seeing if not module.startswith(protocol)} == {"app.main"}
+
+
+def test_the_connection_parses_nothing() -> None:
+    assert not GRAPH["app.api.connection"] & {"json", "orjson", "base64", "pydantic"}
+
+
+@pytest.mark.parametrize("module", sorted(PURE))
+def test_a_decision_does_no_io_and_knows_no_clock(module: str) -> None:
+    names, pending = set[str](), [module]
+    while pending:
+        new = GRAPH[pending.pop()] - names
+        names |= new
+        pending += [name for name in new if name.startswith("app.")]
+    assert not {name.partition(".")[0] for name in names} & IMPURE
+
+
 def test_only_those_who_build_see_the_settings() -> None:
     seeing = {module for module, names in OURS.items() if "app.settings" in names}
-    assert seeing == {"app.main", "app.serving.process", "app.options", "app.endpoints"}
+    builders = {"app.main", "app.check.command", "app.serving.process", "app.serving.start_checks"}
+    assert seeing == builders | {"app.strategies", "app.options", "app.endpoints"}
 
 
 def test_the_document_lists_the_same_rooms_in_the_same_order() -> None:

@@ -1,12 +1,25 @@
-"""Settings in groups: who may come in, and what is masked in the log."""
+"""Settings in groups: who may come in, what is masked in the log, and which room gets a bound."""
 
 from typing import Any
 
 import pytest
 
+from app.agents.built_in import AgentOptions
 from app.errors import ConfigurationError
-from app.options import access_options, check_exposure, describe_access, secrets_of
+from app.hamsa.connection import MAX_TRAILING_AUDIO_S
+from app.net.limits import HttpLimits
+from app.options import (
+    access_options,
+    agent_options,
+    check_exposure,
+    describe_access,
+    http_limits,
+    secrets_of,
+    speech_options,
+)
 from app.settings import Settings
+from app.text.sentence_splitter import MAX_CHARS
+from app.transports.policy import StreamLimits
 
 KEY = "sk-hamsa-0123456789"
 REAL = {"hamsa_api_key": KEY}
@@ -75,3 +88,27 @@ def test_every_credential_is_masked_with_and_without_what_stands_before_it() -> 
     secrets = secrets_of(chosen)
     for each in (KEY, "agent-token-1", "0123456789abcdef", "s" * 32, "scraper-1"):
         assert each in secrets
+
+
+def test_each_bound_on_provider_and_agent_is_in_the_group_of_its_room() -> None:
+    chosen = settings(
+        http_max_header_line_bytes=2000,
+        http_max_head_bytes=5000,
+        http_max_headers=20,
+        http_max_informational=3,
+        http2_max_control_frames_per_s=400,
+        agent_max_line_bytes=6000,
+        tts_max_ms_per_char=700,
+    )
+    assert http_limits(chosen) == HttpLimits(2000, 5000, 20, 3, 400)
+    assert agent_options(chosen).max_line_bytes == 6000
+    assert speech_options(chosen).policy.streams.max_ms_per_char == 700
+
+
+def test_without_a_setting_each_room_has_its_own_default() -> None:
+    chosen = settings()
+    assert http_limits(chosen) == HttpLimits()
+    assert agent_options(chosen).max_line_bytes == AgentOptions().max_line_bytes
+    assert speech_options(chosen).policy.streams == StreamLimits()
+    assert chosen.hamsa_max_trailing_audio_s == MAX_TRAILING_AUDIO_S
+    assert chosen.tts_max_sentence_chars == MAX_CHARS

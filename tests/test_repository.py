@@ -5,19 +5,14 @@ import shutil
 import subprocess
 import sys
 import tomllib
-from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 
 import pytest
 
-from app import errors
-from app.api.messages import ClientMessage
-from app.audio import AudioFormat
+from app import __version__, errors
+from app.api.clients.native.client_messages import ClientMessage
 from app.settings import Settings
-from app.transports.base import SpeechRequest
-from app.transports.resilient import ResilientTransport
-from app.types import Voice
 
 ROOT = Path(__file__).parent.parent
 MESSAGES = get_args(ClientMessage)
@@ -135,6 +130,13 @@ def test_default_image_has_no_gpl_package() -> None:
     assert "demo" not in last_stage
 
 
+def test_image_is_labelled_with_the_version() -> None:
+    """A release changes both."""
+    labels = dict(re.findall(r'org\.opencontainers\.image\.(\w+)="(.+?)"', text("Dockerfile")))
+    assert labels["version"] == __version__
+    assert labels["title"] == "Nabra"
+
+
 def test_image_copies_what_is_there() -> None:
     """Every COPY from the build context names a file that exists and that .dockerignore lets in."""
     copies = re.findall(r"^COPY (?!--from)(.+) \S+$", text("Dockerfile"), re.MULTILINE)
@@ -156,25 +158,6 @@ def test_readme_names_existing_commands() -> None:
     targets = set(re.findall(r"^([a-z]+):", text("Makefile"), re.MULTILINE))
     shown = set(re.findall(r"(?:^    |`)make ([a-z]+)", text("README.md"), re.MULTILINE))
     assert {"run", "test"} <= shown <= targets
-
-
-async def test_readme_transport_speaks() -> None:
-    """The transport that the README shows works unchanged."""
-
-    async def ask_my_provider(sentence: str, _voice: Voice) -> AsyncIterator[bytes]:
-        for char in sentence:
-            yield char.encode() * 3200
-
-    example = text("README.md").partition("```python\n")[2].partition("```")[0]
-    namespace: dict[str, Any] = {"ask_my_provider": ask_my_provider}
-    exec(example, namespace)
-    request = SpeechRequest("ab", Voice("Majd", "ksa"), AudioFormat())
-    transport = ResilientTransport([namespace["make"](None)])
-    async with transport.synthesize(request) as stream:
-        audio = b"".join([chunk async for chunk in stream])
-    assert audio == b"a" * 3200 + b"b" * 3200
-    assert [attempt.transport for attempt in request.attempts] == ["mine"]
-    assert request.attempts[0].ttfb_ms is not None
 
 
 def test_every_error_is_documented() -> None:

@@ -85,16 +85,23 @@ async def test_without_any_setting_it_uses_the_simulator_and_says_so(tmp_path: P
             assert audio_of(await caller.until("done"))
 
 
-async def test_what_is_not_configured_is_the_simulator(tmp_path: Path) -> None:
+async def test_what_is_not_configured_is_the_simulator_and_what_looks_wrong_is_warned_of(
+    tmp_path: Path,
+) -> None:
     async with serving(tmp_path, HAMSA_API_KEY="k", HAMSA_WS_URL="ws://127.0.0.1:9/") as (
         _,
         banner,
     ):
         _, stt, agent, tts, *_ = banner.splitlines()
         assert "Hamsa" in stt and "Hamsa" in tts and "simulator" in agent
-    async with serving(tmp_path, AGENT_WEBHOOK_URL="http://127.0.0.1:9/") as (_, banner):
+    mistakes = {"AGENT_WEBHOOK_URL": "http://127.0.0.1:9/", "TTS_SPEKER": "Majd"}
+    async with serving(tmp_path, **mistakes) as (process, banner):
         _, stt, agent, tts, *_ = banner.splitlines()
         assert "simulator" in stt and "simulator" in tts and "webhook" in agent
+        assert process.stderr is not None
+        warnings = [(await process.stderr.readline()).decode() for _ in mistakes]
+        assert "warning" in warnings[0] and "did you mean TTS_SPEAKER?" in warnings[0]
+        assert "warning" in warnings[1] and "AGENT_WEBHOOK_URL has no path" in warnings[1]
 
 
 async def failing_start(cwd: Path, **changes: str) -> tuple[int, str]:
@@ -145,7 +152,7 @@ def refused_start(cwd: Path, **changes: str) -> str:
     ("name", "value", "reason"),
     [
         ("TTS_TRANSPORT", "carrier-pigeon", "websocket, rest, auto"),
-        ("STT_TRANSPORT", "telepathy", "'websocket' or 'rest'"),
+        ("STT_TRANSPORT", "telepathy", "websocket, rest"),
         ("TTS_SAMPLE_RATE", "44100", "8000 or 16000"),
         ("PORT", "99999", "from 0 to 65535, got 99999"),
         ("SIMULATOR_SCRIPT", "absent.txt", "cannot read absent.txt: No such file or directory"),

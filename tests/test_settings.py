@@ -62,7 +62,7 @@ WRONG: list[tuple[str, str, str]] = [
     ("AGENT_WEBHOOK_URL", "http://agent.example/\u200f", "invisible"),
     ("HAMSA_API_KEY", f"{SECRET}\r\nX-Other: 1", "line break"),
     ("AGENT_TOKEN", f"Bearer {SECRET}\u200f", "no HTTP header can carry"),
-    ("AGENT_KIND", "pigeon", "must be 'webhook' or 'openai', got 'pigeon'"),
+    ("AGENT_KIND", "a pigeon", "letters A-Z, digits and _ . -, got 'a pigeon'"),
     ("AGENT_HISTORY_TURNS", "-1", "must be a whole number from 0 to 1000, got -1"),
     ("AGENT_HISTORY_SESSIONS", "0", "must be a whole number from 1 to 100000, got 0"),
     ("AGENT_TOKEN_HEADER", f"X-Token: {SECRET}", "letters A-Z, digits and - only"),
@@ -70,15 +70,19 @@ WRONG: list[tuple[str, str, str]] = [
     ("ROOT_PATH", "//evil .test", "must be a path such as /voice"),
     ("ROOT_PATH", "/ws", "must not begin with a path of the gateway's own, got '/ws'"),
     ("DRAIN_S", "-1", "must be a number from 0 to 3600, got -1"),
-    ("STT_TRANSPORT", "pigeon", "must be 'websocket' or 'rest', got 'pigeon'"),
+    ("STT_TRANSPORT", "a pigeon", "letters A-Z, digits and _ . -, got 'a pigeon'"),
     ("TTS_TRANSPORT", "../../rest", "letters A-Z, digits and _ . -, got '../../rest'"),
     ("TTS_SPEAKER", "x" * 129, "must be 1 to 128 characters long, got 'xxx"),
     ("TTS_DIALECT", "moon", "'ksa'"),
     ("TTS_SAMPLE_RATE", "44100", "must be 8000 or 16000, got 44100"),
-    ("TTS_FALLBACK", "pigeon", "must be 'websocket', 'rest' or 'none', got 'pigeon'"),
+    ("TTS_FALLBACK", "rest, a pigeon", "letters A-Z, digits and _ . -, got 'a pigeon'"),
+    ("STT_FALLBACK", "rest, none", "none stands for no fallback"),
     ("TTS_ATTEMPTS", "0", "must be a whole number from 1 to 20, got 0"),
     ("LANGUAGE", "fr", "must be 'ar' or 'en', got 'fr'"),
     ("MAX_UTTERANCE_BYTES", "10", "must be a whole number from 1024 to 268435456, got 10"),
+    ("HTTP_MAX_HEADERS", "3", "must be a whole number from 16 to 10000, got 3"),
+    ("TTS_MAX_SENTENCE_CHARS", "5000", "must be a whole number from 200 to 2000, got 5000"),
+    ("TTS_MAX_MS_PER_CHAR", "50", "must be a number from 200 to 60000, got 50"),
     ("SIMULATOR_PROFILE", "slow", "must be 'fast', 'instant' or 'measured', got 'slow'"),
 ]
 
@@ -117,6 +121,31 @@ def test_all_errors_are_reported_at_once_one_line_each(monkeypatch: pytest.Monke
     lines = str(caught.value).splitlines()
     assert {line.partition(":")[0] for line in lines} == {"PORT", "TTS_DIALECT", "HAMSA_WS_URL"}
     assert len(lines) == 3
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "read"),
+    [
+        ("LOG_LEVEL", "WARNING", "warning"),
+        ("LOG_FORMAT", "Json", "json"),
+        ("TTS_TRANSPORT", "REST", "rest"),
+        ("TTS_FALLBACK", "None", "none"),
+        ("TTS_DIALECT", "AR-SA", "ar-sa"),
+        ("TTS_SPEAKER", "MAJD", "MAJD"),
+        ("TTS_TRANSPORT", "MyPlugIn", "MyPlugIn"),
+    ],
+)
+def test_choices_may_be_written_in_any_case_and_names_have_one(
+    name: str, value: str, read: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, value)
+    assert getattr(load(), name.lower()) == read
+
+
+def test_a_rejected_choice_is_shown_as_it_was_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STT_TRANSPORT", "Pigeon")
+    with pytest.raises(ConfigurationError, match="must be 'websocket' or 'rest', got 'Pigeon'"):
+        load()
 
 
 @pytest.mark.parametrize("name", ["HAMSA_API_KEY", "AGENT_TOKEN"])

@@ -1,7 +1,7 @@
 """The agent strategy: the user's text goes in, the agent's response streams out."""
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 
@@ -16,6 +16,8 @@ class AgentRequest:
     """Whether the user interrupted the previous response."""
     played_text: str = ""
     """The part of the previous response that was played; empty unless it was interrupted."""
+    on_form: Callable[[str], None] | None = None
+    """Is told the form of the response (`n8n`, `events`, `document`…), where the agent knows it."""
 
 
 class Agent(ABC):

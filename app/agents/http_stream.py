@@ -168,8 +168,15 @@ async def _raise_refused(response: httpx.Response) -> None:
 
 
 def _reason(body: bytes) -> str:
+    """Return the message of a refusal, and n8n's hint what to do about it."""
     value = parse(body)
-    message = value.get("message") if isinstance(value, dict) else None
+    fields = value if isinstance(value, dict) else {}
+    message, hint = fields.get("message"), fields.get("hint")
     text = message if isinstance(message, str) else failure_reason(value)
-    text = body.decode(errors="replace") if text is None else text
-    return whole_characters(" ".join(text.split())[:MAX_REASON_CHARS]) or NO_REASON
+    parts = [body.decode(errors="replace") if text is None else text]
+    parts += [hint] if isinstance(hint, str) else []
+    return " ".join(filter(None, map(_shortened, parts))) or NO_REASON
+
+
+def _shortened(text: str) -> str:
+    return whole_characters(" ".join(text.split())[:MAX_REASON_CHARS])

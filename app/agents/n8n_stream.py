@@ -2,8 +2,9 @@
 
 from app.agents.json_response import (
     NO_TEXT,
+    TOO_MANY_VALUES,
+    TextReader,
     parse,
-    response_text,
     shortened_reason,
     whole_characters,
 )
@@ -39,6 +40,13 @@ class N8nStreamParser:
         self._item_index: object = None
         self._text = TextAssembler()
         self._repeated_text = ""
+        self._is_cut = False
+        """Whether some of an item was not read."""
+
+    @property
+    def is_used(self) -> bool:
+        """Return whether any line but keep-alives has come."""
+        return self.progress > 0 or self.error_reason is not None
 
     def feed(self, line: dict[str, object]) -> str:
         """Take one line, and return the text that it adds; an unknown type adds none."""
@@ -70,6 +78,8 @@ class N8nStreamParser:
             self._node_failed or (self._run_open if has_text else not self._repeated_text)
         ):
             return AgentFailedError(self.error_reason)
+        if self._is_cut:
+            return AgentCutError(TOO_MANY_VALUES)
         if has_text:
             if self._run_open:
                 return AgentCutError("stream ended before the node's run did")
@@ -95,7 +105,7 @@ class N8nStreamParser:
         there is no other text.
         """
         self._on_progress()
-        repeated_text = response_text(parse(content)) if content[0] in "{[" else ""
+        repeated_text = self._text_of_json(content) if content[0] in "{[" else ""
         if repeated_text and node != self._node:
             self._repeated_text = self._repeated_text or whole_characters(repeated_text)
             return ""
@@ -104,6 +114,12 @@ class N8nStreamParser:
         if node != self._node:
             return ""
         return self._add(repeated_text or content, item_index)
+
+    def _text_of_json(self, content: str) -> str:
+        reader = TextReader()
+        text = reader.read(parse(content))
+        self._is_cut = self._is_cut or reader.is_exhausted
+        return text
 
     def _add(self, content: str, item_index: object) -> str:
         if item_index != self._item_index:

@@ -6,7 +6,7 @@ from contextlib import aclosing, asynccontextmanager
 from app.agents.base import Agent, AgentRequest
 from app.agents.chat_history import ChatHistoryStore
 from app.agents.http_stream import HttpAgentStream
-from app.agents.response_parser import ResponseParser
+from app.agents.response_parser import MAX_LINE_BYTES, ResponseParser
 from app.errors import AgentError
 
 
@@ -26,11 +26,13 @@ class OpenAIAgent(Agent):
         *,
         model: str,
         system_prompt: str,
+        max_line_bytes: int = MAX_LINE_BYTES,
     ) -> None:
         self._http = http
         self._histories = histories
         self._model = model
         self._system_prompt = system_prompt
+        self._max_line_bytes = max_line_bytes
 
     @asynccontextmanager
     async def answer(self, request: AgentRequest) -> AsyncIterator[AsyncIterator[str]]:
@@ -45,8 +47,9 @@ class OpenAIAgent(Agent):
         turn = history.begin(request.text, played_text)
         messages = [{"role": "system", "content": self._system_prompt}, *history.messages()]
         payload = {"model": self._model, "stream": True, "messages": messages}
+        parser = ResponseParser(max_line_bytes=self._max_line_bytes, on_form=request.on_form)
         try:
-            async with aclosing(self._http.stream(payload, ResponseParser())) as pieces:
+            async with aclosing(self._http.stream(payload, parser)) as pieces:
                 async for piece in pieces:
                     turn.pieces.append(piece)
                     yield piece

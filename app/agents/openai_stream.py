@@ -2,10 +2,11 @@
 
 from app.agents.json_response import NO_TEXT, failure_reason, shortened_reason
 from app.agents.text_assembler import TextAssembler
-from app.errors import AgentCutError, AgentEmptyError, AgentError
+from app.errors import AgentCutError, AgentEmptyError, AgentError, AgentFailedError
 
 DONE = "[DONE]"
 """What ends a stream of OpenAI's chunks."""
+NO_END = "stream ended without [DONE] or finish_reason"
 
 _TEXT_KEYS = ("output", "content", "text", "token", "response", "answer", "delta")
 _END_TYPES = ("end", "done", "complete", "close")
@@ -37,7 +38,7 @@ class OpenAIStreamParser:
         """Whether the end was announced; nothing after it is read."""
         self.finished = False
         """Whether the model gave a finish reason; the announcement of the end should follow."""
-        self.error_reason: str | None = None
+        self._error_reason: str | None = None
         """Why the agent failed, in its own words."""
         self._truncation_reason: str | None = None
         self._text = TextAssembler()
@@ -47,7 +48,7 @@ class OpenAIStreamParser:
         if self.done:
             return ""
         if (reason := _failure(value)) is not None:
-            self.error_reason = shortened_reason(reason)
+            self._error_reason = shortened_reason(reason)
             return ""
         if is_chunk(value):
             return self._on_choices(value["choices"])
@@ -72,12 +73,16 @@ class OpenAIStreamParser:
         self.progress += 1
         self.done = True
 
+    def failure(self) -> AgentFailedError | None:
+        """Return the error that the agent reported, after which nothing is read; None if none."""
+        return AgentFailedError(self._error_reason) if self._error_reason is not None else None
+
     def final_error(self) -> AgentError | None:
         """Return why the response is not complete at the end of the body; None if it is."""
         if self._truncation_reason is not None:
             return AgentCutError(f"model stopped early: finish_reason {self._truncation_reason!r}")
         if not (self.done or self.finished):
-            return AgentCutError("stream ended without [DONE] or finish_reason")
+            return AgentCutError(NO_END)
         return None if self._text.has_text else AgentEmptyError(NO_TEXT)
 
     def _on_choices(self, choices: object) -> str:

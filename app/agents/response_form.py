@@ -9,7 +9,7 @@ from typing import Literal
 from app.agents.json_response import may_be_json, parse
 from app.agents.n8n_stream import is_n8n_line
 from app.agents.openai_stream import is_chunk
-from app.agents.sse import begins_with_event
+from app.agents.sse import begins_with_event, is_only_comments
 
 StreamForm = Literal["n8n", "chunks", "events"]
 """Lines of n8n's stream, OpenAI's chunks a line each, or server-sent events."""
@@ -30,24 +30,32 @@ class FormDetector:
     """
 
     def __init__(self) -> None:
+        self.start = bytearray()
+        """All that has come of the body, without what stands before its text."""
         self._searched_bytes = 0
 
-    def detect(self, start: bytearray) -> Form | None:
-        """Return the form, or None while more is needed; remove what stands before the text.
+    def feed(self, data: bytes) -> Form | None:
+        """Take a chunk of the body; return the form, or None while more is needed.
 
-        `start` is all that has come of the body. No byte is searched again and again, in however
-        small chunks the body arrives.
+        No byte is searched again and again, in however small chunks the body arrives.
         """
-        if codecs.BOM_UTF8.startswith(start):
+        self.start += data
+        if codecs.BOM_UTF8.startswith(self.start):
             return None
         if not self._searched_bytes:
-            start[:] = start.removeprefix(codecs.BOM_UTF8).lstrip()
-        line_end = start.find(b"\n", self._searched_bytes)
+            self.start[:] = self.start.removeprefix(codecs.BOM_UTF8).lstrip()
+        line_end = self.start.find(b"\n", self._searched_bytes)
         form = None
         if line_end >= 0 or self._searched_bytes < _START_BYTES:
-            form = _form_of_start(start)
-        self._searched_bytes = len(start)
+            form = _form_of_start(self.start)
+        self._searched_bytes = len(self.start)
         return form
+
+    def finish(self) -> Form:
+        """Return the form of a body that ended before its form was known."""
+        self.start[:] = self.start.removeprefix(codecs.BOM_UTF8)
+        has_comments = self.start.startswith(b":") and is_only_comments(bytes(self.start))
+        return "events" if has_comments else "document"
 
 
 def form_of_json(value: object) -> Form:

@@ -5,7 +5,7 @@ from contextlib import aclosing, asynccontextmanager
 
 from app.agents.base import Agent, AgentRequest
 from app.agents.http_stream import HttpAgentStream
-from app.agents.response_parser import ResponseParser
+from app.agents.response_parser import MAX_LINE_BYTES, ResponseParser
 
 
 class WebhookAgent(Agent):
@@ -16,14 +16,23 @@ class WebhookAgent(Agent):
 
     name = "webhook"
 
-    def __init__(self, http: HttpAgentStream, *, node: str | None = None) -> None:
+    def __init__(
+        self,
+        http: HttpAgentStream,
+        *,
+        node: str | None = None,
+        max_line_bytes: int = MAX_LINE_BYTES,
+    ) -> None:
         self._http = http
         self._node = node
+        self._max_line_bytes = max_line_bytes
 
     @asynccontextmanager
     async def answer(self, request: AgentRequest) -> AsyncIterator[AsyncIterator[str]]:
         """Send the request when the first piece is awaited, and iterate over the pieces."""
-        parser = ResponseParser(node=self._node)
+        parser = ResponseParser(
+            node=self._node, max_line_bytes=self._max_line_bytes, on_form=request.on_form
+        )
         async with aclosing(self._http.stream(_payload(request), parser)) as pieces:
             yield pieces
 

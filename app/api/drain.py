@@ -5,8 +5,10 @@ its turn, and all of them after `drain_s` seconds. Each client is told before it
 """
 
 import asyncio
+import random
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from typing import Final
 
 import structlog
 
@@ -18,7 +20,11 @@ CLOSE_S = 3.0
 RETRY_AFTER_S = 5
 """When a client that is refused may come back: a restart takes some 3 s."""
 
-RESTARTING = "server-restarting"
+RESTART_RETRY_MS = (1000, 3000)
+"""When a client that is let go may come back: each at a time of its own between these, so that they
+do not all come at once. Chosen."""
+
+RESTARTING: Final = "server-restarting"
 """The code that refused clients and those that are let go are told."""
 
 log = structlog.get_logger(__name__)
@@ -130,3 +136,8 @@ class Drain:
         except TimeoutError:
             log.warning("clients did not read to the end", sessions=len(self._sessions))
         self.is_complete = True
+
+
+def retry_after_ms() -> int:
+    """Return when a client that is let go may come back, in milliseconds."""
+    return random.randint(*RESTART_RETRY_MS)  # noqa: S311 - no secret

@@ -5,7 +5,7 @@ page may: see `_is_same_origin`.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import orjson
@@ -53,11 +53,13 @@ class FaultInjection:
     simulates_speech: bool
     simulates_agent: bool
     listens_on_loopback: bool
+    strategies: Mapping[str, Any] = field(default_factory=dict)
+    """Who transcribes, answers and speaks, by name."""
 
     def about(self) -> dict[str, Any]:
         """Return what the page shows before the first turn."""
         simulates = {"speech": self.simulates_speech, "agent": self.simulates_agent}
-        return {"simulates": simulates, "workbench": self.control is not None}
+        return {"simulates": simulates, "workbench": self.control is not None, **self.strategies}
 
 
 def make_router() -> APIRouter:

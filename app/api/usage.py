@@ -14,6 +14,7 @@ from prometheus_client.registry import Collector
 
 from app.api.access import Grant
 from app.api.origins import is_loopback
+from app.api.unsent import ClientBacklog
 from app.errors import AccessDeniedError, UsageLimitError
 
 RETRY_AFTER_S = 10
@@ -39,9 +40,10 @@ class UsageLimits:
 class SessionQuota:
     """What one session may use: the quota of its key or address."""
 
-    def __init__(self, usage: "Usage", grant: Grant) -> None:
+    def __init__(self, usage: "Usage", grant: Grant, backlog: ClientBacklog) -> None:
         self._usage = usage
         self._grant = grant
+        self.hold_audio = backlog.hold_audio
 
     async def take_turn(self) -> None:
         """Count a turn. Raises `UsageLimitError` when there were too many."""

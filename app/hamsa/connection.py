@@ -2,7 +2,7 @@
 
 import asyncio
 import itertools
-from typing import Protocol, Self
+from typing import Self
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import (
@@ -19,6 +19,7 @@ from websockets.protocol import State
 from app import errors
 from app.hamsa import wire
 from app.hamsa.socket import SlicedSocket
+from app.pool.connection import AudioSink
 from app.timeouts import stall_tolerant_timeout
 
 MAX_FRAME_BYTES = 4 * 1024 * 1024
@@ -42,16 +43,6 @@ _ERRORS_WITH_SECRETS = (InvalidHeader, InvalidURI, InvalidProxy, ProxyError)
 _numbers = itertools.count(1)
 
 
-class AudioSink(Protocol):
-    """Takes the audio of a request that arrives after its `end`."""
-
-    def put(self, data: bytes) -> None:
-        """Take a chunk."""
-
-    def close(self) -> None:
-        """Note that no more audio will come."""
-
-
 class Connection:
     """A socket that serves one request after another.
 
@@ -61,8 +52,11 @@ class Connection:
     All times are seconds of the running loop's clock.
     """
 
-    def __init__(self, socket: ClientConnection) -> None:
+    def __init__(
+        self, socket: ClientConnection, *, max_trailing_audio_s: float = MAX_TRAILING_AUDIO_S
+    ) -> None:
         self._socket = socket
+        self._max_trailing_bytes = int(max_trailing_audio_s * MAX_AUDIO_BYTES_PER_S)
         self.number = next(_numbers)
         """Tells the sockets of the process apart in the log; counted from 1."""
         self.opened_at = asyncio.get_running_loop().time()
@@ -83,7 +77,14 @@ class Connection:
         return f"<Connection #{self.number} {self._socket.state.name} requests={self.requests}>"
 
     @classmethod
-    async def open(cls, url: str, key: str, *, connect_timeout_s: float) -> Self:
+    async def open(
+        cls,
+        url: str,
+        key: str,
+        *,
+        connect_timeout_s: float,
+        max_trailing_audio_s: float = MAX_TRAILING_AUDIO_S,
+    ) -> Self:
         """Open a socket. The key is sent as a header, since URLs end up in logs.
 
         Raises `ProviderTimeoutError` after `connect_timeout_s` seconds, `ConnectError`, or the
@@ -104,7 +105,8 @@ class Connection:
                         create_connection=SlicedSocket,
                         # the simulator on a loopback port is never behind a proxy
                         proxy=True if url.startswith("wss:") else None,
-                    )
+                    ),
+                    max_trailing_audio_s=max_trailing_audio_s,
                 )
         except TimeoutError:
             raise errors.ProviderTimeoutError(f"no socket within {connect_timeout_s} s") from None
@@ -144,7 +146,7 @@ class Connection:
         self.in_flight = True
         self._last_frame, self._has_response = last_frame, False
         self._audio_bytes_left = int(max_audio_s * MAX_AUDIO_BYTES_PER_S)
-        self._trailing_bytes_left = int(MAX_TRAILING_AUDIO_S * MAX_AUDIO_BYTES_PER_S)
+        self._trailing_bytes_left = self._max_trailing_bytes
         try:
             await self._socket.send(request)
         except ConnectionClosed:
@@ -170,7 +172,9 @@ class Connection:
                     self._trailing_bytes_left -= len(data)
                     if self._trailing_bytes_left < 0:
                         self.abort()  # a closing handshake would wait behind the audio
-                        raise errors.ProtocolError("the audio goes on after its end")
+                        raise errors.ProtocolError(
+                            "the audio goes on after its end (HAMSA_MAX_TRAILING_AUDIO_S)"
+                        )
                     self.trailing.put(data)
                     continue
                 case wire.Ack() if self.in_flight:
@@ -181,7 +185,9 @@ class Connection:
                     self._audio_bytes_left -= len(data)
                     if self._audio_bytes_left < 0:
                         self.abort()
-                        raise errors.ProtocolError("more audio than the text can take")
+                        raise errors.ProtocolError(
+                            "more audio than the text can take (TTS_MAX_MS_PER_CHAR)"
+                        )
                 case wire.End() if self.in_flight and not self._has_response and self.requests > 1:
                     continue  # a second `end` of the previous request
                 case wire.Failure():

@@ -10,9 +10,11 @@ import structlog
 
 from app import errors
 from app.hamsa import wire
+from app.net.bounded_json import TooManyValuesError, check_values
 from app.net.client import body_start, client_over, http2_transport, raw_chunks
 from app.net.failures import NOT_CONNECTED
 from app.net.http2 import Http2Transport
+from app.net.limits import DEFAULT_LIMITS, HttpLimits
 from app.net.request import RequestTemplate
 from app.net.response import content_encoding
 from app.net.url import web_url
@@ -65,6 +67,7 @@ class HamsaClient:
         *,
         connect_timeout_s: float,
         http2_prior_knowledge: bool = False,
+        limits: HttpLimits = DEFAULT_LIMITS,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         # httpx would send a name in the URL in the place of the key
@@ -83,6 +86,7 @@ class HamsaClient:
             keep_alive_s=KEEP_ALIVE_S,
             max_connections=MAX_HTTP1_CONNECTIONS,
             prior_knowledge=http2_prior_knowledge,
+            limits=limits,
         )
         self._http = client_over(self._transport, connect_timeout_s=connect_timeout_s)
 
@@ -116,14 +120,21 @@ class HamsaClient:
             await response.aclose()
 
     async def post_whole(self, path: str, payload: dict[str, Any], max_bytes: int) -> bytes:
-        """Send one request, return the whole body. Raises `ProtocolError` when it is too long."""
+        """Send one request, return the whole body: JSON that can be parsed in one step.
+
+        Raises `ProtocolError` when it is longer than `max_bytes`, or holds too many values.
+        """
         async with self.post(path, payload) as response, aclosing(response.chunks()) as chunks:
             body = bytearray()
             async for chunk in chunks:
                 body += chunk
                 if len(body) > max_bytes:
                     raise errors.ProtocolError(f"the response exceeds {max_bytes} bytes")
-            return bytes(body)
+        try:
+            check_values(body)
+        except TooManyValuesError as error:
+            raise errors.ProtocolError(str(error)) from None
+        return bytes(body)
 
     async def warm_up(self) -> None:
         """Open a connection ahead of need; a failure is left for the request that needs it."""

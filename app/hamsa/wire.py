@@ -12,6 +12,7 @@ import orjson
 
 from app import errors
 from app.audio import AudioFormat
+from app.net.bounded_json import TooManyValuesError, check_values
 
 MAX_TEXT_CHARS = 2000
 """Longest text of a TTS request, in characters, not bytes (`docs/hamsa.md`, Text to speech)."""
@@ -120,7 +121,10 @@ def decode(frame: str | bytes) -> Frame:
     if not frame.lstrip().startswith("{"):
         return Transcript(frame)
     try:
+        check_values(frame)
         message = orjson.loads(frame)
+    except TooManyValuesError as error:
+        return Failure(errors.ProtocolError(str(error)))
     except orjson.JSONDecodeError:
         return Transcript(frame)
     kind = message.get("type")

@@ -17,13 +17,20 @@ import httpx
 
 from app.net.http1 import Http1Transport
 from app.net.http2 import Http2Transport
+from app.net.limits import DEFAULT_LIMITS, HttpLimits
 from app.net.proxy import proxy_for
 from app.net.url import web_url
 
 EventHooks = Mapping[str, list[Callable[..., Awaitable[Any]]]]
 
 
-def http1_transport(url: str, *, keep_alive_s: float, max_connections: int) -> Http1Transport:
+def http1_transport(
+    url: str,
+    *,
+    keep_alive_s: float,
+    max_connections: int,
+    limits: HttpLimits = DEFAULT_LIMITS,
+) -> Http1Transport:
     """Create a transport that speaks HTTP/1.1, through the environment's proxy for `url`, if any.
 
     Raises `ConfigurationError` for a URL or a proxy that is not valid.
@@ -33,24 +40,36 @@ def http1_transport(url: str, *, keep_alive_s: float, max_connections: int) -> H
         max_connections=max_connections,
         proxy=proxy_for(url),
         tls=_tls_context("http/1.1") if web_url(url).scheme == "https" else None,
+        limits=limits,
     )
 
 
 def http2_transport(
-    url: str, *, keep_alive_s: float, max_connections: int, prior_knowledge: bool = False
+    url: str,
+    *,
+    keep_alive_s: float,
+    max_connections: int,
+    prior_knowledge: bool = False,
+    limits: HttpLimits = DEFAULT_LIMITS,
 ) -> Http1Transport | Http2Transport:
     """Create a transport that speaks HTTP/2 to `url` where TLS agrees on it, else HTTP/1.1.
 
     With `prior_knowledge` it speaks HTTP/2 without TLS, too, and uses no proxy; otherwise it speaks
-    HTTP/1.1 to a proxy. The limits are those of HTTP/1.1. Raises `ConfigurationError`.
+    HTTP/1.1 to a proxy. `keep_alive_s` and `max_connections` are for HTTP/1.1. Raises
+    `ConfigurationError`.
     """
-    http1 = http1_transport(url, keep_alive_s=keep_alive_s, max_connections=max_connections)
+    http1 = http1_transport(
+        url, keep_alive_s=keep_alive_s, max_connections=max_connections, limits=limits
+    )
     parsed = web_url(url)
     is_tls = parsed.scheme == "https"
     if not prior_knowledge and (not is_tls or proxy_for(url) is not None):
         return http1
     return Http2Transport(
-        parsed, http1=http1, tls=_tls_context("h2", "http/1.1") if is_tls else None
+        parsed,
+        http1=http1,
+        tls=_tls_context("h2", "http/1.1") if is_tls else None,
+        limits=limits,
     )
 
 

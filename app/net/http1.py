@@ -20,16 +20,11 @@ from yarl import URL
 
 from app.net.failures import failure_of
 from app.net.http1_protocol import BoundedConnector
+from app.net.limits import DEFAULT_LIMITS, HttpLimits
 from app.net.response import build_response
 
 WRITE_BYTES = 64 * 1024
 """A request body is written in pieces of this size: the usual buffer of a socket."""
-
-MAX_HEADER_BYTES = 8190
-"""Longest line of a response's head; what servers and proxies commonly allow."""
-
-MAX_HEADERS = 128
-"""Most header fields of a response; a dozen are usual."""
 
 STALE_WITHIN_S = 1.0
 """A connection that the server has closed shows so within a round trip. A later loss may be that of
@@ -85,6 +80,7 @@ class Http1Transport(httpx.AsyncBaseTransport):
         max_connections: int,
         proxy: str | None = None,
         tls: ssl.SSLContext | None = None,
+        limits: HttpLimits = DEFAULT_LIMITS,
     ) -> None:
         self._proxy = proxy
         trace = aiohttp.TraceConfig()
@@ -94,14 +90,15 @@ class Http1Transport(httpx.AsyncBaseTransport):
                 limit=max_connections,
                 keepalive_timeout=keep_alive_s,
                 ssl=True if tls is None else tls,
+                max_informational=limits.max_informational,
             ),
             cookie_jar=aiohttp.DummyCookieJar(),
             headers={"Accept-Encoding": "identity"},
             trace_configs=[trace],
             auto_decompress=False,  # half a megabyte can become half a gigabyte
-            max_line_size=MAX_HEADER_BYTES,
-            max_field_size=MAX_HEADER_BYTES,
-            max_headers=MAX_HEADERS,
+            max_line_size=limits.max_header_line_bytes,
+            max_field_size=limits.max_header_line_bytes,
+            max_headers=limits.max_headers,
         )
 
     def __repr__(self) -> str:

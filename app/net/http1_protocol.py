@@ -13,10 +13,6 @@ from aiohttp.client_proto import ResponseHandler
 
 from app.net.slices import SlicedInput
 
-MAX_INFORMATIONAL = 10
-"""Informational (1xx) responses that may come before a response. Nothing was asked for that has
-any; a proxy may send one or two."""
-
 
 class TooManyInformationalError(aiohttp.ClientError):
     """The server sent more informational responses than any server has reason to."""
@@ -29,8 +25,9 @@ class BoundedResponseHandler(ResponseHandler):
     transport while slices wait here.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, max_informational: int) -> None:
         super().__init__(loop)
+        self._max_informational = max_informational
         self._informational = 0
         self._input = SlicedInput(
             super().data_received,
@@ -72,12 +69,15 @@ class BoundedResponseHandler(ResponseHandler):
     def feed_data(self, data: Any, size: int = 0) -> None:
         """Queue a response; give up the connection after too many informational ones."""
         is_informational = 100 <= data[0].code < 200 and data[0].code != 101
-        self._informational = self._informational + 1 if is_informational else 0
-        if self._informational <= MAX_INFORMATIONAL:
+        if is_informational:
+            self._informational += 1
+        elif self._informational <= self._max_informational:
+            self._informational = 0
+        if self._informational <= self._max_informational:
             super().feed_data(data, size)
             return
         self._input.clear()
-        reason = f"more than {MAX_INFORMATIONAL} informational (1xx) responses"
+        reason = f"more than {self._max_informational} informational (1xx) responses"
         self.set_exception(TooManyInformationalError(reason))
         if self.transport is not None:
             self.transport.abort()
@@ -95,13 +95,13 @@ class BoundedResponseHandler(ResponseHandler):
 class BoundedConnector(aiohttp.TCPConnector):
     """Opens connections that `BoundedResponseHandler` serves."""
 
-    def __init__(self, **options: Any) -> None:
+    def __init__(self, *, max_informational: int, **options: Any) -> None:
         super().__init__(**options)
-        self._factory = _handlers(self._loop)
+        self._factory = _handlers(self._loop, max_informational)
 
 
-def _handlers(loop: asyncio.AbstractEventLoop) -> partial[ResponseHandler]:
+def _handlers(loop: asyncio.AbstractEventLoop, max_informational: int) -> partial[ResponseHandler]:
     def make() -> ResponseHandler:
-        return BoundedResponseHandler(loop)
+        return BoundedResponseHandler(loop, max_informational)
 
     return partial(make)

@@ -15,6 +15,7 @@ import structlog
 from app.net.failures import NotProcessedError, connect_failure_of
 from app.net.http2_connection import Http2Connection
 from app.net.http2_stream import Header, Http2Stream
+from app.net.limits import DEFAULT_LIMITS, HttpLimits
 from app.net.response import build_response
 from app.timeouts import stall_tolerant_timeout
 
@@ -38,11 +39,17 @@ class Http2Transport(httpx.AsyncBaseTransport):
     """
 
     def __init__(
-        self, url: httpx.URL, *, http1: httpx.AsyncBaseTransport, tls: ssl.SSLContext | None
+        self,
+        url: httpx.URL,
+        *,
+        http1: httpx.AsyncBaseTransport,
+        tls: ssl.SSLContext | None,
+        limits: HttpLimits = DEFAULT_LIMITS,
     ) -> None:
         self._origin = _origin_of(url)
         self._http1 = http1
         self._tls = tls
+        self._limits = limits
         self._agreed = True
         """Whether the server speaks HTTP/2, as far as is known."""
         self._connections: list[Http2Connection] = []
@@ -112,7 +119,9 @@ class Http2Transport(httpx.AsyncBaseTransport):
         _, host, port = self._origin
         try:
             async with stall_tolerant_timeout(connect_timeout_s):
-                return await Http2Connection.open(host.decode("ascii"), port, self._tls)
+                return await Http2Connection.open(
+                    host.decode("ascii"), port, self._tls, self._limits
+                )
         except TimeoutError:
             raise httpx.ConnectTimeout(f"timed out after {connect_timeout_s} s") from None
         except OSError as error:

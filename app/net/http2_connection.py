@@ -2,6 +2,7 @@
 
 import asyncio
 import ssl
+from functools import partial
 from typing import Self, cast
 
 import h2.errors
@@ -12,6 +13,7 @@ import httpx
 from app.net.failures import NotProcessedError
 from app.net.http2_state import StateMachine
 from app.net.http2_stream import Header, Http2Stream
+from app.net.limits import DEFAULT_LIMITS, HttpLimits
 from app.net.slices import SlicedInput
 
 STREAM_WINDOW_BYTES = 1024 * 1024
@@ -31,9 +33,9 @@ CLOSE_TIMEOUT_S = 2.0
 class Http2Connection(asyncio.Protocol):
     """Multiplexes requests over one transport."""
 
-    def __init__(self) -> None:
+    def __init__(self, limits: HttpLimits = DEFAULT_LIMITS) -> None:
         self._loop = asyncio.get_running_loop()
-        self._h2 = StateMachine(STREAM_WINDOW_BYTES)
+        self._h2 = StateMachine(STREAM_WINDOW_BYTES, limits)
         self._streams: dict[int, Http2Stream] = {}
         self._transport: asyncio.Transport | None = None
         self._second_began_at = self._loop.time()
@@ -53,11 +55,17 @@ class Http2Connection(asyncio.Protocol):
         return f"<Http2Connection {state} streams={len(self._streams)}>"
 
     @classmethod
-    async def open(cls, host: str, port: int, tls: ssl.SSLContext | None) -> Self | None:
+    async def open(
+        cls,
+        host: str,
+        port: int,
+        tls: ssl.SSLContext | None,
+        limits: HttpLimits = DEFAULT_LIMITS,
+    ) -> Self | None:
         """Connect; None when TLS did not agree on HTTP/2. Raises `OSError`."""
         loop = asyncio.get_running_loop()
         transport, connection = await loop.create_connection(
-            cls, host, port, ssl=tls, server_hostname=host if tls else None
+            partial(cls, limits), host, port, ssl=tls, server_hostname=host if tls else None
         )
         if not _speaks_http2(transport):
             transport.abort()

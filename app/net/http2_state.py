@@ -8,15 +8,7 @@ import h2.exceptions
 import h2.settings
 from hyperframe.frame import DataFrame, Frame, GoAwayFrame, HeadersFrame, RstStreamFrame
 
-MAX_CONTROL_FRAMES = 5000
-"""Frames a second that carry neither a response nor audio: pings, settings, window updates, resets,
-empty data. A server under load sends some hundred; so many cost a tenth of a core."""
-
-MAX_HEADER_BYTES = 32 * 1024
-"""Largest head of a response, uncompressed; it is checked while it is decompressed."""
-
-MAX_INFORMATIONAL = 10
-"""Informational (1xx) responses that may come before a response."""
+from app.net.limits import HttpLimits
 
 Outcome = tuple[list[Frame], list[h2.events.Event]]
 """Frames to send, and events that happened."""
@@ -31,18 +23,19 @@ class ControlFrameFloodError(h2.exceptions.ProtocolError):
 class StateMachine(h2.connection.H2Connection):
     """A client's side of one connection."""
 
-    def __init__(self, stream_window_bytes: int) -> None:
+    def __init__(self, stream_window_bytes: int, limits: HttpLimits) -> None:
         # headers stay bytes: one that cannot be decoded must not end the connection
         super().__init__(h2.config.H2Configuration(client_side=True, header_encoding=None))
+        self.limits = limits
         self.local_settings = h2.settings.Settings(
             client=True,
             initial_values={
                 h2.settings.SettingCodes.ENABLE_PUSH: 0,
                 h2.settings.SettingCodes.INITIAL_WINDOW_SIZE: stream_window_bytes,
-                h2.settings.SettingCodes.MAX_HEADER_LIST_SIZE: MAX_HEADER_BYTES,
+                h2.settings.SettingCodes.MAX_HEADER_LIST_SIZE: limits.max_head_bytes,
             },
         )
-        self.decoder.max_header_list_size = MAX_HEADER_BYTES
+        self.decoder.max_header_list_size = limits.max_head_bytes
         self._control_frames = 0
 
     def start_second(self) -> None:
@@ -60,8 +53,8 @@ class StateMachine(h2.connection.H2Connection):
         )
         if not is_response:
             self._control_frames += 1
-            if self._control_frames > MAX_CONTROL_FRAMES:
-                raise ControlFrameFloodError(f"more than {MAX_CONTROL_FRAMES} frames a second")
+            if self._control_frames > (limit := self.limits.max_control_frames_per_s):
+                raise ControlFrameFloodError(f"more than {limit} frames a second")
         if not isinstance(frame, DataFrame):
             return super()._receive_frame(frame)
         frames, events = self._receive_data_frame(frame)

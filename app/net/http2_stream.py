@@ -10,7 +10,7 @@ import h2.exceptions
 import httpx
 
 from app.net.failures import NotProcessedError
-from app.net.http2_state import MAX_INFORMATIONAL, StateMachine
+from app.net.http2_state import StateMachine
 
 Header = tuple[bytes, bytes]
 
@@ -114,7 +114,7 @@ class Http2Stream(httpx.AsyncByteStream):
         """Note what arrived for this stream."""
         match event:
             case h2.events.ResponseReceived(headers=headers):
-                self._headers = [(bytes(name), bytes(value)) for name, value in headers]
+                self._on_headers([(bytes(name), bytes(value)) for name, value in headers])
             case h2.events.InformationalResponseReceived():
                 self._on_informational()
             case h2.events.DataReceived(data=data, flow_controlled_length=size):
@@ -135,10 +135,17 @@ class Http2Stream(httpx.AsyncByteStream):
         """Wake the task that waits for a change."""
         self._changed.set()
 
+    def _on_headers(self, headers: list[Header]) -> None:
+        if len(headers) > (limit := self._h2.limits.max_headers):
+            reason = f"more than {limit} headers"
+            self._failure = self._failure or httpx.RemoteProtocolError(reason)
+        elif self._failure is None:
+            self._headers = headers
+
     def _on_informational(self) -> None:
         self._informational += 1
-        if self._informational > MAX_INFORMATIONAL:
-            reason = f"more than {MAX_INFORMATIONAL} informational (1xx) responses"
+        if self._informational > (limit := self._h2.limits.max_informational):
+            reason = f"more than {limit} informational (1xx) responses"
             self._failure = self._failure or httpx.RemoteProtocolError(reason)
 
     def _on_reset(self, code: int | None) -> None:

@@ -11,8 +11,7 @@ from app.pipeline.quota import Quota
 from app.pipeline.timeline import Timeline
 from app.pipeline.token_batcher import TokenBatcher
 from app.text.sentence_splitter import SentenceSplitter
-from app.text.speakable import is_speakable
-from app.text.tts_text import tts_text
+from app.text.tts_text import SentenceText, sentence_text
 
 SLICE_CHARS = 1024
 """Text that is split in one step of the loop: a piece may be as long as a line, and 2,000
@@ -33,8 +32,6 @@ class AgentResponse:
         emit: events.Emit,
         quota: Quota,
     ) -> None:
-        self.requested = False
-        """Whether the agent has been asked to respond."""
         self.text = ""
         """The whole response, once it has been read."""
         self.error: NabraError | None = None
@@ -42,11 +39,13 @@ class AgentResponse:
         self._turn = turn
         self._agent = components.agent
         self._max_chars = self._chars_left = components.max_response_chars
-        self._splitter = SentenceSplitter(first_chars=components.first_chunk_min_chars)
+        self._splitter = SentenceSplitter(
+            first_chars=components.first_chunk_min_chars, max_chars=components.max_sentence_chars
+        )
         self._timeline = timeline
         self._emit = emit
         self._quota = quota
-        self._sentences: asyncio.Queue[str | None] = asyncio.Queue(MAX_QUEUED_SENTENCES)
+        self._sentences: asyncio.Queue[SentenceText | None] = asyncio.Queue(MAX_QUEUED_SENTENCES)
 
     async def read(self, request: AgentRequest) -> None:
         """Request the response and read it to its end. An `AgentError` is kept in `error`."""
@@ -55,7 +54,6 @@ class AgentResponse:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(tokens.run(), name="tokens")
             try:
-                self.requested = True
                 async with self._agent.answer(request) as stream:
                     async for piece in stream:
                         if not pieces:
@@ -83,7 +81,7 @@ class AgentResponse:
         """End `sentences` after those that are queued."""
         await self._sentences.put(None)
 
-    async def sentences(self) -> AsyncIterator[str]:
+    async def sentences(self) -> AsyncIterator[SentenceText]:
         """Iterate over the sentences as they are completed."""
         while (sentence := await self._sentences.get()) is not None:
             yield sentence
@@ -96,12 +94,13 @@ class AgentResponse:
             await self._queue_sentences(self._splitter.feed(piece[start : start + SLICE_CHARS]))
 
     async def _queue_sentences(self, sentences: list[str]) -> None:
-        for sentence in sentences:
-            if not is_speakable(tts_text(sentence)):
+        for displayed in sentences:
+            sentence = sentence_text(displayed)
+            if not sentence.speakable_chars:
                 continue
             if self._timeline.metrics.first_sentence_ms is None:
                 self._timeline.metrics.first_sentence_ms = self._now_ms()
-            if await self._may_speak(sentence):
+            if await self._may_speak(displayed):
                 await self._sentences.put(sentence)
 
     async def _may_speak(self, sentence: str) -> bool:

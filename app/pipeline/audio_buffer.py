@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 MAX_BUFFERED_BYTES = 512 * 1024
 """Audio of one sentence that may wait for playout: 16 s at 16 kHz. Beyond it the provider's stream
@@ -16,14 +16,19 @@ bytes. No chunk is delayed for the sake of joining."""
 class AudioBuffer:
     """A bounded FIFO of audio chunks; waiting chunks are joined when they are read.
 
-    A single chunk may exceed `max_chunk_bytes`.
+    A single chunk may exceed `max_chunk_bytes`. `hold` is told of bytes that come in, and of those
+    that go out as a negative number.
     """
 
     def __init__(
-        self, max_bytes: int = MAX_BUFFERED_BYTES, max_chunk_bytes: int = MAX_CHUNK_BYTES
+        self,
+        max_bytes: int = MAX_BUFFERED_BYTES,
+        max_chunk_bytes: int = MAX_CHUNK_BYTES,
+        hold: Callable[[int], None] = lambda _: None,
     ) -> None:
         self._max_bytes = max_bytes
         self._max_chunk_bytes = max_chunk_bytes
+        self._hold = hold
         self._chunks: deque[bytes] = deque()
         self._bytes = 0
         self._ended = False
@@ -36,6 +41,7 @@ class AudioBuffer:
             await self._wait_for_change()
         self._chunks.append(chunk)
         self._bytes += len(chunk)
+        self._hold(len(chunk))
         self._changed.set()
 
     def end(self, error: Exception | None = None) -> None:
@@ -50,6 +56,7 @@ class AudioBuffer:
             while self._chunks:
                 chunk = self._pop()
                 self._bytes -= len(chunk)
+                self._hold(-len(chunk))
                 self._changed.set()
                 yield chunk
             if self._ended:

@@ -6,9 +6,8 @@ from dataclasses import dataclass, field
 from app.agents.base import Agent
 from app.audio.decoding import Decoder, RecordingDecoder
 from app.stt.base import Transcriber
-from app.telemetry.speech_metrics import SpeechMetrics
-from app.text.sentence_splitter import FIRST_CHARS
-from app.transports.base import TTSTransport
+from app.text.sentence_splitter import FIRST_CHARS, MAX_CHARS
+from app.transports.base import SpeechSynthesizer
 from app.vad.base import CreateDetector
 
 
@@ -18,7 +17,7 @@ class PipelineComponents:
 
     transcriber: Transcriber
     agent: Agent
-    transport: TTSTransport
+    transport: SpeechSynthesizer
     """The default transport."""
     max_utterance_s: float
     """Longest utterance that is transcribed."""
@@ -26,6 +25,8 @@ class PipelineComponents:
     """Decodes recordings; by default WAV alone."""
     max_response_chars: int = 20_000
     """Longest response of the agent that is spoken; the rest is cut."""
+    max_sentence_chars: int = MAX_CHARS
+    """Longest text of one synthesis request."""
     lookahead: int = 1
     """Sentences that are prefetched while one is played."""
     first_chunk_min_chars: int = FIRST_CHARS
@@ -36,11 +37,8 @@ class PipelineComponents:
     """Whether a pause is transcribed speculatively, before it is known to end the utterance."""
     log_transcripts: bool = False
     """Whether log lines may hold the texts of the user and of the agent."""
-    transports: Mapping[str, TTSTransport] = field(default_factory=dict)
+    transports: Mapping[str, SpeechSynthesizer] = field(default_factory=dict)
     """Transports that a client may choose in place of the default, by name."""
-
-    metrics: SpeechMetrics = field(default_factory=SpeechMetrics)
-    """Counts the synthesis attempts of all sessions."""
 
     async def warm_up(self) -> None:
         """Open the connections that the first turn needs."""

@@ -1,4 +1,4 @@
-"""What a session emits, as data. `app/api/serializer.py` turns events into wire messages.
+"""What a session emits, as data. Translators (`app/api/clients`) turn events into frames.
 
 An event that belongs to a turn carries the number of that turn.
 """
@@ -9,11 +9,28 @@ from typing import Literal
 
 from app.audio import AudioFormat
 from app.errors import NabraError
+from app.pipeline.session_config import SessionConfig
 from app.pipeline.timeline import TurnMetrics
+from app.pipeline.turn_taking import InterruptReason
 from app.vad.base import EndReason
 
 StatusCode = Literal["connected", "transcribing", "thinking", "speaking", "server-restarting"]
-InterruptReason = Literal["barge_in", "client"]
+
+
+@dataclass(frozen=True, slots=True)
+class SessionOpened:
+    """The session has begun, by the terms that its translator knows."""
+
+    turn: None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Configured:
+    """A configuration is in force. Turns up to `after_turn` began with the one before."""
+
+    config: SessionConfig
+    after_turn: int
+    turn: None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +102,19 @@ class SentenceStarted:
 
 
 @dataclass(frozen=True, slots=True)
+class SentenceEnded:
+    """The audio of a sentence has been sent, `audio_ms` of it; no more of it follows.
+
+    Where trailing audio may come this is known when the next sentence begins, or the response ends.
+    A sentence that is interrupted or has no audio does not end.
+    """
+
+    turn: int
+    index: int
+    audio_ms: float
+
+
+@dataclass(frozen=True, slots=True)
 class AudioChunk:
     """Headerless, sample-aligned audio."""
 
@@ -121,7 +151,9 @@ class Failed:
 
 
 Event = (
-    Status
+    SessionOpened
+    | Configured
+    | Status
     | UserSpeechStarted
     | UserSpeechStopped
     | Transcribed
@@ -130,6 +162,7 @@ Event = (
     | PlayoutStarted
     | SentenceStarted
     | AudioChunk
+    | SentenceEnded
     | Interrupted
     | TurnDone
     | Failed

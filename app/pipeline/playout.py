@@ -1,52 +1,43 @@
 """Plays the sentences of a turn in order, and prefetches the next ones meanwhile."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from dataclasses import dataclass, replace
+from collections.abc import AsyncIterator, Callable
 
 from app.audio import AudioFormat, Converter
 from app.errors import ProviderError
 from app.pipeline import events
 from app.pipeline.audio_buffer import AudioBuffer
+from app.pipeline.quota import Quota, Unlimited
+from app.pipeline.session_config import SpeechStyle
 from app.pipeline.timeline import SentenceMetrics, Timeline
-from app.telemetry.speech_metrics import SpeechMetrics
-from app.text.tts_text import tts_text
-from app.transports.base import SpeechRequest, TrailingAudio, TTSTransport
-from app.types import Language, Voice
+from app.text.tts_text import SentenceText
+from app.transports.base import SpeechRequest, SpeechSynthesizer, TrailingAudio, Urgency
 
 JITTER_MARGIN_S = 0.2
 """Audio that the client must have left after a wait for trailing audio: covers network jitter."""
 
 
-@dataclass(frozen=True, slots=True)
-class SpeechStyle:
-    """How responses are spoken to a client."""
-
-    voice: Voice
-    format: AudioFormat
-    language: Language
-    transport: str = ""
-    """Name of the transport; ignored unless clients may choose one."""
-
-
 class Sentence:
     """One sentence, from its request to the end of its audio."""
 
-    def __init__(self, metrics: SentenceMetrics, request: SpeechRequest) -> None:
+    def __init__(
+        self, metrics: SentenceMetrics, request: SpeechRequest, hold: Callable[[int], None]
+    ) -> None:
         self.metrics = metrics
-        self.audio = AudioBuffer()
+        self.audio = AudioBuffer(hold=hold)
         self.trailing: TrailingAudio | None = None
         """Audio that arrives after the end of the stream, where the transport can have any."""
-        self.needed_now = asyncio.Event()
-        """Set when all sentences before this one have been sent to the client."""
+        self.urgency = Urgency(is_needed_now=False)
+        """Raised when all sentences before this one have been sent to the client."""
         self._converter: Converter | None = None
-        self._request = replace(request, needed_now=self.needed_now)
-        metrics.attempts = self._request.attempts
+        self._request = request
 
-    async def synthesize(self, transport: TTSTransport, format: AudioFormat) -> None:
+    async def synthesize(self, synthesizer: SpeechSynthesizer, format: AudioFormat) -> None:
         """Request the audio, and fill the buffer with it in `format`."""
+        speech = synthesizer.synthesize(self._request, self.urgency)
+        self.metrics.attempts = speech.attempts
         try:
-            async with transport.synthesize(self._request) as stream:
+            async with speech as stream:
                 self._converter = Converter(stream.format, format)
                 async for chunk in stream:
                     if data := self._converter.feed(chunk):
@@ -77,41 +68,49 @@ class Playout:
     def __init__(
         self,
         turn: int,
-        transport: TTSTransport,
+        synthesizer: SpeechSynthesizer,
         style: SpeechStyle,
         timeline: Timeline,
         emit: events.Emit,
         *,
         lookahead: int = 1,
-        metrics: SpeechMetrics | None = None,
+        quota: Quota | None = None,
     ) -> None:
         self._turn = turn
-        self._metrics = metrics or SpeechMetrics()
-        self._transport = transport
+        self._synthesizer = synthesizer
         self._style = style
         self._timeline = timeline
         self._emit = emit
+        self._quota = quota or Unlimited()
+        self._held_bytes = 0
+        """Audio in the buffers of all sentences."""
         self._prefetch_slots = asyncio.Semaphore(1 + lookahead)
         self._last_started: Sentence | None = None
-        """The last sentence that had audio; its trailing audio may still be sent."""
+        """The last sentence that had audio, while its trailing audio may still be sent."""
 
-    async def play(self, texts: AsyncIterator[str]) -> None:
+    async def play(self, texts: AsyncIterator[SentenceText]) -> None:
         """Play all sentences, and the trailing audio of the last one."""
+        try:
+            await self._play(texts)
+        finally:
+            self._hold(-self._held_bytes)  # of an interrupted turn: nobody will take it
+
+    async def _play(self, texts: AsyncIterator[SentenceText]) -> None:
         sentences: asyncio.Queue[Sentence | None] = asyncio.Queue()
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._synthesize_all(texts, sentences, tasks), name="synthesis")
             while (sentence := await sentences.get()) is not None:
-                sentence.needed_now.set()
+                sentence.urgency.set_needed_now()
                 await self._play_sentence(sentence)
                 self._prefetch_slots.release()
             if (last := self._last_started) is not None:
                 if last.trailing is not None:
                     await last.trailing.wait_closed()
-                await self._emit_audio(last, last.take_trailing_audio())
+                await self._end_sentence(last)
 
     async def _synthesize_all(
         self,
-        texts: AsyncIterator[str],
+        texts: AsyncIterator[SentenceText],
         sentences: asyncio.Queue[Sentence | None],
         tasks: asyncio.TaskGroup,
     ) -> None:
@@ -122,24 +121,25 @@ class Playout:
         """
         async for text in texts:
             await self._prefetch_slots.acquire()
-            metrics = self._timeline.add_sentence(text)
+            metrics = self._timeline.add_sentence(text.displayed)
             if metrics.index == 0:
                 await self._emit(events.Status("speaking", self._turn))
-            sentence = Sentence(metrics, self._request_for(text))
+            sentence = Sentence(metrics, self._request_for(text), self._hold)
             sentences.put_nowait(sentence)
             tasks.create_task(
-                sentence.synthesize(self._transport, self._style.format),
+                sentence.synthesize(self._synthesizer, self._style.format),
                 name=f"sentence-{metrics.index}",
             )
         sentences.put_nowait(None)
 
-    def _request_for(self, text: str) -> SpeechRequest:
+    def _hold(self, size: int) -> None:
+        self._held_bytes += size
+        self._quota.hold_audio(size)
+
+    def _request_for(self, text: SentenceText) -> SpeechRequest:
+        style = self._style
         return SpeechRequest(
-            tts_text(text),
-            self._style.voice,
-            self._style.format,
-            self._style.language,
-            metrics=self._metrics,
+            text.spoken, style.voice, style.format, style.language, text.speakable_chars
         )
 
     async def _play_sentence(self, sentence: Sentence) -> None:
@@ -150,6 +150,8 @@ class Playout:
                 await self._emit_audio(sentence, chunk)
         except ProviderError as error:
             await self._emit(events.Failed(error, self._turn))
+        if self._last_started is sentence and sentence.trailing is None:
+            await self._end_sentence(sentence)
 
     async def _start_sentence(self, sentence: Sentence) -> None:
         """Send the trailing audio of the sentence before this one, and announce this one.
@@ -159,7 +161,7 @@ class Playout:
         """
         if (previous := self._last_started) is not None:
             await self._wait_for_trailing(previous)
-            await self._emit_audio(previous, previous.take_trailing_audio())
+            await self._end_sentence(previous)
         self._last_started = sentence
         metrics = self._timeline.metrics
         if metrics.first_audio_ms is None:
@@ -167,6 +169,13 @@ class Playout:
             await self._emit(events.PlayoutStarted(self._turn, self._style.format))
         text = sentence.metrics.text
         await self._emit(events.SentenceStarted(self._turn, sentence.metrics.index, text))
+
+    async def _end_sentence(self, sentence: Sentence) -> None:
+        """Send the trailing audio that has arrived, and report that no more of it follows."""
+        await self._emit_audio(sentence, sentence.take_trailing_audio())
+        metrics = sentence.metrics
+        await self._emit(events.SentenceEnded(self._turn, metrics.index, metrics.audio_ms))
+        self._last_started = None
 
     async def _wait_for_trailing(self, sentence: Sentence) -> None:
         """Wait for trailing audio as long as the client has enough audio left to play."""

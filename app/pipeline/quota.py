@@ -1,4 +1,4 @@
-"""What a session may still use: whoever counts it stands outside the pipeline."""
+"""What a session uses: whoever counts it, and bounds it, stands outside the pipeline."""
 
 from typing import Protocol
 
@@ -12,6 +12,9 @@ class Quota(Protocol):
     async def take_chars(self, chars: int) -> None:
         """Count characters that are to be spoken. Raises `UsageLimitError` when too many were."""
 
+    def hold_audio(self, size: int) -> None:
+        """Count bytes of audio that wait for the client; a negative size waits no more."""
+
 
 class Unlimited:
     """A quota without limits."""
@@ -20,4 +23,7 @@ class Unlimited:
         """Count nothing."""
 
     async def take_chars(self, chars: int) -> None:
+        """Count nothing."""
+
+    def hold_audio(self, size: int) -> None:
         """Count nothing."""

@@ -1,22 +1,27 @@
-"""One session: at most one turn at a time, and what interrupts it."""
+"""One session: its turns, one at a time, as its turn-taking decides."""
 
 import asyncio
 from types import TracebackType
 from typing import Self
 
 from app.audio import AudioFormat
-from app.errors import UnsupportedConfigurationError
+from app.errors import EmptyTextError, UnsupportedConfigurationError
 from app.pipeline import events
+from app.pipeline.added_text import AddedText
 from app.pipeline.components import PipelineComponents
-from app.pipeline.playout import SpeechStyle
 from app.pipeline.quota import Quota, Unlimited
+from app.pipeline.session_config import SpeechStyle
 from app.pipeline.turn import Turn
-from app.pipeline.user_input import UserInput
+from app.pipeline.turn_taking import Interrupt, InterruptReason, TurnTaking
+from app.pipeline.user_input import StreamedUtterance, UserInput
 from app.pipeline.user_speech import UserSpeechHandler
 
 
 class Session:
-    """Owns the turns of one client. Leaving its context cancels all that still runs."""
+    """Owns the turns of one client. Leaving its context cancels all that still runs.
+
+    `TurnTaking` decides, at once; a session carries it out.
+    """
 
     def __init__(
         self,
@@ -29,8 +34,6 @@ class Session:
         self.id = session_id
         self.style = style
         """How the next turn is spoken."""
-        self.turn_count = 0
-        """Turns that have started; also the number of the last one."""
         self._components = components
         self._emit = emit
         self._quota = quota or Unlimited()
@@ -38,9 +41,8 @@ class Session:
         self._turn: Turn | None = None
         self._turn_task: asyncio.Task[None] | None = None
         self._user_speech: UserSpeechHandler | None = None
-        self._reports_playback = False
-        self._interrupted_text: str | None = None
-        """What was played of an interrupted response, until a request reports it to the agent."""
+        self._turn_taking = TurnTaking()
+        self._added_text = AddedText()
         self._warm_up_task: asyncio.Task[None]
 
     async def __aenter__(self) -> Self:
@@ -54,6 +56,7 @@ class Session:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        self._turn_taking.on_session_end()
         self._cancel_turn()
         self.stop_turn_detection()
         self._warm_up_task.cancel()
@@ -63,7 +66,17 @@ class Session:
     @property
     def is_responding(self) -> bool:
         """Whether a turn runs, or the client still plays the last one."""
-        return self._turn is not None and (self._is_running or self._is_playing(self._turn))
+        return self._turn_taking.is_responding(_now())
+
+    @property
+    def turn_count(self) -> int:
+        """Turns that have begun; also the number of the last one."""
+        return self._turn_taking.last_turn
+
+    @property
+    def mergeable_turn(self) -> int | None:
+        """The turn whose utterance further speech would continue."""
+        return self._turn_taking.mergeable_turn
 
     async def start_turn(self, user_input: UserInput) -> Turn:
         """Start a turn, and return it. A turn that still runs is interrupted, as by a barge-in.
@@ -71,24 +84,40 @@ class Session:
         Raises `ClientGoneError`, and `UsageLimitError` when the quota is used up.
         """
         await self._quota.take_turn()
-        await self.interrupt("barge_in")
-        self.turn_count += 1
-        interrupted_text, self._interrupted_text = self._interrupted_text, None
+        if isinstance(user_input, StreamedUtterance):
+            begin = self._turn_taking.on_speech_stopped(_now())
+        else:
+            begin = self._turn_taking.on_input(_now())
+        await self._carry_out(begin.interrupt)
         turn = Turn(
-            self.turn_count,
+            begin.turn,
             self.id,
             self._components,
             self.style,
             self._emit,
             user_input=user_input,
-            interrupted_text=interrupted_text,
+            added_text=self._added_text,
+            turn_taking=self._turn_taking,
             quota=self._quota,
         )
-        self._turn = turn
-        self._turn_task = self._tasks.create_task(turn.run(), name=f"turn-{self.turn_count}")
+        if self._turn_taking.on_turn_started(turn.number, turn.timeline):
+            self._turn = turn
+            self._turn_task = self._tasks.create_task(turn.run(), name=f"turn-{turn.number}")
+        else:
+            turn.abandon()
         return turn
 
-    async def interrupt(self, reason: events.InterruptReason) -> Turn | None:
+    async def start_speech(self) -> int | None:
+        """Interrupt the current turn, as the user speaks; return the turn that the user continues.
+
+        None: it is a new utterance.
+        Raises `ClientGoneError`.
+        """
+        decision = self._turn_taking.on_speech_started(_now())
+        await self._carry_out(decision.interrupt)
+        return decision.merged_turn
+
+    async def interrupt(self, reason: InterruptReason) -> Turn | None:
         """Cancel the current turn, and return it; None when there is nothing to interrupt.
 
         `Interrupted` is sent before the turn has released its resources; no event of the turn
@@ -96,25 +125,31 @@ class Session:
         too.
         Raises `ClientGoneError`.
         """
-        turn = self._turn
-        if turn is None:
-            return None
-        is_active = self._is_running or self._is_playing(turn)
-        self._cancel_turn()
-        if not turn.agent_requested:
-            self._interrupted_text = turn.interrupted_text  # the next request reports it
-        if not is_active:
-            return None
-        now = asyncio.get_running_loop().time()
-        played_ms = turn.timeline.played_ms(now)
-        played_text = turn.timeline.played_text(played_ms)
-        if turn.agent_requested:
-            self._interrupted_text = played_text
-        metrics = turn.timeline.snapshot(now)
-        await self._emit(
-            events.Interrupted(turn.number, reason, played_text, round(played_ms), metrics)
-        )
-        return turn
+        return await self._carry_out(self._turn_taking.on_interrupt(reason, _now()))
+
+    def add_text(self, text: str, *, max_chars: int) -> None:
+        """Add text to the next turn, typed or spoken, that reaches the agent.
+
+        Raises `TextTooLongError` when more than `max_chars` would wait.
+        """
+        self._added_text.add(text, max_chars=max_chars)
+
+    async def respond(self) -> Turn:
+        """Start a turn with the text that was added, and return it.
+
+        Raises `EmptyTextError` when none was, and what `start_turn` raises.
+        """
+        if not (text := self._added_text.take()):
+            raise EmptyTextError("no text was added")
+        return await self.start_turn(text)
+
+    def truncate(self, turn: int, heard_ms: float) -> None:
+        """Cut the played text of an interrupted turn at `heard_ms` of its audio.
+
+        Another turn than the last that was interrupted is ignored, and so is what comes after the
+        interruption was reported to the agent.
+        """
+        self._turn_taking.on_truncate(turn, heard_ms)
 
     async def wait_idle(self) -> None:
         """Wait until no turn runs: all audio of the last one has been sent, if not yet played."""
@@ -126,9 +161,9 @@ class Session:
 
         A report on another turn only shows that the client sends reports.
         """
-        self._reports_playback = True
+        self._turn_taking.on_playback_report()
         if self._turn is not None and self._turn.number == turn:
-            self._turn.timeline.on_playback_report(played_ms, asyncio.get_running_loop().time())
+            self._turn.timeline.on_playback_report(played_ms, _now())
 
     async def start_turn_detection(self, format: AudioFormat) -> None:
         """Detect utterances in the audio that `append_audio` gets from now on, in `format`.
@@ -139,6 +174,7 @@ class Session:
             raise UnsupportedConfigurationError("turn_detection: server_vad is not available here")
         detector = await self._components.create_detector(format)
         self.stop_turn_detection()
+        self._turn_taking.on_listening(listens=True)
         self._user_speech = UserSpeechHandler(
             detector, format, self, components=self._components, emit=self._emit, tasks=self._tasks
         )
@@ -148,6 +184,7 @@ class Session:
         if self._user_speech is not None:
             self._user_speech.cancel_speculative()
             self._user_speech = None
+            self._turn_taking.on_listening(listens=False)
 
     async def append_audio(self, data: bytes) -> None:
         """Process audio of the input stream; without turn detection it is dropped."""
@@ -158,22 +195,30 @@ class Session:
         """End the user's utterance here; return whether there was one."""
         return self._user_speech is not None and await self._user_speech.finish()
 
-    @property
-    def _is_running(self) -> bool:
-        return self._turn_task is not None and not self._turn_task.done()
-
-    def _is_playing(self, turn: Turn) -> bool:
-        """Return whether the client still plays the turn's audio.
-
-        False unless the client is known to play audio, by its playback reports or its input stream:
-        one that only shows the texts has nothing left to interrupt.
-        """
-        plays_audio = self._reports_playback or self._user_speech is not None
-        return plays_audio and turn.timeline.is_playing(asyncio.get_running_loop().time())
+    async def _carry_out(self, interrupt: Interrupt | None) -> Turn | None:
+        """Cancel the turn that is interrupted, tell the client, and return it."""
+        turn = self._turn
+        if interrupt is None or turn is None or turn.number != interrupt.turn:
+            return None  # nothing, or a turn that has not started: the client does not know it
+        self._cancel_turn()
+        await self._emit(
+            events.Interrupted(
+                turn.number,
+                interrupt.reason,
+                interrupt.played_text,
+                round(interrupt.played_ms),
+                turn.timeline.snapshot(_now()),
+            )
+        )
+        return turn
 
     def _cancel_turn(self) -> None:
-        """Cancel the current turn and suppress its further events."""
+        """Cancel the last turn that was started, if it still runs."""
         turn, task, self._turn, self._turn_task = self._turn, self._turn_task, None, None
         if turn is not None and task is not None and not task.done():
-            turn.mute()
+            turn.abandon()
             task.cancel()
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

@@ -8,11 +8,14 @@ from app.agents.base import AgentRequest
 from app.audio import PCM16_16K
 from app.errors import InternalError, NabraError, NoSpeechError
 from app.pipeline import events
+from app.pipeline.added_text import AddedText, joined
 from app.pipeline.agent_response import AgentResponse
 from app.pipeline.components import PipelineComponents
-from app.pipeline.playout import Playout, SpeechStyle
+from app.pipeline.playout import Playout
 from app.pipeline.quota import Quota, Unlimited
+from app.pipeline.session_config import SpeechStyle
 from app.pipeline.timeline import Timeline
+from app.pipeline.turn_taking import TurnTaking
 from app.pipeline.user_input import EncodedUtterance, StreamedUtterance, UserInput
 from app.stt.base import Utterance
 
@@ -20,7 +23,10 @@ log = structlog.get_logger(__name__)
 
 
 class Turn:
-    """Transcribes one user input, then runs agent and playout concurrently."""
+    """Transcribes one user input, then runs agent and playout concurrently.
+
+    What it may say, to the agent and to the client, `turn_taking` decides.
+    """
 
     def __init__(
         self,
@@ -31,34 +37,26 @@ class Turn:
         emit: events.Emit,
         *,
         user_input: UserInput,
-        interrupted_text: str | None = None,
+        turn_taking: TurnTaking,
+        added_text: AddedText | None = None,
         quota: Quota | None = None,
     ) -> None:
         self.number = number
-        self.interrupted_text = interrupted_text
-        """How much of the previous response was played before it was interrupted; None if it was
-        not interrupted."""
         self.timeline = Timeline(asyncio.get_running_loop().time() - _silence_s(user_input))
         self._session_id = session_id
         self._components = components
         self._style = style
         self._emit_to_client = emit
         self._user_input = user_input
+        self._turn_taking = turn_taking
+        self._added_text = added_text or AddedText()
         self._user_text = ""
-        self._response = AgentResponse(
-            number, components, self.timeline, self._emit, quota or Unlimited()
-        )
+        self._quota = quota or Unlimited()
+        self._response = AgentResponse(number, components, self.timeline, self._emit, self._quota)
         self._has_started = False
-        self._is_muted = False
 
-    @property
-    def agent_requested(self) -> bool:
-        """Whether the agent has been asked to respond, and so knows of the interruption."""
-        return self._response.requested
-
-    def mute(self) -> None:
-        """Suppress further events and cancel speculative work."""
-        self._is_muted = True
+    def abandon(self) -> None:
+        """Cancel speculative work of a turn that was interrupted; log one that never started."""
         if not self._has_started:
             self._log("interrupted")  # a task that is cancelled before its first step never runs
         if (
@@ -76,6 +74,7 @@ class Turn:
             self.timeline.metrics.total_ms = self._now_ms()
             await self._emit(events.TurnDone(self.number, self.timeline.metrics))
         finally:
+            self._turn_taking.on_turn_complete(self.number)
             self._log(outcome)
 
     async def _run_stages(self) -> str:
@@ -143,7 +142,7 @@ class Turn:
             self.timeline,
             self._emit,
             lookahead=self._components.lookahead,
-            metrics=self._components.metrics,
+            quota=self._quota,
         )
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._read_response(user_text), name="agent")
@@ -153,23 +152,24 @@ class Turn:
         """Read the agent's response, unless the turn has been interrupted.
 
         This task can take its first step after the interruption, before its cancellation arrives.
-        The session has already found `agent_requested` false, so the agent must not be called.
         """
-        if self._is_muted:
+        ask = self._turn_taking.on_agent_needed(self.number)
+        if ask is None:
             await self._response.end()
             return
-        is_interruption = self.interrupted_text is not None
+        self._user_text = user_text = joined(self._added_text.take(), user_text)
         await self._response.read(
-            AgentRequest(user_text, self._session_id, is_interruption, self.interrupted_text or "")
+            AgentRequest(user_text, self._session_id, ask.interrupted, ask.played_text)
         )
 
     async def _emit(self, event: events.Event) -> None:
-        if self._is_muted:
+        """Send an event, unless the turn has been interrupted."""
+        if not self._turn_taking.is_current(self.number):
             return
         try:
             await self._emit_to_client(event)
         except events.ClientGoneError:
-            self._is_muted = True  # the session learns it as well, and cancels this turn
+            self._turn_taking.on_session_end()  # the session learns it as well, and ends
 
     def _now_ms(self) -> float:
         return self.timeline.since_start_ms(asyncio.get_running_loop().time())

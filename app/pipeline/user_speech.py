@@ -31,8 +31,12 @@ class TurnControl(Protocol):
     def is_responding(self) -> bool:
         """Whether a turn runs, or the client still plays the last one."""
 
-    async def interrupt(self, reason: events.InterruptReason) -> Turn | None:
-        """Cancel the current turn, and return it; None when there is nothing to interrupt."""
+    @property
+    def mergeable_turn(self) -> int | None:
+        """The turn whose utterance further speech would continue."""
+
+    async def start_speech(self) -> int | None:
+        """Interrupt the current turn; return the turn whose utterance the user continues."""
 
     async def start_turn(self, user_input: StreamedUtterance) -> Turn:
         """Start a turn, and return it."""
@@ -64,8 +68,8 @@ class UserSpeechHandler:
         self._emit = emit
         self._tasks = tasks
         self._speculative: SpeculativeTranscript | None = None
-        self._last_utterance: tuple[Turn, bytes] | None = None
-        """The last utterance and its turn, while speech may still continue it."""
+        self._last_utterance: tuple[int, bytes] | None = None
+        """The last utterance with the number of its turn, while speech may still continue it."""
         self._continued = b""
         """The utterance that the current speech continues; empty if it is a new one."""
 
@@ -74,7 +78,8 @@ class UserSpeechHandler:
 
         After each `SLICE_MS` of audio, in one frame or in many, other tasks may run.
         """
-        if self._last_utterance is not None and not self._can_continue(self._last_utterance[0]):
+        last = self._last_utterance
+        if last is not None and last[0] != self._turn_control.mergeable_turn:
             self._last_utterance = None  # it may be megabytes
         for start in range(0, len(data), self._slice_bytes):
             piece = data[start : start + self._slice_bytes]
@@ -100,9 +105,6 @@ class UserSpeechHandler:
             self._speculative.cancel()
             self._speculative = None
 
-    def _can_continue(self, turn: Turn) -> bool:
-        return not turn.agent_requested and self._turn_control.is_responding
-
     async def _handle(self, event: SpeechEvent, language: Language) -> None:
         match event:
             case SpeechBegan(start_ms):
@@ -119,13 +121,9 @@ class UserSpeechHandler:
                 await self._on_speech_ended(event)
 
     async def _on_speech_began(self, start_ms: float) -> None:
-        interrupted = await self._turn_control.interrupt("barge_in")
+        merged_turn = await self._turn_control.start_speech()
         self._continued = b""
-        if (
-            self._last_utterance is not None
-            and interrupted is self._last_utterance[0]
-            and not interrupted.agent_requested
-        ):
+        if self._last_utterance is not None and self._last_utterance[0] == merged_turn:
             self._continued = self._last_utterance[1]
         await self._emit(events.UserSpeechStarted(start_ms))
 
@@ -145,7 +143,7 @@ class UserSpeechHandler:
         turn = await self._turn_control.start_turn(
             StreamedUtterance(pcm, ended.silence_ms / 1000, speculative)
         )
-        self._last_utterance, self._continued = (turn, pcm), b""
+        self._last_utterance, self._continued = (turn.number, pcm), b""
 
     def _merged(self, pcm: bytes) -> bytes:
         """Append `pcm` to the utterance that it continues, up to the longest that is allowed."""

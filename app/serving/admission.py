@@ -36,8 +36,8 @@ class ConnectionLimits:
     message_timeout_s: float = 60.0
     """From the first byte of a WebSocket message to its last."""
     max_buffered_bytes: int = 48 * 1024 * 1024
-    """Bytes of incomplete messages, of all connections together; as a message is completed, it
-    takes up to four times its size."""
+    """Bytes of messages that are incomplete or not taken yet, of all connections together; as a
+    message is taken, it takes up to four times its size."""
     max_frames_per_message: int = 4096
     """A phone's library cuts 14 MB of base64 into frames of 16 KB at the least: 850."""
     messages_per_s: float = 200.0
@@ -120,7 +120,7 @@ class Admission:
         self.buffer(connection, 0)
 
     def buffer(self, connection: BoundConnection, size: int) -> None:
-        """Note how many bytes of an incomplete message a connection holds.
+        """Note how many bytes of messages a connection holds.
 
         When all together hold too many, the one that holds most is closed: a recording of a few
         seconds is never that one.
@@ -136,7 +136,7 @@ class Admission:
     def refuse(self, reason: str, now: float, **fields: object) -> None:
         """Count a refusal, and log it if none of its kind was logged a moment ago."""
         self.refused[reason] += 1
-        self.limited_log.warning(now, "connection refused", reason=reason, **fields)
+        self.limited_log.warning(now, "connection refused", kind=reason, reason=reason, **fields)
 
 
 class AdmissionCollector(Collector):

@@ -40,6 +40,8 @@ class BoundedWebSocketProtocol(WebSocketsSansIOProtocol):
         self._unparsed = bytearray()
         self._waits_for_turn = False
         self._message_frames = 0
+        self._queued_bytes = 0
+        """Size of a complete message that the session has not taken."""
         self._deadline: asyncio.TimerHandle | None = self.loop.call_later(
             limits.handshake_timeout_s, self._expire, "handshake-timeout"
         )
@@ -68,6 +70,8 @@ class BoundedWebSocketProtocol(WebSocketsSansIOProtocol):
             wait_s = self._messages.wait_s(self.loop.time())
             if wait_s:
                 await asyncio.sleep(wait_s)
+            self._queued_bytes = 0
+            self._note_progress()
         if self.queue.empty():
             self._parse()
         return message
@@ -110,6 +114,7 @@ class BoundedWebSocketProtocol(WebSocketsSansIOProtocol):
         data, self.frames = b"".join(self.frames), []
         if self.close_sent:
             return
+        self._queued_bytes = len(data)
         if self.curr_msg_data_type == "bytes":
             self.queue.put_nowait({"type": "websocket.receive", "bytes": data})
         else:
@@ -156,6 +161,7 @@ class BoundedWebSocketProtocol(WebSocketsSansIOProtocol):
         if self.close_sent or self.transport.is_closing():
             return
         self.admission.refuse(reason, self.loop.time())
+        self._drop_queued()
         self.queue.put_nowait({"type": "websocket.disconnect", "code": code, "reason": reason})
         self.conn.fail(code, reason)
         self.transport.write(b"".join(self.conn.data_to_send()))
@@ -174,14 +180,13 @@ class BoundedWebSocketProtocol(WebSocketsSansIOProtocol):
 
     def _parse(self) -> None:
         """Parse until a message waits to be taken, if there is time left for it now."""
-        if self._waits_for_turn:
-            return
-        if self.admission.turns.left_s > 0:
-            self._take_turn()
-        else:
+        if self._unparsed and not self._waits_for_turn:
+            if self.admission.turns.left_s > 0:
+                self._take_turn()
+                return
             self._wait_for_turn()
-            self._adjust_reading()
-            self._note_progress()
+        self._adjust_reading()  # what arrives while it waits is no reason to take more
+        self._note_progress()
 
     def _take_turn(self) -> None:
         self._waits_for_turn = False
@@ -219,12 +224,13 @@ class BoundedWebSocketProtocol(WebSocketsSansIOProtocol):
         return (self.queue.empty() or self.close_sent) and not self.transport.is_closing()
 
     def _note_progress(self) -> None:
-        """Count what an incomplete message holds, and give it a time to be complete."""
-        self.buffered_bytes = (
+        """Count what messages hold, and give an incomplete one a time to be complete."""
+        incomplete_bytes = (
             len(self._unparsed) + len(self.conn.reader.buffer) + sum(map(len, self.frames))
         )
+        self.buffered_bytes = incomplete_bytes + self._queued_bytes
         self.admission.buffer(self, self.buffered_bytes)
-        if not self.buffered_bytes:
+        if not incomplete_bytes:
             self._end_message()
         elif self._message_deadline is None and not self._unparsed:
             self._message_deadline = self.loop.call_later(
@@ -236,6 +242,12 @@ class BoundedWebSocketProtocol(WebSocketsSansIOProtocol):
         self._unparsed = bytearray()
         self.conn.reader.buffer = bytearray()
         self.frames = []
+
+    def _drop_queued(self) -> None:
+        """Free a message that has not been taken."""
+        while not self.queue.empty():
+            self.queue.get_nowait()
+        self._queued_bytes = 0
 
     def _end_message(self) -> None:
         if self._message_deadline is not None:

@@ -93,7 +93,8 @@ async def not_registered(request: Request, _: Exception | None = None) -> Respon
     """Return a 404: the path or the method is wrong, or the workflow is not active."""
     name = request.scope["path"].removeprefix("/webhook/")
     message = f'The requested webhook "{request.method} {name}" is not registered.'
-    return UTF8JSONResponse({"code": 404, "message": message}, 404)
+    hint = "The workflow must be active for a production URL to run."
+    return UTF8JSONResponse({"code": 404, "message": message, "hint": hint}, 404)
 
 
 def encode_line(kind: LineType, content: str | None = None) -> bytes:

@@ -19,6 +19,9 @@ class Transcriber(ABC):
     """Turns utterances into text."""
 
     name: str
+    provider: str = ""
+    """Whose service it is: what refuses one of its transcribers refuses all. By default its name.
+    """
 
     @abstractmethod
     async def transcribe(self, utterance: Utterance) -> str:

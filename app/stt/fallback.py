@@ -14,8 +14,8 @@ log = structlog.get_logger(__name__)
 class FallbackTranscriber(Transcriber):
     """Tries `transcribers` in turn until one succeeds.
 
-    Raises the last one's error when all fail, a final error at once, and `ProviderTimeoutError`
-    after `deadline_s` seconds in all.
+    Raises the last one's error when all fail, and `ProviderTimeoutError` after `deadline_s` seconds
+    in all. After a final error, no other transcriber of the same provider is tried.
     """
 
     name = "fallback"
@@ -42,12 +42,18 @@ class FallbackTranscriber(Transcriber):
             await transcriber.aclose()
 
     async def _try_each(self, utterance: Utterance) -> str:
-        *earlier, last = self._transcribers
-        for transcriber in earlier:
+        refused: set[str] = set()
+        failure: ProviderError | None = None
+        for transcriber in self._transcribers:
+            provider = transcriber.provider or transcriber.name
+            if provider in refused:
+                continue
             try:
                 return await transcriber.transcribe(utterance)
             except ProviderError as error:
                 log.warning("transcription failed", transport=transcriber.name, code=error.code)
+                failure = error
                 if not error.retryable:
-                    raise
-        return await last.transcribe(utterance)
+                    refused.add(provider)
+        assert failure is not None
+        raise failure

@@ -3,6 +3,9 @@
 import html
 import re
 import unicodedata
+from typing import NamedTuple
+
+from app.text.speakable import speakable_chars
 
 _URL = r"(?:https?://|ftp://|www\.)[^\s<>«»\"،؛؟]*[^\s<>«»\".,!?…؟،؛:;)\]}'*_`]"
 _EMOJI = (
@@ -58,6 +61,21 @@ _LINE: list[tuple[re.Pattern[str], str]] = [
         (r" (?=[.،,؛](?:\s|$))", ""),
     )
 ]
+
+
+class SentenceText(NamedTuple):
+    """A sentence as it is displayed, and its TTS text."""
+
+    displayed: str
+    spoken: str
+    speakable_chars: int
+    """How many characters of the TTS text are pronounced."""
+
+
+def sentence_text(displayed: str) -> SentenceText:
+    """Return a sentence with its TTS text."""
+    spoken = tts_text(displayed)
+    return SentenceText(displayed, spoken, speakable_chars(spoken))
 
 
 def tts_text(text: str) -> str:

@@ -1,20 +1,38 @@
-"""The TTS strategy: text of one sentence in, its audio out while it is being made."""
+"""The TTS strategy: text of one sentence in, its audio out while it is being made.
+
+A `TTSTransport` is one way to a provider, and knows no other. A `SpeechSynthesizer` is what the
+pipeline uses: it speaks every sentence whole, by as many attempts over transports as that takes.
+"""
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Iterator
-from contextlib import AbstractAsyncContextManager, contextmanager
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, Self
 
-import structlog
-
-from app.audio import AudioFormat
-from app.errors import NabraError, PoolExhaustedError
+from app.audio import AudioFormat, SampleAligner
+from app.pool.terms import LeaseTerms, Urgency
 from app.telemetry.speech_metrics import SpeechMetrics
+from app.text.speakable import speakable_chars
+from app.transports.completeness import (
+    MAX_MS_PER_CHAR,
+    max_expected_duration_ms,
+    min_expected_duration_ms,
+)
 from app.types import Language, Voice
 
-log = structlog.get_logger(__name__)
+__all__ = [
+    "Attempt",
+    "AudioStream",
+    "LeaseTerms",
+    "Speech",
+    "SpeechRequest",
+    "SpeechSynthesizer",
+    "TTSTransport",
+    "TrailingAudio",
+    "Urgency",
+]
 
 
 @dataclass(slots=True, eq=False)
@@ -30,37 +48,13 @@ class Attempt:
     connection: Literal["new", "reused"] | None = None
     """Whether its connection had carried a request before; None without a connection."""
     ttfb_ms: float | None = None
-    """Request sent to first audio byte."""
+    """Request sent to first audio byte; the wait for a connection of a pool does not count."""
     total_ms: float | None = None
     """Start to end of the attempt, with the wait for a connection."""
     fault: str | None = None
     """The code of the error that ended the attempt; None if there was none."""
     delivered: bool = False
     """Whether any of its audio was passed on to the session."""
-    metrics: SpeechMetrics = field(default_factory=SpeechMetrics)
-    """Where it is counted."""
-    _sent_at: float = 0.0
-
-    def mark_sent(self, connection: Literal["new", "reused"] | None) -> None:
-        """Record that the request is being sent; `connection` is None if it is not known yet."""
-        self.connection = connection
-        self._sent_at = _now()
-
-    def log(self, chars: int) -> None:
-        """Write the log line of this attempt; `chars` is the length of its text."""
-        log.info(
-            "attempt",
-            transport=self.transport,
-            connection=self.connection,
-            chars=chars,
-            ttfb_ms=None if self.ttfb_ms is None else round(self.ttfb_ms),
-            total_ms=None if self.total_ms is None else round(self.total_ms),
-            fault=self.fault,
-        )
-
-    def mark_first_byte(self) -> None:
-        """Record that the first audio has arrived."""
-        self.ttfb_ms = (_now() - self._sent_at) * 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,38 +67,23 @@ class SpeechRequest:
     format: AudioFormat
     """The preferred format; the stream may have another one."""
     language: Language = "ar"
-    needed_now: asyncio.Event | None = field(default=None, compare=False)
-    """Set when playout reaches this sentence; None: it is needed from the start. Until then the
-    request is a prefetch, which waits for a free socket rather than open one."""
-    attempts: list[Attempt] = field(default_factory=list, compare=False)
-    """All attempts in order of their start. Every transport adds its own."""
-    metrics: SpeechMetrics = field(default_factory=SpeechMetrics, compare=False)
-    """Where its attempts are counted."""
+    speakable_chars: int = field(default=-1, compare=False)
+    """How many characters of the text are pronounced; counted here unless it is given."""
+    max_ms_per_char: float = field(default=MAX_MS_PER_CHAR, compare=False)
+    """Longest audio for each of these characters, in milliseconds."""
+    min_duration_ms: float = field(init=False, compare=False)
+    """The shortest duration, in milliseconds, at which audio of this text is complete."""
+    max_duration_ms: float = field(init=False, compare=False)
+    """The duration, in milliseconds, that audio of this text can never exceed."""
 
-    @contextmanager
-    def attempt(self, transport: str) -> Iterator[Attempt]:
-        """Record one more attempt, for the metrics and for one log line.
-
-        An error that leaves the context is recorded as the attempt's fault. Attempts that got no
-        connection are not counted.
-        """
-        outcome = "abandoned"
-        attempt = Attempt(transport, started_at=_now(), metrics=self.metrics)
-        self.attempts.append(attempt)
-        try:
-            yield attempt
-            outcome = "none"
-        except PoolExhaustedError:
-            self.attempts.remove(attempt)
-            raise
-        except NabraError as error:
-            outcome = attempt.fault = error.code
-            raise
-        finally:
-            attempt.total_ms = (_now() - attempt.started_at) * 1000
-            if attempt in self.attempts:
-                self.metrics.attempts[transport, outcome] += 1
-                attempt.log(len(self.text))
+    def __post_init__(self) -> None:
+        chars = self.speakable_chars
+        if chars < 0:
+            chars = speakable_chars(self.text)
+            object.__setattr__(self, "speakable_chars", chars)
+        object.__setattr__(self, "min_duration_ms", min_expected_duration_ms(chars))
+        longest_ms = max_expected_duration_ms(chars, self.max_ms_per_char)
+        object.__setattr__(self, "max_duration_ms", longest_ms)
 
 
 class TrailingAudio:
@@ -114,30 +93,35 @@ class TrailingAudio:
     `wait_closed` waits.
     """
 
-    def __init__(self, wait_s: float, metrics: SpeechMetrics) -> None:
-        self._metrics = metrics
+    def __init__(self, wait_s: float) -> None:
         self._wait_s = wait_s
+        self._metrics: SpeechMetrics | None = None
+        self._aligner: SampleAligner | None = None
         self._chunks: list[bytes] = []
         self._is_drained = False
         self._closed = asyncio.Event()
 
+    def follow(self, aligner: SampleAligner, metrics: SpeechMetrics) -> None:
+        """Go on where a stream ended: half a sample may be left of it in `aligner`."""
+        self._aligner, self._metrics = aligner, metrics
+
     def put(self, data: bytes) -> None:
-        """Take a chunk; count it as late after `drain`."""
-        if self._is_drained:
-            self._metrics.late_audio_bytes += len(data)
-        else:
+        """Take a chunk, of any length; count it as late after `drain`."""
+        if not self._is_drained:
             self._chunks.append(data)
+        elif self._metrics is not None:
+            self._metrics.late_audio_bytes += len(data)
 
     def close(self) -> None:
         """Note that no more audio will come."""
         self._closed.set()
 
     def drain(self) -> bytes:
-        """Return the audio that has arrived; what comes later is counted as late."""
+        """Return the whole samples that have arrived; what comes later is counted as late."""
         data = b"".join(self._chunks)
         self._chunks.clear()
         self._is_drained = True
-        return data
+        return data if self._aligner is None else self._aligner.feed(data)
 
     async def wait_closed(self) -> None:
         """Wait until no more audio will come, for `wait_s` seconds at most."""
@@ -149,14 +133,17 @@ class TrailingAudio:
 
 
 class AudioStream(ABC):
-    """The audio of one sentence in chunks as they arrive: no header, sample-aligned, none empty.
+    """The audio of one sentence in chunks as they arrive, without a header, of any length.
 
-    Iterating raises a `ProviderError` when the stream fails.
+    A chunk may end within a sample; whoever reads the stream aligns it. Iterating raises a
+    `ProviderError` when the stream fails.
     """
 
     format: AudioFormat
-    attempt: Attempt | None = None
-    """The record of the attempt that this stream belongs to."""
+    """Of the audio; final when the first chunk has been iterated over."""
+    connection: Literal["new", "reused"] | None = None
+    """Whether the connection had carried a request before; None if that is not known, or if it was
+    leased from a pool, which tells it."""
     trailing: TrailingAudio | None = None
     """Set at the end of the stream if the transport can have audio after it."""
 
@@ -166,23 +153,31 @@ class AudioStream(ABC):
 
 
 class TTSTransport(ABC):
-    """Turns text into speech, by one route or by a composition of several."""
+    """Turns text into speech, by one way to one provider.
+
+    It need not bound, retry, align or judge anything, nor keep records: whoever calls it does.
+    """
 
     name: str
+    provider: str = ""
+    """Whose service it is: what refuses one of its transports refuses all. By default its name."""
 
     @abstractmethod
-    def synthesize(self, request: SpeechRequest) -> AbstractAsyncContextManager[AudioStream]:
+    def synthesize(
+        self, request: SpeechRequest, terms: LeaseTerms
+    ) -> AbstractAsyncContextManager[AudioStream]:
         """Speak one sentence.
 
-        Entering the context returns when the first audio is there, so that `format` is known. It
-        raises a `ProviderError` when there is none.
+        The request may be sent when the context is entered, or when the stream is iterated over.
+        Either raises a `ProviderError` when there is no audio. `terms` are for a transport that
+        leases from a `ConnectionPool`, which takes them as its argument.
 
         Leaving the context releases all resources, and abandons a stream that has not ended. A
         task other than the one that entered may leave it.
         """
 
-    async def warm_up(self) -> None:
-        """Open the connections that the first request would otherwise wait for."""
+    async def warm_up(self, connections: int = 1) -> None:
+        """Open the connections that the first requests would otherwise wait for."""
 
     def is_usable(self, now: float) -> bool:
         """Tell whether a request may succeed, as far as is known; `now` is the loop's time."""
@@ -192,5 +187,39 @@ class TTSTransport(ABC):
         """Close all connections."""
 
 
-def _now() -> float:
-    return asyncio.get_running_loop().time()
+class Speech(AudioStream):
+    """A sentence that is spoken whole: the context of its audio, and the records of its attempts.
+
+    Entering it returns when the first audio is there, and raises a `ProviderError` when there is
+    none. Leaving it releases all resources. Its chunks are sample-aligned, and none is empty.
+    """
+
+    attempts: Sequence[Attempt] = ()
+    """All attempts in the order of their start; grows while the sentence is spoken."""
+
+    @abstractmethod
+    async def __aenter__(self) -> Self:
+        """Wait for the first audio."""
+
+    @abstractmethod
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: object
+    ) -> None:
+        """Release all resources; abandon audio that has not been iterated over."""
+
+
+class SpeechSynthesizer(ABC):
+    """Speaks every sentence whole, by as many attempts as that takes."""
+
+    name: str
+
+    @abstractmethod
+    def synthesize(self, request: SpeechRequest, urgency: Urgency) -> Speech:
+        """Speak one sentence, as soon as its context is entered."""
+
+    async def warm_up(self) -> None:
+        """Open the connections that the first request would otherwise wait for."""
+
+    def is_usable(self, now: float) -> bool:
+        """Tell whether a sentence may succeed, as far as is known; `now` is the loop's time."""
+        return True

@@ -1,7 +1,7 @@
 """Whether a route deserves another request: a circuit breaker without I/O.
 
-    closed ── FAILURES_TO_OPEN in a row ──▶ open ── cool-down ──▶ half-open ── success ──▶ closed
-                                              ◀──────── failure ──────┘
+    closed ── failures in a row ──▶ open ── cool-down ──▶ half-open ── success ──▶ closed
+                                     ◀────────── failure ─────┘
 
 A truncated stream is a failure like any other. While half-open, one request at a time is the probe.
 All times are seconds of one monotonic clock.
@@ -9,28 +9,7 @@ All times are seconds of one monotonic clock.
 
 from collections import deque
 
-FAILURES_TO_OPEN = 5
-"""Failures in a row that open the breaker.
-
-With every second stream truncated, as seen in the field (`docs/hamsa.md`, Truncated answers), five
-in a row are one case in 32: rather an outage than bad luck.
-"""
-
-COOL_DOWN_S = 5.0
-"""Pause before the first probe. It doubles after each probe that fails."""
-
-MAX_COOL_DOWN_S = 60.0
-"""Longest pause before a probe."""
-
-RATE_WINDOW_ATTEMPTS = 20
-"""How many of the last attempts the failure rate is computed from."""
-
-MIN_RATE_ATTEMPTS = 10
-"""Fewest attempts that the rate is computed from. Missing ones count as successes, so that the
-first failure is not a rate of 1."""
-
-OUTAGE_RATE = 0.8
-"""Failure rate of an outage. With every second stream truncated, 16 of 20 fail once in 170."""
+from app.transports.policy import BreakerLimits
 
 
 class Breaker:
@@ -41,10 +20,11 @@ class Breaker:
     end the probe.
     """
 
-    def __init__(self) -> None:
-        self._outcomes: deque[bool] = deque(maxlen=RATE_WINDOW_ATTEMPTS)
+    def __init__(self, limits: BreakerLimits | None = None) -> None:
+        self._limits = limits or BreakerLimits()
+        self._outcomes: deque[bool] = deque(maxlen=self._limits.rate_window_attempts)
         self._failures_in_a_row = 0
-        self._cool_down_s = COOL_DOWN_S
+        self._cool_down_s = self._limits.cool_down_s
         self._open_until: float | None = None
         self._blocked_until = float("-inf")
         self._is_probing = False
@@ -65,12 +45,13 @@ class Breaker:
         An open breaker alone is no proof: with every second stream truncated, five failures in a
         row come once in 64 attempts.
         """
-        return not self.is_closed and self.failure_rate >= OUTAGE_RATE
+        return not self.is_closed and self.failure_rate >= self._limits.outage_rate
 
     @property
     def failure_rate(self) -> float:
         """The share of recent attempts that failed, 0 to 1; 0 before the first attempt."""
-        return self._outcomes.count(False) / max(len(self._outcomes), MIN_RATE_ATTEMPTS)
+        attempts = max(len(self._outcomes), self._limits.min_rate_attempts)
+        return self._outcomes.count(False) / attempts
 
     def blocked_until(self, now: float) -> float:
         """Return the time before which the provider wants no request; `now` if there is none."""
@@ -91,7 +72,7 @@ class Breaker:
         """Count a complete stream, and close the breaker."""
         self._outcomes.append(True)
         self._failures_in_a_row = 0
-        self._cool_down_s = COOL_DOWN_S
+        self._cool_down_s = self._limits.cool_down_s
         self._open_until = None
         self._is_probing = False
 
@@ -104,9 +85,9 @@ class Breaker:
         self._failures_in_a_row += 1
         probe_failed = self._is_probing and is_probe
         if probe_failed:
-            self._cool_down_s = min(2 * self._cool_down_s, MAX_COOL_DOWN_S)
+            self._cool_down_s = min(2 * self._cool_down_s, self._limits.max_cool_down_s)
             self._is_probing = False
-        if probe_failed or self._failures_in_a_row >= FAILURES_TO_OPEN:
+        if probe_failed or self._failures_in_a_row >= self._limits.failures_to_open:
             self._open_until = now + self._cool_down_s
 
     def record_abandoned(self, *, is_probe: bool = True) -> None:

@@ -3,8 +3,6 @@
 Both are judged by the text, not by a number of bytes.
 """
 
-from app.text.speakable import speakable_chars
-
 MIN_MS_PER_CHAR = 40.0
 """Shortest audio for each speakable character; less means that the audio is truncated.
 
@@ -21,11 +19,14 @@ MAX_EXTRA_MS = 10_000.0
 """Silence, and noises that no character stands for, that audio of any text may have in addition."""
 
 
-def min_expected_duration_ms(text: str) -> float:
-    """Return the shortest duration, in milliseconds, at which audio of this text is complete."""
-    return MIN_MS_PER_CHAR * speakable_chars(text)
+def min_expected_duration_ms(chars: int) -> float:
+    """Return the shortest duration, in milliseconds, at which audio of a text is complete.
+
+    `chars` is the number of its speakable characters.
+    """
+    return MIN_MS_PER_CHAR * chars
 
 
-def max_expected_duration_ms(text: str) -> float:
-    """Return the duration, in milliseconds, that audio of this text can never exceed."""
-    return MAX_MS_PER_CHAR * speakable_chars(text) + MAX_EXTRA_MS
+def max_expected_duration_ms(chars: int, max_ms_per_char: float = MAX_MS_PER_CHAR) -> float:
+    """Return the duration, in milliseconds, that audio of so many characters can never exceed."""
+    return max_ms_per_char * chars + MAX_EXTRA_MS

@@ -1,93 +1,91 @@
 """Which routes a sentence may take: composes transports as the operator has chosen."""
 
+from collections.abc import Callable
 from dataclasses import replace
-from typing import Literal
 
 from app.errors import ConfigurationError
-from app.transports import registry
+from app.telemetry.speech_metrics import SpeechMetrics
+from app.transports.base import TTSTransport
 from app.transports.options import SpeechOptions
-from app.transports.registry import TransportContext
+from app.transports.policy import RouteRole
 from app.transports.resilient import ResilientTransport
 
-CLIENT_CHOICES = ("websocket", "rest", "auto")
-"""The transports that a client may choose between."""
+AUTO = "auto"
+"""The choice of a socket that is free now, else REST: it never waits for one to be opened."""
 
-DEFAULT_FALLBACKS = {"websocket": "rest", "rest": "websocket"}
+AUTO_TRANSPORTS = ("websocket", "rest")
 
-ACQUIRE_TIMEOUT_S = 0.25
-"""Longest wait for a socket over the preferred route.
+DEFAULT_CHOICE = ("true",)
+"""The choice of a client between socket, REST, `auto` and what the operator has named."""
 
-Less than the other route needs for its first audio (`docs/hamsa.md`, Timing).
-"""
+DEFAULT_FALLBACKS = {"websocket": ("rest",), "rest": ("websocket",)}
 
-QUICK_ACQUIRE_TIMEOUT_S = 0.02
-"""Longest wait for a socket where only a free one will do.
-
-REST is faster than a socket that must be opened first. The wait leaves time to cancel a linger on a
-busy loop.
-"""
-
-STT_ACQUIRE_TIMEOUT_S = 2.0
-"""Longest wait of an utterance for a socket.
-
-A transcript takes about as long, and a handshake 1.2 s (`docs/hamsa.md`, Timing).
-"""
+FindTransport = Callable[[str], TTSTransport]
+"""Returns the transport of a name, which all compositions share."""
 
 
-def check(options: SpeechOptions) -> None:
-    """Raise `ConfigurationError` for an unknown transport or a useless fallback."""
-    chosen, fallback = options.transport, options.fallback
-    if chosen != "auto":
-        registry.find(chosen)
-    elif fallback not in (None, "none"):
-        raise ConfigurationError(
-            f"TTS_FALLBACK: TTS_TRANSPORT=auto uses socket and REST already, got {fallback!r}; "
-            "write none, or leave it out"
-        )
-    if fallback == chosen:
-        raise ConfigurationError(
-            f"TTS_FALLBACK: must differ from TTS_TRANSPORT, both are {chosen!r}; write none for no "
-            "fallback"
-        )
+def route_names(options: SpeechOptions) -> tuple[str, ...]:
+    """Return the transports of the operator's choice, in their order.
 
-
-def compose(options: SpeechOptions, context: TransportContext) -> ResilientTransport:
-    """Build the transport of this process.
-
-    `auto` prefers a socket that is free now, and never waits for one to be opened. Raises
-    `ConfigurationError` as `check` does.
+    Raises `ConfigurationError` for a fallback that is tried already.
     """
-    check(options)
     chosen = options.transport
-    fallback = options.fallback or DEFAULT_FALLBACKS.get(chosen, "none")
-    preferred = replace(context, warm_connections=options.warm_connections)
-    if chosen == "auto":
-        free_socket = replace(
-            preferred, acquire_timeout_s=QUICK_ACQUIRE_TIMEOUT_S, allow_connect=False
+    first = AUTO_TRANSPORTS if chosen == AUTO else (chosen,)
+    fallbacks = options.fallbacks
+    if fallbacks is None:
+        fallbacks = DEFAULT_FALLBACKS.get(chosen, ())
+    names = (*first, *fallbacks)
+    for number, name in enumerate(fallbacks, start=len(first)):
+        if name not in names[:number]:
+            continue
+        if chosen == AUTO and name in first:
+            raise ConfigurationError(
+                f"TTS_FALLBACK: TTS_TRANSPORT=auto uses socket and REST already, got {name!r}; "
+                "write none, another transport, or leave it out"
+            )
+        raise ConfigurationError(
+            f"TTS_FALLBACK: must differ from TTS_TRANSPORT, and name each transport once, got "
+            f"{name!r} again; write none for no fallback"
         )
-        routes = [("websocket", free_socket), ("rest", context)]
-    elif fallback == "none":
-        routes = [(chosen, preferred)]
-    else:
-        routes = [
-            (chosen, replace(preferred, acquire_timeout_s=ACQUIRE_TIMEOUT_S)),
-            (fallback, replace(context, acquire_timeout_s=QUICK_ACQUIRE_TIMEOUT_S)),
-        ]
-    transports = [registry.find(name)(route_context) for name, route_context in routes]
-    return ResilientTransport(transports, options.policy)
+    return names
+
+
+def compose(
+    options: SpeechOptions, find: FindTransport, metrics: SpeechMetrics | None = None
+) -> ResilientTransport:
+    """Build what speaks over the transports of the operator's choice."""
+    transports = [find(name) for name in route_names(options)]
+    roles = [RouteRole.FALLBACK] * len(transports)
+    roles[0] = RouteRole.PREFERRED if len(transports) > 1 else RouteRole.ONLY
+    if options.transport == AUTO:
+        roles[0] = RouteRole.FREE_SOCKET
+    return ResilientTransport(transports, options.policy, roles=roles, metrics=metrics)
+
+
+def choice_names(options: SpeechOptions) -> tuple[str, ...]:
+    """Return what a client may choose."""
+    if options.client_choices != DEFAULT_CHOICE:
+        return tuple(dict.fromkeys(options.client_choices))
+    return tuple(dict.fromkeys((*AUTO_TRANSPORTS, AUTO, *route_names(options))))
 
 
 def compose_choices(
-    options: SpeechOptions, context: TransportContext
+    options: SpeechOptions, find: FindTransport, metrics: SpeechMetrics | None = None
 ) -> dict[str, ResilientTransport]:
-    """Build the transports that a client may choose, by name; none unless it may choose.
+    """Build what a client may choose, by name.
 
-    They share the pool, and differ in which transport they prefer.
+    They share the transports, and differ in which is preferred. What the operator wrote as
+    fallbacks follows each of them.
     """
-    if not options.allow_client_choice:
-        return {}
-    fallback: Literal["none"] | None = "none" if options.fallback == "none" else None
     return {
-        name: compose(replace(options, transport=name, fallback=fallback), context)
-        for name in CLIENT_CHOICES
+        name: compose(_with_choice(options, name), find, metrics) for name in choice_names(options)
     }
+
+
+def _with_choice(options: SpeechOptions, name: str) -> SpeechOptions:
+    if not options.fallbacks:
+        return replace(options, transport=name)
+    first = AUTO_TRANSPORTS if name == AUTO else (name,)
+    fallbacks = dict.fromkeys((*DEFAULT_FALLBACKS.get(name, ()), *options.fallbacks))
+    remaining = tuple(each for each in fallbacks if each not in first)
+    return replace(options, transport=name, fallbacks=remaining)

@@ -1,21 +1,8 @@
 """The operator's choices for TTS."""
 
 from dataclasses import dataclass, field
-from typing import Literal
 
 from app.transports.policy import Policy
-
-
-@dataclass(frozen=True, slots=True)
-class StreamLimits:
-    """How long an attempt may be silent, in seconds. Every transport gets these limits."""
-
-    first_audio_timeout_s: float = 3.0
-    """Longest wait for the first audio."""
-    stall_timeout_s: float = 2.0
-    """Longest silence after the first audio."""
-    linger_s: float = 0.3
-    """How long trailing audio may arrive after the regular end of a stream."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,11 +11,10 @@ class SpeechOptions:
 
     transport: str = "websocket"
     """Name of the preferred transport, or `auto`."""
-    fallback: Literal["websocket", "rest", "none"] | None = None
-    """Name of the transport after it. None chooses the other one of `websocket` and `rest`."""
-    allow_client_choice: bool = False
-    """Whether a client may choose another transport for its session."""
-    warm_connections: int = 1
-    """How many sockets are opened ahead of need: as many as one response keeps busy."""
+    fallbacks: tuple[str, ...] | None = None
+    """Names of the transports after it; empty for none. None chooses the other one of `websocket`
+    and `rest`."""
+    client_choices: tuple[str, ...] = ()
+    """Transports that a client may choose for its session; `true` stands for those that the process
+    has anyway."""
     policy: Policy = field(default_factory=Policy)
-    limits: StreamLimits = field(default_factory=StreamLimits)

@@ -10,91 +10,121 @@ A sentence that breaks in the middle is continued where it broke, beginning at r
 import asyncio
 import random
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from dataclasses import replace
 from functools import partial
+from typing import Self
 
 import structlog
 
 from app import errors
-from app.transports.attempt import AttemptRunner, DeliveredAudio, start_first_available
-from app.transports.base import AudioStream, SpeechRequest, TrailingAudio, TTSTransport
-from app.transports.policy import Policy, parallel_attempts
+from app.pool.terms import Urgency
+from app.telemetry.speech_metrics import SpeechMetrics
+from app.transports.attempt import AttemptRunner, refuse, start_first_available
+from app.transports.base import (
+    Attempt,
+    Speech,
+    SpeechRequest,
+    SpeechSynthesizer,
+    TrailingAudio,
+    TTSTransport,
+)
+from app.transports.bounded_stream import log_defect
+from app.transports.policy import Policy, RouteRole
 from app.transports.race import Candidate, race
 from app.transports.route import Route, rate_limited_error, unblocked_at
+from app.transports.sentence_attempts import SentenceAttempts
 
 log = structlog.get_logger(__name__)
 
 
-OUTAGE_ATTEMPTS = 2
-"""Attempts at a sentence that begins in an outage of all routes: enough for a probe, and the caller
-gets a quick error."""
-
-
-class ResilientTransport(TTSTransport):
+class ResilientTransport(SpeechSynthesizer):
     """Speaks every sentence whole, once, by any of `transports`; the first is preferred.
 
-    Raises the last attempt's error when all have failed, and a final error at once.
+    `roles` say what each transport is to the others; by default the first is preferred, and the
+    others are its fallbacks. Raises the last attempt's error when all have failed, and a final
+    error at once. Counts attempts and late audio in `metrics`.
     """
 
     name = "resilient"
 
-    def __init__(self, transports: Sequence[TTSTransport], policy: Policy | None = None) -> None:
-        self.routes = [Route(transport) for transport in transports]
+    def __init__(
+        self,
+        transports: Sequence[TTSTransport],
+        policy: Policy | None = None,
+        *,
+        roles: Sequence[RouteRole] | None = None,
+        metrics: SpeechMetrics | None = None,
+    ) -> None:
         self._policy = policy or Policy()
+        self._metrics = metrics or SpeechMetrics()
+        roles = roles or _default_roles(len(transports))
+        self.routes = [
+            Route(transport, role, self._policy.breaker)
+            for transport, role in zip(transports, roles, strict=True)
+        ]
 
     def __repr__(self) -> str:
         return f"<ResilientTransport {self.routes}>"
 
-    @asynccontextmanager
-    async def synthesize(self, request: SpeechRequest) -> AsyncIterator[AudioStream]:
+    def synthesize(self, request: SpeechRequest, urgency: Urgency) -> "ResilientSpeech":
         """Speak one sentence."""
-        stream = ResilientStream(self.routes, self._policy, request)
-        await stream.begin()
-        try:
-            yield stream
-        except BaseException as error:
-            await stream.release(error)
-            raise
-        else:
-            await stream.release(None)
+        max_ms_per_char = self._policy.streams.max_ms_per_char
+        if request.max_ms_per_char != max_ms_per_char:
+            request = replace(request, max_ms_per_char=max_ms_per_char)
+        sentence = SentenceAttempts(
+            request, urgency=urgency, policy=self._policy, metrics=self._metrics
+        )
+        return ResilientSpeech(self.routes, self._policy, sentence)
 
     async def warm_up(self) -> None:
-        """Warm up all transports: a fallback is needed without delay, too."""
-        for route in self.routes:
-            await route.transport.warm_up()
+        """Warm up all transports: a fallback is needed without delay, too.
+
+        A failure is left for the request that needs the connection.
+        """
+        for number, route in enumerate(self.routes):
+            try:
+                await route.transport.warm_up(1 if number else self._policy.warm_connections)
+            except Exception as error:  # noqa: BLE001 - transports are strangers
+                log_defect(route.transport.name, error)
 
     def is_usable(self, now: float) -> bool:
         """Tell whether any of the transports may be tried."""
         return any(route.is_usable(now) for route in self.routes)
 
-    async def aclose(self) -> None:
-        """Close all transports."""
-        for route in self.routes:
-            await route.transport.aclose()
 
-
-class ResilientStream(AudioStream):
+class ResilientSpeech(Speech):
     """The audio of one sentence, from as many attempts as it takes."""
 
-    def __init__(self, routes: Sequence[Route], policy: Policy, request: SpeechRequest) -> None:
+    def __init__(self, routes: Sequence[Route], policy: Policy, sentence: SentenceAttempts) -> None:
         self._routes = routes
         self._policy = policy
-        self._request = request
-        self._delivered = DeliveredAudio()
+        self._sentence = sentence
         self._runner: AttemptRunner | None = None
         self._next_route = 0
         is_outage = all(route.breaker.is_outage for route in routes)
-        self._max_attempts = min(policy.attempts, OUTAGE_ATTEMPTS) if is_outage else policy.attempts
+        self._max_attempts = policy.max_attempts(is_outage=is_outage)
+
+    @property
+    def attempts(self) -> Sequence[Attempt]:  # type: ignore[override]  # read-only
+        """All attempts in the order of their start."""
+        return self._sentence.records
 
     @property
     def trailing(self) -> TrailingAudio | None:  # type: ignore[override]  # read-only
         """The trailing audio of the last attempt."""
         return self._runner.trailing if self._runner is not None else None
 
-    async def begin(self) -> None:
+    async def __aenter__(self) -> Self:
         """Wait for the first audio that may be played."""
         self._runner = await self._search(first_round=1)
-        self.format = self._runner.stream.format
+        self.format = self._runner.format
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: object
+    ) -> None:
+        """Release the current attempt."""
+        await self._release(error)
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         while self._runner is not None:
@@ -107,8 +137,7 @@ class ResilientStream(AudioStream):
             else:
                 return
 
-    async def release(self, error: BaseException | None) -> None:
-        """Release the current attempt; `error` is what ended it, if anything."""
+    async def _release(self, error: BaseException | None) -> None:
         runner, self._runner = self._runner, None
         if runner is not None:
             await runner.release(error)
@@ -118,20 +147,22 @@ class ResilientStream(AudioStream):
 
         Raises the error if there can be no continuation.
         """
-        attempts = enumerate(self._request.attempts, 1)
-        broken = runner.stream.attempt
+        delivered_bytes = self._sentence.delivered_bytes
         log.warning(
             "audio stream ended early",
             transport=runner.route.transport.name,
-            attempt=next((number for number, attempt in attempts if attempt is broken), None),
-            bytes=self._delivered.position,
-            milliseconds=round(runner.stream.format.duration_ms(self._delivered.position)),
+            attempt=self._sentence.records.index(runner.record) + 1,
+            bytes=delivered_bytes,
+            milliseconds=round(runner.format.duration_ms(delivered_bytes)),
             code=error.code,
         )
-        await self.release(error)
-        if not error.retryable or self._attempts_left < 1:
+        await self._release(error)
+        is_final = not error.retryable and not refuse(
+            error, runner.route, self._routes, self._sentence
+        )
+        if is_final or self._attempts_left < 1:
             raise error
-        self._next_route += 1
+        self._next_route = self._routes.index(runner.route) + 1
 
     async def _search(self, *, first_round: int) -> AttemptRunner:
         """Go through the rounds until an attempt has usable audio.
@@ -151,7 +182,7 @@ class ResilientStream(AudioStream):
                     return await self._round(number)
             except errors.ProviderError as error:
                 number += 1
-                self._next_route += 1
+                self._next_route = self._route_after_last()
                 begin_at = self._begin_at(number)
                 if not error.retryable or self._attempts_left < 1 or begin_at >= deadline:
                     raise
@@ -168,7 +199,7 @@ class ResilientStream(AudioStream):
         count, hedge_delay_s = 1, 0.0
         if len(self._routes) > 1:
             if number > 1:
-                count = min(parallel_attempts(self._failure_rate), self._attempts_left)
+                count = min(self._policy.parallel_attempts(self._failure_rate), self._attempts_left)
             elif self._policy.hedge_after_s is not None:
                 count, hedge_delay_s = min(2, self._attempts_left), self._policy.hedge_after_s
         candidates = [self._candidate(self._next_route + offset) for offset in range(count)]
@@ -176,11 +207,15 @@ class ResilientStream(AudioStream):
             return await candidates[0]()
         return await race(candidates, hedge_delay_s=hedge_delay_s)
 
+    def _route_after_last(self) -> int:
+        last = self._sentence.last_route
+        return self._next_route + 1 if last is None else self._routes.index(last) + 1
+
     def _candidate(self, route_number: int) -> Candidate:
         """Return a candidate that prefers this route and falls back to those after it."""
         first = route_number % len(self._routes)
         order = [*self._routes[first:], *self._routes[:first]]
-        return partial(start_first_available, order, self._request, self._delivered)
+        return partial(start_first_available, order, self._sentence)
 
     def _begin_at(self, number: int) -> float:
         """Return when a round may begin: after its pause, once a route is not rate limited."""
@@ -190,8 +225,14 @@ class ResilientStream(AudioStream):
 
     @property
     def _attempts_left(self) -> int:
-        return self._max_attempts - len(self._request.attempts)
+        return self._max_attempts - len(self._sentence.records)
 
     @property
     def _failure_rate(self) -> float:
         return sum(route.breaker.failure_rate for route in self._routes) / len(self._routes)
+
+
+def _default_roles(count: int) -> list[RouteRole]:
+    if count == 1:
+        return [RouteRole.ONLY]
+    return [RouteRole.PREFERRED, *[RouteRole.FALLBACK] * (count - 1)]

@@ -7,14 +7,29 @@ from collections.abc import Sequence
 from app import errors
 from app.transports.base import TTSTransport
 from app.transports.breaker import Breaker
+from app.transports.policy import BreakerLimits, RouteRole
+
+PACE_WEIGHT = 0.2
+"""Weight of the latest sentence in the pace of a route: some ten sentences are remembered."""
 
 
 class Route:
-    """A transport and its circuit breaker."""
+    """A transport, what it is to the other routes, and its circuit breaker."""
 
-    def __init__(self, transport: TTSTransport) -> None:
+    def __init__(
+        self,
+        transport: TTSTransport,
+        role: RouteRole = RouteRole.FALLBACK,
+        limits: BreakerLimits | None = None,
+    ) -> None:
         self.transport = transport
-        self.breaker = Breaker()
+        self.provider = transport.provider or transport.name
+        self.role = role
+        self._limits = limits or BreakerLimits()
+        self.breaker = Breaker(self._limits)
+        self.ms_per_char: float | None = None
+        """How fast its voice speaks: duration of a speakable character; None until it has spoken a
+        sentence."""
 
     def __repr__(self) -> str:
         return f"<Route {self.transport.name} {self.breaker}>"
@@ -22,6 +37,19 @@ class Route:
     def is_usable(self, now: float) -> bool:
         """Tell whether a request may be sent and may succeed; after a cool-down a probe may."""
         return self.breaker.next_attempt_at(now) <= now and self.transport.is_usable(now)
+
+    def on_spoken(self, duration_ms: float, chars: int) -> None:
+        """Learn from a whole sentence how fast this route speaks."""
+        if chars:
+            latest = duration_ms / chars
+            before = latest if self.ms_per_char is None else self.ms_per_char
+            self.ms_per_char = before + PACE_WEIGHT * (latest - before)
+
+    def on_refusal(self, error: errors.ProviderError) -> None:
+        """Leave the route alone for a while if its provider refuses the key or the account."""
+        if isinstance(error, errors.AuthenticationError | errors.QuotaExceededError):
+            now = asyncio.get_running_loop().time()
+            self.breaker.block(now + self._limits.cool_down_s)
 
     def on_failure(self, error: errors.ProviderError, *, is_probe: bool) -> None:
         """Record a failed attempt in the breaker. Final errors say nothing about the route."""

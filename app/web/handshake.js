@@ -69,7 +69,8 @@ export class Handshake {
   }
 
   /**
-   * Ask by plain HTTP why a handshake failed: browsers do not tell a page the status.
+   * Ask by plain HTTP why a handshake failed: browsers do not tell a page the status. A page of
+   * another origin gets to know it if `ALLOWED_ORIGINS` names it.
    *
    * @returns {Promise<NabraProblem>}
    */
@@ -77,7 +78,6 @@ export class Handshake {
     const lost = new NabraProblem("connection-lost", "the handshake failed");
     const url = this.#url();
     url.protocol = url.protocol.replace("ws", "http");
-    if (url.origin !== globalThis.location?.origin) return lost;
     try {
       const signal = AbortSignal.timeout(PROBE_TIMEOUT_MS);
       /** @type {HeadersInit} */

@@ -236,6 +236,11 @@ async def test_a_refusal_whose_body_never_ends_is_limited(make_agent: MakeAgent)
             b'{"code":404,"message":"The requested webhook is not registered."}',
             "not registered",
         ),
+        (
+            404,
+            b'{"code":404,"message":"%s","hint":"Activate the\\nworkflow."}' % (b"m" * 300),
+            r"HTTP 404: m{200} Activate the workflow\.$",
+        ),
         (403, b"Authorization data is wrong!", "Authorization data is wrong!"),
         (422, b'{"message":"Failed to parse request body"}', "Failed to parse"),
         (500, b'{"message":"Error in workflow"}', "Error in workflow"),

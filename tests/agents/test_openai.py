@@ -7,9 +7,9 @@ from collections.abc import Callable
 import pytest
 
 from app.agents.base import AgentRequest
+from app.agents.built_in import make_agent as choose_agent
 from app.agents.chat_history import ChatHistoryStore
 from app.agents.openai import OpenAIAgent
-from app.agents.registry import make_agent as choose_agent
 from app.agents.webhook import WebhookAgent
 from app.errors import (
     AgentCutError,

@@ -1,9 +1,12 @@
 """`ResponseParser`: documents and plain text, the forms of a body, and its limits."""
 
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.agents.json_response import MAX_VALUES
 from app.agents.response_parser import ResponseParser
 from app.errors import AgentCutError, AgentEmptyError, AgentFailedError
 from tests.agents.lines import data, delta, line, run
@@ -81,6 +84,22 @@ def test_no_byte_is_searched_again_and_again_however_small_the_chunks(
     assert not parser.failed
 
 
+@pytest.mark.parametrize("entry", ['{"output":"a"}', "{}", '{"output":[{}]}'])
+def test_a_document_of_too_many_values_is_cut(entry: str) -> None:
+    """A megabyte of small objects would hold the event loop for most of a second."""
+    text, error = read(f"[{','.join([entry] * (MAX_VALUES + 1))}]".encode(), 4096)
+    assert isinstance(error, AgentCutError)
+    assert str(MAX_VALUES) in str(error)
+    assert text == "\n".join("a" * (MAX_VALUES // 2) * (text != ""))
+
+
+def test_an_item_of_n8n_that_repeats_too_many_values_is_cut_as_well() -> None:
+    repeated = json.dumps([{"output": "a"}] * MAX_VALUES)
+    text, error = read(run(repeated), 4096)
+    assert text == "\n".join("a" * (MAX_VALUES // 2))
+    assert isinstance(error, AgentCutError)
+
+
 def test_many_comments_are_not_a_line_that_is_too_long() -> None:
     parser = ResponseParser(max_line_bytes=10_000)
     for _ in range(2000):
@@ -113,3 +132,35 @@ def test_a_whitespace_only_response_is_empty(body: bytes) -> None:
 def test_it_does_not_matter_how_a_body_is_cut(sizes: list[int]) -> None:
     body = (CAPTURES / "newlines.ndjson").read_bytes()
     assert read_cut_at(body, sizes) == read(body, len(body))
+
+
+LISTS = b"[]," * 60_000
+N8N_LINE = b'{"type":"item","content":"%s","metadata":{}}\n'
+
+
+@pytest.mark.parametrize(
+    ("body", "spoken"),
+    [
+        (b'{"output":"a","rows":[' + LISTS + b"0]}", ""),
+        (b'{"a":' * 60_000 + b"0" + b"}" * 60_000, ""),
+        (b'{"type":"begin","rows":[' + LISTS + b"0]}\n", ""),
+        (N8N_LINE % b"a" + b'{"type":"item","content":"b","rows":[' + LISTS + b"0]}\n", "a"),
+        (N8N_LINE % b"a" + b'{"type":"item","rows":[' + LISTS + b"0]}", "a"),
+        (b'data: {"rows":[' + LISTS + b"0]}\n\n", ""),
+        (b'data: {"rows":[\n' + b"data: [],[],[]\n" * 30_000 + b"data: 0]}\n\n", ""),
+    ],
+    ids=["document", "nested", "first line", "line", "last line", "event", "event of lines"],
+)
+@pytest.mark.parametrize("chunk_bytes", [4096, 1 << 20])
+def test_json_of_too_many_values_is_refused_before_it_is_parsed(
+    body: bytes, spoken: str, chunk_bytes: int
+) -> None:
+    parser = ResponseParser()
+    pieces: list[str] = []
+    for start in range(0, len(body), chunk_bytes):
+        pieces += parser.feed(body[start : start + chunk_bytes])
+    pieces += parser.finish()
+    error = parser.final_error()
+    assert isinstance(error, AgentFailedError)
+    assert "more than 30000 values in one JSON document" in str(error)
+    assert "".join(pieces) == spoken

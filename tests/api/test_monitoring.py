@@ -4,6 +4,7 @@ import httpx
 
 from app import __version__
 from app.api.monitoring import GatewayCollector, Metrics
+from app.audio import SampleAligner
 from app.simulator import Simulator
 from app.telemetry.speech_metrics import SpeechMetrics
 from app.transports.base import TrailingAudio
@@ -48,7 +49,8 @@ async def test_attempts_are_counted_by_transport_and_fault() -> None:
 
 async def test_late_audio_is_counted() -> None:
     speech = SpeechMetrics()
-    trailing = TrailingAudio(0, speech)
+    trailing = TrailingAudio(0)
+    trailing.follow(SampleAligner(2), speech)
     trailing.drain()
     trailing.put(b"\x00" * 640)
     response = Metrics(GatewayCollector(dict, speech, lambda: 0)).response()

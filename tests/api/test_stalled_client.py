@@ -10,7 +10,14 @@ from websockets.asyncio.client import ClientConnection, connect
 import tests.gateway
 from app.serving.process import listen
 from app.simulator import Simulator
-from tests.gateway import Caller, running_gateway, settings_for
+from tests.gateway import (
+    Caller,
+    audio_of,
+    calling,
+    expected_audio,
+    running_gateway,
+    settings_for,
+)
 from tests.metrics import until_scraped
 
 SMALL_BYTES = 4096
@@ -57,7 +64,7 @@ async def test_a_client_that_stops_reading_keeps_no_session_and_no_socket(
     small_buffers: None,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("app.api.event_sender.SEND_TIMEOUT_S", 0.3)
+    monkeypatch.setattr("app.api.connection.SEND_TIMEOUT_S", 0.3)
     settings = settings_for(simulator, max_messages_per_s=10_000)
     async with running_gateway(settings) as url:
         connection = await connect_without_reading(url)
@@ -68,3 +75,26 @@ async def test_a_client_that_stops_reading_keeps_no_session_and_no_socket(
         await until_scraped(url, lambda metrics: metrics.sockets()["leased"] == 0)
         sending.cancel()
         connection.transport.abort()
+
+
+async def test_those_who_read_nothing_are_disconnected_when_too_much_waits_for_all_together(
+    simulator: Simulator, small_buffers: None
+) -> None:
+    settings = settings_for(simulator, max_unsent_bytes=1024 * 1024)
+    long_turn = {"type": "text", "text": "كلمة طويلة جدا " * 100}
+    async with running_gateway(settings) as url, calling(url) as polite:
+        stalled = [await connect_without_reading(url) for _ in range(6)]
+        for connection in stalled:
+            await Caller(connection).send(long_turn)
+        await polite.send({"type": "text", "text": "سلام عليكم يا صاحبي. " * 10})
+        events = await polite.until("done")
+        assert audio_of(events) == expected_audio(simulator, events) != b""
+        await until_scraped(
+            url, lambda metrics: metrics.value("nabra_stalled_clients_disconnected_total") >= 3
+        )
+        await until_scraped(url, lambda metrics: metrics.value("nabra_sessions") < 5)
+        await until_scraped(url, lambda metrics: metrics.value("nabra_unsent_bytes") <= 1024 * 1024)
+        for connection in stalled:
+            connection.transport.abort()
+        await until_scraped(url, lambda metrics: metrics.value("nabra_sessions") == 1)
+        await until_scraped(url, lambda metrics: metrics.value("nabra_unsent_bytes") == 0)

@@ -76,7 +76,7 @@ def _page(packets: Sequence[bytes], number: int, *, flags: int = 0) -> bytes:
     sizes, body = bytes(map(len, packets)), b"".join(packets)
     head = struct.pack("<4sBBqIIIB", b"OggS", 0, flags, 960 * number, 1, number, 0, len(sizes))
     page = head + sizes + body
-    return page[:22] + struct.pack("<I", _crc(page)) + page[26:]
+    return page[:22] + struct.pack("<I", ogg_checksum(page)) + page[26:]
 
 
 def _crc_table() -> list[int]:
@@ -92,7 +92,7 @@ def _crc_table() -> list[int]:
 _CRC_TABLE = _crc_table()
 
 
-def _crc(page: bytes) -> int:
+def ogg_checksum(page: bytes) -> int:
     """Compute Ogg's checksum: CRC-32 of polynomial 0x04C11DB7, not reflected."""
     value = 0
     for byte in page:

@@ -10,7 +10,7 @@ import pytest
 from playwright.async_api import Page, Route, WebSocketRoute
 from starlette.responses import PlainTextResponse
 
-from app.api.endpoint import VoiceEndpoint
+from app.api.connection import VoiceEndpoint
 from app.simulator import Simulator
 from tests.gateway import running_gateway, running_server, settings_for
 

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 async def test_the_workbench_changes_the_simulator_and_the_transport(page: Page) -> None:
     settings = Settings(
         _env_file=None,  # type: ignore[call-arg]
-        allow_client_transport=True,
+        allow_client_transport=("true",),
         simulator_profile="instant",
         simulator_voice="hum",
         log_level="warning",

@@ -7,7 +7,7 @@ import pytest
 from app import errors
 from app.hamsa import wire
 from app.hamsa.connection import Connection
-from tests.hamsa.pools import EMPTY, KEY, ONE_IDLE, frames_of_request, running_pool, until_pool
+from tests.pool.pools import EMPTY, KEY, ONE_IDLE, frames_of_request, running_pool, until_pool
 from tests.scripted import END, Socket, responds, scripted_provider, stays_open
 
 regular = responds(b"\x00" * 640)

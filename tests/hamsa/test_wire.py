@@ -155,3 +155,18 @@ def test_a_rate_limit_keeps_its_retry_after() -> None:
 @pytest.mark.parametrize("header", [None, "", "soon", "-1", "Wed, 21 Oct 2026 07:28:00 GMT", "1e9"])
 def test_an_unusable_retry_after_is_ignored(header: str | None) -> None:
     assert wire.retry_after_s(header) is None
+
+
+def test_a_message_of_too_many_values_is_a_failure_and_not_parsed() -> None:
+    frame = '{"type":"info","payload":{"rows":[' + "[]," * 60_000 + "0]}}"
+    match wire.decode(frame):
+        case wire.Failure(error):
+            assert isinstance(error, errors.ProtocolError)
+            assert "more than 30000 values" in str(error)
+        case other:
+            pytest.fail(f"got {type(other).__name__}")
+
+
+def test_a_long_transcript_with_brackets_is_a_transcript() -> None:
+    text = "[نعم] " * 60_000
+    assert wire.decode(text) == wire.Transcript(text)

@@ -4,12 +4,14 @@ import asyncio
 import os
 import shutil
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 EXECUTABLE = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
-MISSING = "there is no nginx, so what a real one does to HTTP/2 connections is not tested"
+MISSING = (
+    "there is no nginx: HTTP/2 connections that one closes, and deploy/nginx.conf, are untested"
+)
 
 CONFIG = """\
 daemon off;
@@ -24,10 +26,7 @@ http {{
     fastcgi_temp_path {directory}/fastcgi;
     uwsgi_temp_path {directory}/uwsgi;
     scgi_temp_path {directory}/scgi;
-    server {{
-        listen 127.0.0.1:{port}{options};
-        {locations}
-    }}
+{http}
 }}
 """
 
@@ -52,13 +51,22 @@ async def nginx(directory: Path, upstream: str, *, requests: int) -> AsyncIterat
 @asynccontextmanager
 async def nginx_of(directory: Path, locations: str, *, options: str = "") -> AsyncIterator[str]:
     """Run one that serves these locations. Gives its URL."""
+
+    def http(address: str) -> str:
+        return f"server {{ listen {address}{options};\n{locations} }}"
+
+    async with running_nginx(directory, http) as address:
+        yield f"http://{address}"
+
+
+@asynccontextmanager
+async def running_nginx(directory: Path, http: Callable[[str], str]) -> AsyncIterator[str]:
+    """Run it on a free port, with what `http` returns for its address. Gives the address."""
     assert EXECUTABLE is not None
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
+        address = f"127.0.0.1:{listener.getsockname()[1]}"
         config = directory / "nginx.conf"
-        config.write_text(
-            CONFIG.format(directory=directory, port=port, options=options, locations=locations)
-        )
+        config.write_text(CONFIG.format(directory=directory, http=http(address)))
         listener.set_inheritable(True)
         process = await asyncio.create_subprocess_exec(
             *(EXECUTABLE, "-c", str(config), "-e", "stderr"),
@@ -67,7 +75,7 @@ async def nginx_of(directory: Path, locations: str, *, options: str = "") -> Asy
             stderr=asyncio.subprocess.PIPE,
         )
     try:
-        yield f"http://127.0.0.1:{port}"
+        yield address
     finally:
         if process.returncode is None:
             process.terminate()

@@ -10,7 +10,7 @@ from app.agents.base import Agent, AgentRequest
 from app.audio import PCM16_16K
 from app.errors import AgentError, ProviderError
 from app.pipeline.events import ClientGoneError, Event, Interrupted
-from app.pipeline.playout import SpeechStyle
+from app.pipeline.session_config import SpeechStyle
 from app.stt.base import Transcriber, Utterance
 from tests.transports.fakes import VOICE
 from tests.waiting import until

@@ -5,14 +5,24 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
+from app.audio import SampleAligner
 from app.errors import ProviderError
 from app.pipeline import events
 from app.pipeline.playout import Playout
+from app.pipeline.quota import Quota
 from app.pipeline.timeline import Timeline
 from app.telemetry.speech_metrics import SpeechMetrics
-from app.transports.base import AudioStream, SpeechRequest, TrailingAudio, TTSTransport
+from app.text.tts_text import SentenceText
+from app.transports.base import (
+    AudioStream,
+    Speech,
+    SpeechRequest,
+    SpeechSynthesizer,
+    TrailingAudio,
+    Urgency,
+)
 from tests.pipeline.fakes import STYLE, Recorder
-from tests.transports.fakes import FakeStream, Step
+from tests.transports.fakes import FakeSpeech, FakeStream, Step
 
 SECOND_OF_AUDIO = b"\x01\x00" * 16000
 
@@ -26,22 +36,26 @@ class Script:
 
 
 @dataclass
-class ScriptedTransport(TTSTransport):
+class ScriptedTransport(SpeechSynthesizer):
     """Serves each text by its script, and records the requests."""
 
     scripts: dict[str, Script]
     name: str = "scripted"
     requests: dict[str, SpeechRequest] = field(default_factory=dict)
+    urgencies: dict[str, Urgency] = field(default_factory=dict)
     needed_now: dict[str, bool] = field(default_factory=dict)
     """Whether each sentence was needed when it was requested."""
     open: int = 0
     most_open: int = 0
 
-    @asynccontextmanager
-    async def synthesize(self, request: SpeechRequest) -> AsyncIterator[AudioStream]:
-        assert request.needed_now is not None
+    def synthesize(self, request: SpeechRequest, urgency: Urgency) -> Speech:
         self.requests[request.text] = request
-        self.needed_now[request.text] = request.needed_now.is_set()
+        self.urgencies[request.text] = urgency
+        self.needed_now[request.text] = urgency.is_needed_now
+        return FakeSpeech(self._speak(request), self.name)
+
+    @asynccontextmanager
+    async def _speak(self, request: SpeechRequest) -> AsyncIterator[AudioStream]:
         self.open += 1
         self.most_open = max(self.most_open, self.open)
         try:
@@ -76,20 +90,28 @@ class RunningPlayout:
 
 
 def start_playout(
-    scripts: dict[str, Script], *, lookahead: int = 1, recorder: Recorder | None = None
+    scripts: dict[str, Script],
+    *,
+    lookahead: int = 1,
+    recorder: Recorder | None = None,
+    quota: Quota | None = None,
 ) -> RunningPlayout:
     """Start to play the sentences of the scripts, in their order."""
     recorder = recorder or Recorder()
     transport = ScriptedTransport(scripts)
     timeline = Timeline(asyncio.get_running_loop().time())
-    playout = Playout(1, transport, STYLE, timeline, recorder.emit, lookahead=lookahead)
+    playout = Playout(
+        1, transport, STYLE, timeline, recorder.emit, lookahead=lookahead, quota=quota
+    )
     task = asyncio.create_task(playout.play(_texts(scripts)))
     return RunningPlayout(transport, recorder, timeline, task)
 
 
 def trailing_audio(metrics: SpeechMetrics | None = None) -> TrailingAudio:
     """Trailing audio that the playout would wait for longer than a test runs."""
-    return TrailingAudio(30, metrics or SpeechMetrics())
+    trailing = TrailingAudio(30)
+    trailing.follow(SampleAligner(1), metrics or SpeechMetrics())
+    return trailing
 
 
 async def settle() -> None:
@@ -98,6 +120,6 @@ async def settle() -> None:
         await asyncio.sleep(0)
 
 
-async def _texts(scripts: dict[str, Script]) -> AsyncIterator[str]:
+async def _texts(scripts: dict[str, Script]) -> AsyncIterator[SentenceText]:
     for text in scripts:
-        yield text
+        yield SentenceText(text, text, len(text))

@@ -9,7 +9,7 @@ from app.pipeline.session import Session
 from app.pipeline.user_input import UserInput
 from app.transports.base import TTSTransport
 from tests.pipeline.fakes import STYLE, FakeAgent, FakeTranscriber, Recorder
-from tests.transports.fakes import FakeTransport, Step
+from tests.transports.fakes import FakeTransport, PlainSynthesizer, Step
 
 FIRST = "أهلاً وسهلاً بك في خدمة العملاء لشركة ناقل إكسبرس في الرياض."
 SECOND = "شحنتك في الطريق إليك الآن وستصل قبل الظهر إن شاء الله تعالى."
@@ -25,8 +25,9 @@ def audio_of_sentences(count: int) -> FakeTransport:
 def components(
     agent: FakeAgent, transport: TTSTransport, transcriber: FakeTranscriber | None = None
 ) -> PipelineComponents:
+    synthesizer = PlainSynthesizer(transport)
     return PipelineComponents(
-        transcriber or FakeTranscriber(), agent, transport, max_utterance_s=120
+        transcriber or FakeTranscriber(), agent, synthesizer, max_utterance_s=120
     )
 
 

@@ -11,6 +11,7 @@ from tests.pipeline.fakes import STYLE, FakeAgent, FakeTranscriber, Recorder
 from tests.pipeline.sessions import audio_of_sentences
 from tests.steps import longest_step
 from tests.text.sentence_corpus import LONG
+from tests.transports.fakes import PlainSynthesizer
 
 
 async def respond(
@@ -21,7 +22,7 @@ async def respond(
     components = PipelineComponents(
         FakeTranscriber(),
         FakeAgent([response]),
-        transport,
+        PlainSynthesizer(transport),
         max_utterance_s=120,
         first_chunk_min_chars=first_chunk_min_chars,
     )
@@ -52,7 +53,7 @@ async def test_a_response_that_is_too_long_is_spoken_so_far_and_reported() -> No
     components = PipelineComponents(
         FakeTranscriber(),
         FakeAgent([LONG, "\n", LONG, "\n", LONG]),
-        transport,
+        PlainSynthesizer(transport),
         max_utterance_s=120,
         max_response_chars=2 * len(LONG) + 2,
     )
@@ -74,7 +75,7 @@ async def test_a_piece_of_any_length_leaves_the_loop_to_others(unit: str) -> Non
     components = PipelineComponents(
         FakeTranscriber(),
         FakeAgent([(unit * 20_000)[:20_000]]),
-        audio_of_sentences(1000),
+        PlainSynthesizer(audio_of_sentences(1000)),
         max_utterance_s=120,
     )
     async with Session("s", components, STYLE, recorder.emit) as session, longest_step() as steps:

@@ -15,10 +15,11 @@ from app.pipeline.session import Session
 from app.simulator.agent_plan import split_into_tokens
 from app.simulator.transcripts import built_in_lines, canned_response
 from app.text.sentence_splitter import FIRST_CHARS, MIN_CHARS
-from app.transports.base import AudioStream, SpeechRequest, TTSTransport
+from app.transports.base import AudioStream, LeaseTerms, SpeechRequest, TTSTransport
 from tests import virtual_time
 from tests.pipeline.fakes import STYLE, FakeTranscriber
 from tests.text.sentence_corpus import CHUNKS
+from tests.transports.fakes import PlainSynthesizer
 
 FIRST_WORD_S = 1.0
 WORD_S = 0.11  # a response of four sentences, some 50 words, took 6.4 s
@@ -76,7 +77,9 @@ class PacedTransport(TTSTransport):
         self._sockets = asyncio.Semaphore(sockets)
 
     @asynccontextmanager
-    async def synthesize(self, request: SpeechRequest) -> AsyncIterator[AudioStream]:
+    async def synthesize(
+        self, request: SpeechRequest, terms: LeaseTerms
+    ) -> AsyncIterator[AudioStream]:
         async with self._sockets:
             await asyncio.sleep(FIRST_AUDIO_S)
             yield PacedStream(request.text)
@@ -120,7 +123,7 @@ async def _play(response: str, *, sockets: int, first_chars: int) -> Player:
     components = PipelineComponents(
         FakeTranscriber(),
         PacedAgent(response),
-        PacedTransport(sockets),
+        PlainSynthesizer(PacedTransport(sockets)),
         max_utterance_s=120,
         lookahead=1,
         first_chunk_min_chars=first_chars,

@@ -6,9 +6,20 @@ import pytest
 
 from app.errors import ConnectionLostError, IncompleteAudioError
 from app.pipeline import events
+from app.pipeline.audio_buffer import MAX_BUFFERED_BYTES
+from app.pipeline.quota import Unlimited
 from tests.pipeline.fakes import Recorder
 from tests.pipeline.scripted_playout import SECOND_OF_AUDIO, Script, settle, start_playout
 from tests.waiting import until
+
+
+class CountedAudio(Unlimited):
+    """Counts the audio that waits for the client."""
+
+    held_bytes = 0
+
+    def hold_audio(self, size: int) -> None:
+        self.held_bytes += size
 
 
 @pytest.mark.parametrize("lookahead", [0, 1, 2, 5])
@@ -76,16 +87,14 @@ async def test_a_sentence_is_needed_when_it_is_its_turn_and_not_before() -> None
         {"1": Script([b"1a", first]), "2": Script([second, b"2a"]), "3": Script([b""])}
     )
     await settle()
-    requests = playout.transport.requests
-    needed_now = {text: request.needed_now for text, request in requests.items()}
-    assert {text: event is not None and event.is_set() for text, event in needed_now.items()} == {
+    urgencies = playout.transport.urgencies
+    assert {text: each.is_needed_now for text, each in urgencies.items()} == {
         "1": True,
         "2": False,
     }
     first.set()
     await settle()
-    assert needed_now["2"] is not None
-    assert needed_now["2"].is_set()
+    assert urgencies["2"].is_needed_now
     second.set()
     await playout.task
 
@@ -115,10 +124,13 @@ async def test_cancelled_while_a_buffer_is_full_it_leaves_no_task_and_no_stream(
                 await asyncio.Event().wait()
 
     scripts = {"1": Script([SECOND_OF_AUDIO] * 40), "2": Script([b"2a"])}
-    playout = start_playout(scripts, recorder=StalledRecorder())
+    quota = CountedAudio()
+    playout = start_playout(scripts, recorder=StalledRecorder(), quota=quota)
     await settle()
     assert playout.transport.open == 1
+    assert quota.held_bytes >= MAX_BUFFERED_BYTES
     playout.task.cancel()
     await asyncio.wait([playout.task])
     assert playout.transport.open == 0
+    assert quota.held_bytes == 0
     await until(lambda: asyncio.all_tasks() <= before, state=asyncio.all_tasks())

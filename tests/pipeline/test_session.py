@@ -80,9 +80,26 @@ async def test_a_session_is_idle_when_no_turn_runs_not_even_one_that_came_meanwh
         assert recorder.kinds[-1] == "TurnDone"
 
 
+async def test_a_turn_that_finds_its_client_gone_is_cancelled_by_the_next() -> None:
+    recorder = Recorder()
+    written = asyncio.Event()
+    agent = FakeAgent([f"{FIRST} ", written, FIRST, asyncio.Event()])
+    with pytest.raises(events.ClientGoneError):
+        async with running_session(agent, audio_of_sentences(2), recorder=recorder) as session:
+            await session.start_turn("الأول")
+            await recorder.until(events.AudioChunk)
+            recorder.gone = True
+            written.set()
+            for _ in range(20):
+                await asyncio.sleep(0)
+            await session.start_turn("الثاني")
+    assert len(agent.requests) == 1
+    assert agent.open == 0
+
+
 async def test_a_warm_up_that_hangs_does_not_delay_the_end_of_a_session() -> None:
     class HangingTransport(FakeTransport):
-        async def warm_up(self) -> None:
+        async def warm_up(self, connections: int = 1) -> None:
             await asyncio.Event().wait()
 
     async with running_session(FakeAgent([]), HangingTransport([]), recorder=Recorder()):

@@ -116,9 +116,10 @@ async def test_it_is_played_before_the_next_sentence_of_a_turn() -> None:
         for at, event in enumerate(emitted)
         if isinstance(event, events.SentenceStarted) and event.index == 1
     )
-    before = emitted[second - 1]
-    assert isinstance(before, events.AudioChunk)
-    assert before.data == b"\x09\x00"
+    trailing_chunk, end = emitted[second - 2 : second]
+    assert isinstance(trailing_chunk, events.AudioChunk)
+    assert trailing_chunk.data == b"\x09\x00"
+    assert isinstance(end, events.SentenceEnded), "it is part of the first sentence"
 
 
 async def test_a_turn_waits_for_that_of_its_last_sentence() -> None:
@@ -145,4 +146,4 @@ async def test_what_comes_after_it_was_drained_is_dropped_and_counted() -> None:
 
 
 async def test_the_wait_for_its_end_is_bounded() -> None:
-    await TrailingAudio(0.001, SpeechMetrics()).wait_closed()
+    await TrailingAudio(0.001).wait_closed()

@@ -23,7 +23,7 @@ from tests.pipeline.sessions import (
     run_turn,
     running_session,
 )
-from tests.transports.fakes import FakeTransport, Step
+from tests.transports.fakes import FakeTransport, PlainSynthesizer, Step
 
 
 async def test_events_come_in_the_order_of_their_meaning() -> None:
@@ -44,6 +44,16 @@ async def test_events_come_in_the_order_of_their_meaning() -> None:
     assert recorder.of(events.AgentResponded)[0].text == f"{FIRST} {SECOND}"
     assert recorder.kinds[-1] == "TurnDone"
     assert transcriber.utterances[0].format.sample_rate_hz == 16000
+
+
+async def test_each_sentence_tells_where_its_audio_begins_and_ends() -> None:
+    recorder = await run_turn(FakeAgent([f"{FIRST} ", SECOND]), audio_of_sentences(2))
+    order = [name for name in recorder.kinds if name.startswith(("Sentence", "Audio"))]
+    assert order == ["SentenceStarted", "AudioChunk", "SentenceEnded"] * 2
+    assert [(event.index, event.audio_ms) for event in recorder.of(events.SentenceEnded)] == [
+        (0, 200),
+        (1, 200),
+    ]
 
 
 async def test_the_first_sentence_is_played_before_the_second_is_written() -> None:
@@ -132,7 +142,7 @@ async def test_the_log_holds_the_texts_only_if_it_may(allowed: bool) -> None:
     shared = PipelineComponents(
         FakeTranscriber(),
         FakeAgent([FIRST]),
-        audio_of_sentences(1),
+        PlainSynthesizer(audio_of_sentences(1)),
         max_utterance_s=120,
         log_transcripts=allowed,
     )

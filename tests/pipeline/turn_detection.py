@@ -16,7 +16,7 @@ from app.vad.base import (
     UtteranceDetector,
 )
 from tests.pipeline.fakes import STYLE, FakeAgent, FakeTranscriber, Recorder
-from tests.transports.fakes import FakeTransport
+from tests.transports.fakes import FakeTransport, PlainSynthesizer
 from tests.waiting import until
 
 RESPONSE = "أهلاً وسهلاً بك في خدمة العملاء لشركة ناقل إكسبرس في الرياض."
@@ -92,7 +92,7 @@ async def detecting(
     components = PipelineComponents(
         transcriber,
         agent,
-        FakeTransport([[SECOND_OF_AUDIO] for _ in range(4)]),
+        PlainSynthesizer(FakeTransport([[SECOND_OF_AUDIO] for _ in range(4)])),
         max_utterance_s=max_utterance_s,
         create_detector=create_detector,
         stt_early=speculative,

@@ -23,7 +23,7 @@ MAX_PULSE_S = 2.0
 """Longest answer of `/healthz`: the goal is 0.5 s, and machines that run tests are busy."""
 
 STOP_S = 15.0
-"""The drain (2 s here), the grace of a stop (8 s), and what a busy machine takes to end Python."""
+"""The drain (1 s here), the grace of a stop (8 s), and what a busy machine takes to end Python."""
 
 
 @dataclass
@@ -72,7 +72,7 @@ async def gateway_process(
         process = await asyncio.create_subprocess_exec(
             *command,
             cwd=cwd,
-            env=environment(**{"DRAIN_S": "2", **(settings or {})}),
+            env=environment(**{"DRAIN_S": "1", **(settings or {})}),
             stdout=output,
             stderr=output,
         )

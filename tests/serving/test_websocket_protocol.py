@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+from collections.abc import Callable
 
 import pytest
 from websockets.asyncio.client import connect
@@ -161,6 +162,43 @@ async def test_the_largest_message_goes_when_all_together_hold_too_much() -> Non
             await polite.send(small[-1:])
             await polite.reader.readuntil(b"small" * 1000)
         assert server.admission.refused == {"too-much-buffered": 1}
+
+
+async def test_messages_that_are_not_taken_count_too() -> None:
+    async with serving(max_buffered_bytes=300_000, messages_per_s=0.01) as server:
+        async with raw_client(server) as polite, raw_client(server) as greedy:
+            for client, size in ((polite, 120_000), (greedy, 200_000)):
+                await client.upgrade()
+                await echoed(client, b"the first is taken at once")
+                await client.send(frame(BINARY, bytes(size)))
+            assert close_code(await greedy.closed()) == 1013
+            await polite.send(frame(PING, b"still here"))
+            assert server.admission.counts()["established"] == 1
+        assert server.admission.refused == {"too-much-buffered": 1}
+
+
+async def test_what_arrives_while_a_connection_waits_for_its_turn_stays_with_the_sender(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with serving() as server, raw_client(server) as client:
+        await client.upgrade()
+        monkeypatch.setattr(parsing_turns, "STEP_S", 0)
+        waiting: list[Callable[[], None]] = []
+        monkeypatch.setattr(server.admission.turns, "wait", waiting.append)
+        await client.send(frame(BINARY, b"x"))
+        while not waiting:
+            await asyncio.sleep(0)
+        waiting.pop()()
+        await client.reader.readuntil(b"x")  # and now nothing waits to be parsed
+        (connection,) = server.admission._established
+        assert isinstance(connection, BoundedWebSocketProtocol)
+        client.writer.write(frame(BINARY, bytes(1_000_000)) * 16)
+        while not connection.buffered_bytes:
+            await asyncio.sleep(0)
+        for _ in range(1000):
+            await asyncio.sleep(0)
+        assert connection.buffered_bytes < 1024 * 1024
+        assert server.admission._buffered_bytes == connection.buffered_bytes
 
 
 async def test_a_client_that_reads_nothing_is_aborted_after_a_close() -> None:

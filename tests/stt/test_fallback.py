@@ -85,6 +85,15 @@ async def test_a_final_error_is_raised_at_once(error: errors.ProviderError) -> N
     assert second.utterances == []
 
 
+@pytest.mark.parametrize("error", FINAL, ids=lambda error: error.code)
+async def test_what_one_provider_refuses_another_is_asked(error: errors.ProviderError) -> None:
+    by_socket, by_rest = FakeTranscriber(error), FakeTranscriber("لا")
+    by_socket.provider = by_rest.provider = "hamsa"
+    other = FakeTranscriber("نعم", name="other")
+    assert await in_turn([by_socket, by_rest, other]).transcribe(UTTERANCE) == "نعم"
+    assert by_rest.utterances == []
+
+
 async def test_an_empty_transcript_is_no_failure() -> None:
     first, second = FakeTranscriber(""), FakeTranscriber("نعم")
     assert await in_turn([first, second]).transcribe(UTTERANCE) == ""

@@ -9,6 +9,7 @@ import pytest
 import structlog
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
+from websockets.typing import Origin
 
 from app.telemetry import logs
 from tests.gateway import instant_simulator, running_gateway, settings_for
@@ -151,14 +152,23 @@ def test_libraries_log_nothing_below_warnings_though_the_level_is_debug(
     assert len(lines_of(capsys)) == 1
 
 
-async def test_a_refused_handshake_is_one_line_and_no_error(
+EVIL_PAGE = Origin("https://evil.example")
+
+
+async def test_refused_handshakes_are_one_line_for_each_code_and_no_error(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     logs.configure("info", "json")
     async with instant_simulator() as simulator:
         async with running_gateway(settings_for(simulator)) as url:
-            with pytest.raises(InvalidStatus):
-                await connect(f"{url}a%2Fb/", proxy=None)
+            for path, origin in [
+                ("a%2Fb/", None),
+                ("a%2Fb/", None),
+                ("a/", EVIL_PAGE),
+            ]:
+                with pytest.raises(InvalidStatus):
+                    await connect(f"{url}{path}", origin=origin, proxy=None)
     lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
-    assert [line["code"] for line in lines if line["event"] == "refused"] == ["invalid-session-id"]
+    codes = [line["code"] for line in lines if line["event"] == "refused"]
+    assert codes == ["invalid-session-id", "origin-not-allowed"]
     assert [line for line in lines if line["level"] == "error"] == []

@@ -8,10 +8,10 @@ import pytest
 import structlog
 
 from app import errors
-from app.hamsa import pool
 from app.hamsa.connection import Connection
+from app.pool import pool
 from app.telemetry import logs
-from tests.hamsa.pools import running_pool
+from tests.pool.pools import running_pool
 from tests.telemetry.log_lines import FORMATS, KEY, Format, lines_of
 
 REFUSALS = {

@@ -1,16 +1,14 @@
 """The breaker, on a clock that the test moves."""
 
-from app.transports.breaker import (
-    COOL_DOWN_S,
-    FAILURES_TO_OPEN,
-    MAX_COOL_DOWN_S,
-    Breaker,
-)
+from app.transports.breaker import Breaker
+from app.transports.policy import BreakerLimits
+
+LIMITS = BreakerLimits()
 
 
 def opened_breaker(now: float = 0.0) -> Breaker:
     breaker = Breaker()
-    for _ in range(FAILURES_TO_OPEN):
+    for _ in range(LIMITS.failures_to_open):
         assert breaker.try_begin(now)
         breaker.record_failure(now)
     return breaker
@@ -25,7 +23,7 @@ def test_it_opens_after_too_many_failures_in_a_row() -> None:
 def test_a_success_in_between_keeps_it_closed() -> None:
     breaker = Breaker()
     for number in range(40):
-        if number % FAILURES_TO_OPEN:
+        if number % LIMITS.failures_to_open:
             breaker.record_failure(0)
         else:
             breaker.record_success()
@@ -34,17 +32,17 @@ def test_a_success_in_between_keeps_it_closed() -> None:
 
 def test_after_the_cool_down_one_request_probes_and_the_others_wait() -> None:
     breaker = opened_breaker()
-    assert not breaker.try_begin(COOL_DOWN_S - 0.1)
-    assert breaker.try_begin(COOL_DOWN_S)
-    assert not breaker.try_begin(COOL_DOWN_S)
+    assert not breaker.try_begin(LIMITS.cool_down_s - 0.1)
+    assert breaker.try_begin(LIMITS.cool_down_s)
+    assert not breaker.try_begin(LIMITS.cool_down_s)
 
 
 def test_a_probe_that_succeeds_closes_it() -> None:
     breaker = opened_breaker()
-    assert breaker.try_begin(COOL_DOWN_S)
+    assert breaker.try_begin(LIMITS.cool_down_s)
     breaker.record_success()
     assert breaker.is_closed
-    assert breaker.try_begin(COOL_DOWN_S)
+    assert breaker.try_begin(LIMITS.cool_down_s)
 
 
 def test_each_probe_that_fails_doubles_the_cool_down_up_to_its_cap() -> None:
@@ -55,14 +53,14 @@ def test_each_probe_that_fails_doubles_the_cool_down_up_to_its_cap() -> None:
         assert breaker.try_begin(now)
         breaker.record_failure(now)
     assert pauses == [5, 10, 20, 40, 60, 60]
-    assert MAX_COOL_DOWN_S == 60
+    assert LIMITS.max_cool_down_s == 60
 
 
 def test_an_abandoned_probe_leaves_room_for_another() -> None:
     breaker = opened_breaker()
-    assert breaker.try_begin(COOL_DOWN_S)
+    assert breaker.try_begin(LIMITS.cool_down_s)
     breaker.record_abandoned()
-    assert breaker.try_begin(COOL_DOWN_S)
+    assert breaker.try_begin(LIMITS.cool_down_s)
 
 
 def test_no_request_passes_before_a_time_that_the_provider_has_named() -> None:
@@ -92,7 +90,7 @@ def test_a_run_of_failures_is_no_outage_until_most_recent_attempts_have_failed()
     for _ in range(10):
         breaker.record_failure(0)
         breaker.record_success()
-    for _ in range(FAILURES_TO_OPEN):
+    for _ in range(LIMITS.failures_to_open):
         breaker.record_failure(0)
     assert not breaker.is_closed
     assert not breaker.is_outage

@@ -4,6 +4,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from app import errors
+from app.transports.base import Urgency
 from app.transports.policy import Policy
 from tests.transports.fakes import (
     COMPLETE,
@@ -47,7 +48,7 @@ async def test_a_break_without_a_continuation_is_raised_after_what_was_delivered
     delivered = b""
     with pytest.raises(errors.ConnectionLostError):
         policy = Policy(attempts=3, backoff_base_s=0)
-        async with resilient(fake, policy=policy).synthesize(speech_request()) as stream:
+        async with resilient(fake, policy=policy).synthesize(speech_request(), Urgency()) as stream:
             async for chunk in stream:
                 delivered += chunk
     assert delivered == b"".join(part for part in COMPLETE[:2] if isinstance(part, bytes))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.transports.policy import Policy, parallel_attempts
+from app.transports.policy import Policy
 
 
 @pytest.mark.parametrize(
@@ -22,4 +22,4 @@ def test_the_pause_begins_with_the_third_round_and_stays_inside_its_cap(
 def test_a_round_has_as_many_attempts_as_make_success_likely(
     failure_rate: float, count: int
 ) -> None:
-    assert parallel_attempts(failure_rate) == count
+    assert Policy().parallel_attempts(failure_rate) == count

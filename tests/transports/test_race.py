@@ -7,17 +7,19 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from app.audio import AudioFormat
-from app.transports.attempt import AttemptRunner, DeliveredAudio, start_first_available
-from app.transports.base import AudioStream, SpeechRequest
+from app.transports.attempt import AttemptRunner, start_first_available
+from app.transports.base import AudioStream, LeaseTerms, SpeechRequest
 from app.transports.race import race
 from app.transports.resilient import ResilientTransport
 from app.transports.route import Route
+from app.transports.sentence_attempts import SentenceAttempts
 from tests.transports.fakes import (
     COMPLETE,
     SPEECH,
     TRUNCATED,
     FakeTransport,
     Step,
+    attempts_of,
     resilient,
     speak,
     speech_request,
@@ -38,10 +40,9 @@ def racing_transport(*transports: FakeTransport) -> ResilientTransport:
 async def test_of_several_attempts_with_usable_audio_at_once_one_counts_as_delivered() -> None:
     first = FakeTransport([TRUNCATED, COMPLETE], "first")
     second = FakeTransport([COMPLETE, COMPLETE], "second")
-    request = speech_request()
-    assert await speak(racing_transport(first, second), request) == SPEECH
-    assert len(request.attempts) == 4
-    assert sum(attempt.delivered for attempt in request.attempts) == 1
+    attempts = await attempts_of(racing_transport(first, second))
+    assert len(attempts) == 4
+    assert sum(attempt.delivered for attempt in attempts) == 1
     assert first.open == second.open == 0
 
 
@@ -59,17 +60,19 @@ class NarrowbandTransport(FakeTransport):
     """Speaks in another format than the requested one."""
 
     @asynccontextmanager
-    async def synthesize(self, request: SpeechRequest) -> AsyncIterator[AudioStream]:
-        async with super().synthesize(request) as stream:
+    async def synthesize(
+        self, request: SpeechRequest, terms: LeaseTerms
+    ) -> AsyncIterator[AudioStream]:
+        async with super().synthesize(request, terms) as stream:
             stream.format = AudioFormat("pcm_s16le", 8000)
             yield stream
 
 
 async def test_only_the_format_of_the_selected_attempt_counts_for_its_continuation() -> None:
-    delivered = DeliveredAudio()
-    selected = AttemptRunner(Route(FakeTransport([COMPLETE])), speech_request(), delivered)
-    other = AttemptRunner(Route(NarrowbandTransport([COMPLETE])), speech_request(), delivered)
-    continuation = AttemptRunner(Route(FakeTransport([COMPLETE])), speech_request(), delivered)
+    sentence = SentenceAttempts(speech_request())
+    selected = AttemptRunner(Route(FakeTransport([COMPLETE])), sentence)
+    other = AttemptRunner(Route(NarrowbandTransport([COMPLETE])), sentence)
+    continuation = AttemptRunner(Route(FakeTransport([COMPLETE])), sentence)
     await selected.await_first_audio()
     await other.await_first_audio()
     audio = selected.audio()
@@ -88,8 +91,10 @@ class SlowToRelease(FakeTransport):
     resume: asyncio.Event = field(default_factory=asyncio.Event)
 
     @asynccontextmanager
-    async def synthesize(self, request: SpeechRequest) -> AsyncIterator[AudioStream]:
-        async with super().synthesize(request) as stream:
+    async def synthesize(
+        self, request: SpeechRequest, terms: LeaseTerms
+    ) -> AsyncIterator[AudioStream]:
+        async with super().synthesize(request, terms) as stream:
             try:
                 yield stream
             finally:
@@ -100,7 +105,7 @@ class SlowToRelease(FakeTransport):
 async def test_cancelled_while_others_are_released_the_selected_attempt_is_released_too() -> None:
     routes = [Route(SlowToRelease([COMPLETE])), Route(SlowToRelease([COMPLETE]))]
     candidates = [
-        partial(start_first_available, [route], speech_request(), DeliveredAudio())
+        partial(start_first_available, [route], SentenceAttempts(speech_request()))
         for route in routes
     ]
     racing = asyncio.create_task(race(candidates))

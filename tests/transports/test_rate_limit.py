@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from app import errors
+from app.transports.base import Urgency
 from app.transports.policy import Policy
 from tests.transports.fakes import (
     COMPLETE,
@@ -51,7 +52,7 @@ async def test_a_rate_limited_transport_is_not_used_though_the_other_has_no_sock
     transport = resilient(first, second)
     loop = asyncio.get_running_loop()
     began_at = loop.time()
-    async with transport.synthesize(speech_request()):
+    async with transport.synthesize(speech_request(), Urgency()):
         assert loop.time() - began_at >= 0.049
     assert len(second.texts) == 2
 

@@ -1,19 +1,23 @@
 """Every sentence whole, once: rounds of attempts over transports that follow a script."""
 
 import asyncio
+from contextlib import AbstractAsyncContextManager
 
 import pytest
 
 from app import errors
-from app.transports.breaker import COOL_DOWN_S, FAILURES_TO_OPEN
-from app.transports.policy import Policy
-from app.transports.resilient import OUTAGE_ATTEMPTS
+from app.telemetry.speech_metrics import SpeechMetrics
+from app.transports.base import AudioStream, LeaseTerms, SpeechRequest, TTSTransport, Urgency
+from app.transports.policy import BreakerLimits, Policy, RouteRole
+from app.transports.resilient import ResilientTransport
 from tests.transports.fakes import (
     COMPLETE,
     LOST,
     SPEECH,
     TRUNCATED,
     FakeTransport,
+    attempts_of,
+    chunks_of,
     resilient,
     speak,
     speech_request,
@@ -28,9 +32,8 @@ async def test_a_complete_stream_passes_unchanged() -> None:
 
 async def test_a_truncated_stream_is_not_delivered_and_another_transport_is_tried() -> None:
     first, second = FakeTransport([TRUNCATED], "first"), FakeTransport([COMPLETE], "second")
-    request = speech_request()
-    assert await speak(resilient(first, second), request) == SPEECH
-    assert [(each.transport, each.fault, each.delivered) for each in request.attempts[:2]] == [
+    attempts = await attempts_of(resilient(first, second))
+    assert [(each.transport, each.fault, each.delivered) for each in attempts[:2]] == [
         ("first", "incomplete-audio", False),
         ("second", None, True),
     ]
@@ -83,9 +86,8 @@ async def test_a_final_error_is_raised_at_once(final: type[errors.ProviderError]
 async def test_a_pool_without_a_free_socket_is_passed_over_and_is_no_attempt() -> None:
     first = FakeTransport([[errors.PoolExhaustedError("none free")]])
     second = FakeTransport([COMPLETE])
-    request = speech_request()
-    assert await speak(resilient(first, second), request) == SPEECH
-    assert [attempt.fault for attempt in request.attempts] == [None]
+    attempts = await attempts_of(resilient(first, second))
+    assert [attempt.fault for attempt in attempts] == [None]
 
 
 async def test_a_transport_that_fails_again_and_again_is_not_tried_first_any_more() -> None:
@@ -106,13 +108,13 @@ async def test_it_is_usable_while_any_transport_is_and_again_after_a_cool_down()
     assert transport.is_usable(now)
     for route in transport.routes:
         assert transport.is_usable(now)
-        for _ in range(FAILURES_TO_OPEN):
+        for _ in range(BreakerLimits().failures_to_open):
             route.breaker.record_failure(now)
     assert not transport.is_usable(now)
-    assert transport.is_usable(now + COOL_DOWN_S)
+    assert transport.is_usable(now + BreakerLimits().cool_down_s)
 
 
-@pytest.mark.parametrize(("failures", "attempts"), [(5, 6), (10, OUTAGE_ATTEMPTS)])
+@pytest.mark.parametrize(("failures", "attempts"), [(5, 6), (10, Policy().outage_attempts)])
 async def test_a_sentence_fails_early_in_an_outage_but_not_after_a_run_of_bad_luck(
     failures: int, attempts: int
 ) -> None:
@@ -124,10 +126,7 @@ async def test_a_sentence_fails_early_in_an_outage_but_not_after_a_run_of_bad_lu
     for route in transport.routes:
         for _ in range(failures):
             route.breaker.record_failure(asyncio.get_running_loop().time())
-    request = speech_request()
-    with pytest.raises(errors.IncompleteAudioError):
-        await speak(transport, request)
-    assert len(request.attempts) == attempts
+    assert len(await attempts_of(transport, fails=errors.IncompleteAudioError)) == attempts
 
 
 @pytest.mark.parametrize("hedge_after_s", [None, 0.001])
@@ -148,10 +147,57 @@ async def test_cancelled_anywhere_it_leaves_nothing_open(
     assert asyncio.all_tasks() == before
 
 
-async def test_it_warms_up_and_closes_all_transports() -> None:
-    transports = [FakeTransport([]), FakeTransport([])]
-    transport = resilient(*transports)
-    await transport.warm_up()
-    await transport.aclose()
-    assert [each.warmed for each in transports] == [1, 1]
-    assert all(each.closed for each in transports)
+async def test_it_warms_up_all_transports_and_the_first_as_much_as_a_response_needs() -> None:
+    class Broken(FakeTransport):
+        async def warm_up(self, connections: int = 1) -> None:
+            raise KeyError("settings")
+
+    transports = [FakeTransport([]), Broken([]), FakeTransport([])]
+    await resilient(*transports, policy=Policy(warm_connections=2)).warm_up()
+    assert [each.warmed for each in transports] == [2, 0, 1]
+
+
+@pytest.mark.parametrize(
+    ("error", "outcome"),
+    [(None, "none"), (LOST, LOST.code), (asyncio.CancelledError(), "abandoned")],
+)
+async def test_the_metrics_tell_good_attempts_from_failed_and_abandoned_ones(
+    error: BaseException | None, outcome: str
+) -> None:
+    metrics = SpeechMetrics()
+    transport = FakeTransport([COMPLETE])
+    speech = ResilientTransport([transport], metrics=metrics).synthesize(
+        speech_request(), Urgency()
+    )
+    try:
+        async with speech:
+            await chunks_of(speech)
+            if error is not None:
+                raise error
+    except (errors.ProviderError, asyncio.CancelledError) as raised:
+        assert raised is error
+    assert metrics.attempts == {("fake", outcome): 1}
+
+
+async def test_each_failure_doubles_the_wait_for_a_socket_up_to_a_limit() -> None:
+    terms: list[LeaseTerms] = []
+
+    class Leasing(TTSTransport):
+        name = "leasing"
+
+        def synthesize(
+            self, request: SpeechRequest, given: LeaseTerms
+        ) -> AbstractAsyncContextManager[AudioStream]:
+            terms.append(given)
+            raise LOST
+
+    transport = ResilientTransport(
+        [Leasing(), FakeTransport([[errors.PoolExhaustedError("none")]] * 8)],
+        Policy(attempts=4, backoff_base_s=0, max_parallel_attempts=1),
+        roles=[RouteRole.FREE_SOCKET, RouteRole.FALLBACK],
+    )
+    await attempts_of(transport, fails=errors.ProviderError)
+    limits = Policy().acquire
+    waits = [limits.quick_s * 2**failures for failures in range(4)]
+    assert [each.timeout_s for each in terms] == waits
+    assert [each.allow_connect for each in terms] == [False, False, True, True]

@@ -50,6 +50,7 @@ export const REPORT_TEXTS = {
   "fault-provider-unreachable": ["لم يُوصل إليه", "could not be reached"],
   "fault-provider-rate-limited": ["طلب التمهّل", "asked to slow down"],
   "fault-provider-protocol": ["جواب غير مفهوم", "answer makes no sense"],
+  "fault-provider-failed": ["خلل في الإضافة", "the plug-in failed"],
   "fault-provider-authentication": ["رفض المفتاح", "key refused"],
   "fault-provider-quota": ["نفد الرصيد", "out of funds"],
   "fault-provider-refused": ["رفض الطلب", "request refused"],

@@ -1,0 +1,1 @@
+"""The protocol of `docs/protocol.md`: that of the page, the library and `nabra talk`."""

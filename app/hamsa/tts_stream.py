@@ -1,0 +1,34 @@
+"""The provider's audio, without the WAV header that it may begin with."""
+
+from abc import abstractmethod
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
+
+from app.audio import AudioFormat, HeaderStripper
+from app.transports.base import AudioStream
+
+
+class HamsaStream(AudioStream):
+    """The audio of one request. `format` is what was requested; a header overrides it."""
+
+    def __init__(self, format: AudioFormat) -> None:
+        self.format = format
+
+    @abstractmethod
+    def raw_chunks(self) -> AsyncGenerator[bytes, None]:
+        """Iterate over the provider's bytes."""
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        """Iterate over the audio.
+
+        A header may be split over several chunks. It can name another format than the requested
+        one, but only before the first audio.
+        """
+        header = HeaderStripper()
+        async with aclosing(self.raw_chunks()) as chunks:
+            async for chunk in chunks:
+                if audio := header.feed(chunk):
+                    self.format = header.format or self.format
+                    yield audio
+        if rest := header.flush():
+            yield rest

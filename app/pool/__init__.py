@@ -1,0 +1,1 @@
+"""A pool of budgeted sockets: leases, openings, and what becomes of a socket afterwards."""

@@ -1,0 +1,111 @@
+"""What all attempts at one sentence share: the request, their records, and what was delivered."""
+
+import asyncio
+
+import structlog
+
+from app import errors
+from app.audio import AudioFormat
+from app.pool.terms import LeaseTerms, Urgency
+from app.telemetry.speech_metrics import SpeechMetrics
+from app.transports.base import Attempt, SpeechRequest
+from app.transports.bounded_stream import BoundedStream
+from app.transports.hold_back import AttemptBuffer, ContinuationSplice, HoldBackBuffer
+from app.transports.policy import Policy
+from app.transports.route import Route
+
+log = structlog.get_logger(__name__)
+
+
+class SentenceAttempts:
+    """All attempts at one sentence: begins and ends them, and keeps their records."""
+
+    def __init__(
+        self,
+        request: SpeechRequest,
+        *,
+        urgency: Urgency | None = None,
+        policy: Policy | None = None,
+        metrics: SpeechMetrics | None = None,
+    ) -> None:
+        self.request = request
+        self.records: list[Attempt] = []
+        """In the order of their start."""
+        self.delivered_bytes = 0
+        """Audio that was passed on, by whichever attempts."""
+        self.last_chunk = b""
+        self.delivered_over: Route | None = None
+        """The route that delivered last."""
+        self.format: AudioFormat | None = None
+        """Format of the delivered audio; other attempts are converted to it."""
+        self.refusals: dict[str, errors.ProviderError] = {}
+        """Final errors by provider: it has no other answer to this sentence."""
+        self.last_route: Route | None = None
+        """The route of the attempt that began last."""
+        self._urgency = urgency or Urgency()
+        self._policy = policy or Policy()
+        self._metrics = metrics or SpeechMetrics()
+
+    def begin(self, route: Route) -> BoundedStream:
+        """Record one more attempt, and return its stream."""
+        failures = sum(record.fault is not None for record in self.records)
+        wait = self._policy.socket_wait(route.role, failures)
+        terms = LeaseTerms(
+            wait.timeout_s, self._policy.acquire.prefetch_s, wait.allow_connect, self._urgency
+        )
+        record = Attempt(route.transport.name, started_at=asyncio.get_running_loop().time())
+        self.records.append(record)
+        self.last_route = route
+        return BoundedStream(
+            route.transport,
+            self.request,
+            terms,
+            self._policy.streams,
+            record=record,
+            metrics=self._metrics,
+        )
+
+    def accepts(self, route: Route) -> bool:
+        """Return whether the provider of a route has not refused the sentence."""
+        return route.provider not in self.refusals
+
+    def end(self, record: Attempt, error: BaseException | None) -> None:
+        """Complete a record, for the metrics and for one log line.
+
+        Attempts that got no connection are not counted. One that was cancelled has not failed.
+        """
+        if isinstance(error, errors.PoolExhaustedError):
+            self.records.remove(record)
+            return
+        record.total_ms = (asyncio.get_running_loop().time() - record.started_at) * 1000
+        outcome = "none" if error is None else "abandoned"
+        if isinstance(error, errors.NabraError):
+            outcome = record.fault = error.code
+        self._metrics.attempts[record.transport, outcome] += 1
+        log.info(
+            "attempt",
+            transport=record.transport,
+            connection=record.connection,
+            chars=len(self.request.text),
+            ttfb_ms=None if record.ttfb_ms is None else round(record.ttfb_ms),
+            total_ms=round(record.total_ms),
+            fault=record.fault,
+        )
+
+    def buffer_for(self, route: Route, format: AudioFormat) -> AttemptBuffer:
+        """Return the buffer of an attempt that begins now; `format` is that of its audio.
+
+        Another provider's voice is faster or slower: it has reached the same words at another time.
+        """
+        if self.delivered_over is None:
+            return HoldBackBuffer(format)
+        before, after = self.delivered_over.ms_per_char, route.ms_per_char
+        position = self.delivered_bytes
+        if before and after and route.provider != self.delivered_over.provider:
+            samples = position // format.bytes_per_sample
+            position = int(samples * after / before) * format.bytes_per_sample
+        return ContinuationSplice(format, position, self.last_chunk)
+
+    def on_delivered(self, route: Route, position: int, chunk: bytes) -> None:
+        """Note that audio up to `position` bytes was passed on."""
+        self.delivered_over, self.delivered_bytes, self.last_chunk = route, position, chunk

@@ -1,0 +1,158 @@
+"""Which request gets which socket: decided without a loop, on a clock that the test moves."""
+
+from dataclasses import dataclass
+from typing import cast
+
+from app.hamsa.connection import Connection
+from app.pool.budget import SlidingWindowBudget
+from app.pool.pool_state import ConnectionState, PooledConnection, PoolState
+
+
+@dataclass
+class FakeConnection:
+    is_open: bool = True
+    opened_at: float = 0.0
+    last_pong_at: float = 0.0
+
+
+@dataclass(eq=False)
+class FakeWaiter:
+    allow_connect: bool = True
+    is_needed_now: bool = True
+    pooled: PooledConnection[Connection] | None = None
+    cancelled: bool = False
+
+    def done(self) -> bool:
+        return self.cancelled or self.pooled is not None
+
+    def set_result(self, pooled: PooledConnection[Connection]) -> None:
+        self.pooled = pooled
+
+    def set_exception(self, error: Exception) -> None:
+        raise AssertionError("no decision fails a request") from error
+
+
+def make_state(limit: int = 3, max_connections: int = 8) -> PoolState[Connection]:
+    return PoolState(
+        SlidingWindowBudget(limit, 20),
+        max_connections=max_connections,
+        max_age_s=3300,
+        max_pong_age_s=50,
+    )
+
+
+def add_waiters(state: PoolState[Connection], count: int = 1) -> list[FakeWaiter]:
+    waiters = [FakeWaiter() for _ in range(count)]
+    state.waiters.extend(waiters)
+    return waiters
+
+
+def add_idle(
+    state: PoolState[Connection],
+    *,
+    is_open: bool = True,
+    opened_at: float = 0.0,
+    last_pong_at: float = 0.0,
+) -> PooledConnection[Connection]:
+    connection = cast(Connection, FakeConnection(is_open, opened_at, last_pong_at))
+    pooled = PooledConnection(ConnectionState.IDLE, connection)
+    state.connections.append(pooled)
+    return pooled
+
+
+def test_a_socket_is_opened_for_the_first_request() -> None:
+    state = make_state()
+    add_waiters(state)
+    actions = state.assign(0)
+    assert len(actions.to_open) == 1
+    assert repr(state) == "opening=1 idle=0 leased=0 lingering=0 draining=0 waiting=1"
+
+
+def test_deciding_again_opens_nothing_more() -> None:
+    state = make_state()
+    add_waiters(state)
+    state.assign(0)
+    assert state.assign(0).to_open == []
+
+
+def test_requests_are_served_in_order_and_cancelled_ones_skipped() -> None:
+    state = make_state()
+    first, second, third = add_waiters(state, 3)
+    first.cancelled = True
+    pooled = add_idle(state)
+    state.assign(0)
+    assert second.pooled is pooled
+    assert third.pooled is None
+
+
+def test_no_socket_is_opened_for_a_cancelled_request() -> None:
+    state = make_state()
+    (waiter,) = add_waiters(state)
+    waiter.cancelled = True
+    assert state.assign(0).to_open == []
+
+
+def test_the_socket_used_last_is_used_next() -> None:
+    state = make_state()
+    old = add_idle(state)
+    recent = add_idle(state)
+    state.make_idle(old, 0)
+    (waiter,) = add_waiters(state)
+    state.assign(0)
+    assert waiter.pooled is old
+    assert recent.state is ConnectionState.IDLE
+
+
+def test_an_idle_socket_is_leased_rather_than_a_new_one_opened() -> None:
+    state = make_state()
+    add_idle(state)
+    add_waiters(state)
+    assert state.assign(0).to_open == []
+
+
+def test_a_linger_is_cancelled_rather_than_a_new_socket_opened() -> None:
+    state = make_state()
+    pooled = add_idle(state)
+    pooled.state = ConnectionState.LINGERING
+    add_waiters(state)
+    actions = state.assign(0)
+    assert actions.to_cancel_linger == [pooled]
+    assert actions.to_open == []
+
+
+def test_the_budget_bounds_the_openings_and_says_when_to_decide_again() -> None:
+    state = make_state(limit=2)
+    add_waiters(state, 5)
+    actions = state.assign(100)
+    assert len(actions.to_open) == 2
+    assert actions.wake_at == 120
+    assert len(state.assign(120).to_open) == 2
+
+
+def test_there_are_never_more_sockets_than_the_maximum() -> None:
+    state = make_state(limit=100, max_connections=3)
+    add_waiters(state, 10)
+    actions = state.assign(0)
+    assert len(actions.to_open) == 3
+    assert actions.wake_at is None, "only a socket that becomes free can help"
+
+
+def test_dead_old_and_silent_sockets_are_found_before_a_lease() -> None:
+    state = make_state()
+    dead = add_idle(state, is_open=False, opened_at=4000, last_pong_at=4000)
+    old = add_idle(state, opened_at=600, last_pong_at=4000)
+    silent = add_idle(state, opened_at=3900, last_pong_at=3940)
+    good = add_idle(state, opened_at=3900, last_pong_at=3990)
+    (waiter,) = add_waiters(state)
+    actions = state.assign(4000)
+    assert actions.to_close == [dead, old, silent]
+    assert waiter.pooled is good
+
+
+def test_warming_up_counts_free_sockets_and_is_tried_once() -> None:
+    state = make_state()
+    add_idle(state)
+    state.warm_target = 2
+    assert len(state.assign(0).to_open) == 1, "one is free already"
+    state.connections.clear()
+    assert state.assign(0).to_open == []
