@@ -117,7 +117,7 @@ def test_all_errors_are_reported_at_once_one_line_each(monkeypatch: pytest.Monke
         ("TTS_TRANSPORT", "REST", "rest"),
         ("TTS_FALLBACK", "None", ()),
         ("TTS_FALLBACK", "REST, MyPlugIn", ("rest", "MyPlugIn")),
-        ("AGENT_KIND", "OpenAI", "openai"),
+        ("AGENT_KIND", "Webhook", "webhook"),
         ("TTS_DIALECT", "AR-SA", "ar-sa"),
         ("TTS_SPEAKER", "MAJD", "MAJD"),
         ("TTS_TRANSPORT", "MyPlugIn", "MyPlugIn"),
