@@ -173,6 +173,9 @@ HAMSA_WS_URL={found["hamsa_ws_url"]}
 HAMSA_REST_URL={found["hamsa_rest_url"]}
 HAMSA_REST_HTTP2=prior_knowledge
 AGENT_WEBHOOK_URL={found["agent_webhook_url"]}
+# A second provider, for TTS_FALLBACK=openai or STT_FALLBACK=rest,openai:
+OPENAI_BASE_URL={found["openai_base_url"]}
+OPENAI_API_KEY={key}
 # Change faults while it runs: PATCH {found["control_url"]}"""
 
 

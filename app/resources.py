@@ -2,13 +2,17 @@
 
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import Any, Protocol
 
 import httpx
 from pydantic_settings import BaseSettings
 
 from app.net.client import client_over, http2_transport
+from app.net.lazy import LazyTransport
 from app.net.limits import DEFAULT_LIMITS, HttpLimits
+from app.net.proxy import proxy_for
+from app.net.url import web_url
 from app.pool.budget import SlidingWindowBudget
 from app.pool.connection import C
 from app.pool.lease import PoolLimits
@@ -68,13 +72,16 @@ class Resources:
 
     def http_client(self, url: str, *, connect_timeout_s: float = 5.0) -> httpx.AsyncClient:
         """Make a client for the server of `url`. Raises `ConfigurationError` for a wrong URL."""
-        transport = http2_transport(
+        web_url(url)
+        proxy_for(url)
+        make = partial(
+            http2_transport,
             url,
             keep_alive_s=KEEP_ALIVE_S,
             max_connections=MAX_HTTP1_CONNECTIONS,
             limits=self._limits,
         )
-        client = client_over(transport, connect_timeout_s=connect_timeout_s)
+        client = client_over(LazyTransport(make), connect_timeout_s=connect_timeout_s)
         self._clients.append(client)
         return client
 

@@ -25,6 +25,7 @@ BUILT_IN_NAMES = ("websocket", "rest", "auto", "webhook", "openai", "none")
 """Names that stand beside those of plug-ins."""
 
 _MAX_SHOWN_CHARS = 60  # of a rejected value
+_NUMBER_ERRORS = ("int_", "float_", "finite_", "greater_", "less_")  # kinds, as pydantic names them
 
 
 def _parse_url(value: str) -> SplitResult:
@@ -270,6 +271,8 @@ SampleRate = Literal[8000, 16000]
 def describe_error(error: ErrorDetails, field: FieldInfo) -> str:
     """Return what is wrong with a setting, what was read, and what to write instead."""
     message = error["msg"].removeprefix("Value error, ")
+    if error["type"] == "missing":
+        return "must be set"
     if error["type"] == "value_error" or "SecretStr" in repr(field.annotation):
         return message
     return f"must be {_expected(error, field)}, got {_shown(error['input'])}"
@@ -283,7 +286,11 @@ def _expected(error: ErrorDetails, field: FieldInfo) -> str:
         return "true or false"
     if kind in ("string_too_short", "string_too_long"):
         return f"{_limit(field, 'min_length')} to {_limit(field, 'max_length')} characters long"
+    if not kind.startswith(_NUMBER_ERRORS):
+        return f"valid ({error['msg']})"
     number = "a whole number" if field.annotation is int else "a number"
+    if _limit(field, "le") is None:
+        return number
     if (above := _limit(field, "gt")) is not None:
         return f"{number} above {above}, at most {_limit(field, 'le')}"
     return f"{number} from {_limit(field, 'ge')} to {_limit(field, 'le')}"

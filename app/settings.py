@@ -143,8 +143,8 @@ class Settings(LimitSettings):
     """Longest wait for a whole response; n8n can leave a failed one open for ever."""
 
     stt_transport: StrategyName = "websocket"
-    """Transport for STT: `websocket` (the sockets that TTS uses, so they are warm), `rest`, or the
-    name of an installed plug-in."""
+    """Transport for STT: `websocket` (the sockets that TTS uses, so they are warm), `rest`,
+    `openai`, or the name of an installed plug-in."""
     stt_fallback: StrategyNames | None = None
     """The transports used when that one fails, in their order; `none` for none. By default the
     other one of `websocket` and `rest`."""
@@ -153,8 +153,8 @@ class Settings(LimitSettings):
     stt_deadline_s: Seconds = 20.0
     """Longest wait for a transcript in all: if one transport hangs, the other has time left."""
     tts_transport: StrategyName = "websocket"
-    """Transport for TTS: `websocket`, `rest`, `auto` (a free socket, else REST), or the name of an
-    installed plug-in."""
+    """Transport for TTS: `websocket`, `rest`, `auto` (a free socket, else REST), `openai`, or the
+    name of an installed plug-in."""
     tts_fallback: StrategyNames | None = None
     """The transports used when that one fails, in their order; `none` for none. By default the
     other one of `websocket` and `rest`."""

@@ -23,6 +23,8 @@ from app.endpoints import Endpoints
 from app.errors import ConfigurationError
 from app.hamsa.provider import NAMES as HAMSA_NAMES
 from app.hamsa.provider import HamsaProvider
+from app.openai.stt import OpenAITranscriber
+from app.openai.tts import OpenAITransport
 from app.plugins import Registry
 from app.resources import Resources
 from app.settings import Settings
@@ -40,9 +42,17 @@ CLOSE_TIMEOUT_S = 2.0
 log = structlog.get_logger(__name__)
 
 TTS_TRANSPORTS = Registry[TTSTransport](
-    "nabra.tts_transports", TTSTransport, reserved=(*HAMSA_NAMES, AUTO)
+    "nabra.tts_transports",
+    TTSTransport,
+    built_in={"openai": OpenAITransport},
+    reserved=(*HAMSA_NAMES, AUTO),
 )
-TRANSCRIBERS = Registry[Transcriber]("nabra.transcribers", Transcriber, reserved=HAMSA_NAMES)
+TRANSCRIBERS = Registry[Transcriber](
+    "nabra.transcribers",
+    Transcriber,
+    built_in={"openai": OpenAITranscriber},
+    reserved=HAMSA_NAMES,
+)
 AGENTS = Registry[Agent]("nabra.agents", Agent, reserved=AGENT_NAMES)
 
 

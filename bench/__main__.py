@@ -14,6 +14,7 @@ SCENARIOS = (
     "first_audio",
     "first_clause",
     "recovery",
+    "failover",
     "overhead",
     "cost",
     "memory",

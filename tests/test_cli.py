@@ -114,7 +114,7 @@ def test_simulate_prints_the_settings_for_a_gateway(tmp_path: Path) -> None:
     command = [sys.executable, "-c", PROGRAM, "simulate", "--voice", "hum", "--key", "k1"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout
-        printed = [process.stdout.readline() for _ in range(8)]
+        printed = [process.stdout.readline() for _ in range(11)]
         process.send_signal(signal.SIGINT)
         assert process.wait(timeout=10) == 0
     assert "Change faults" in printed[-1]

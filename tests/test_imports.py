@@ -18,6 +18,7 @@ ROOMS = (
     "strategies",
     "options",
     "endpoints",
+    "openai",
     "plugins",
     "resources",
     "settings",
@@ -51,6 +52,7 @@ LEAVES = {"audio", "telemetry", "text", "timeouts", "types", "errors"}
 ALLOWED = {
     "api": {"pipeline", "stt", "transports", "vad"} | LEAVES,
     "pipeline": {"stt", "agents", "transports", "vad"} | LEAVES,
+    "openai": {"plugins", "setting_checks", "stt", "transports", "net"} | LEAVES,
     "hamsa": {"stt", "transports", "pool", "net"} | LEAVES,
     "stt": LEAVES,
     "agents": {"net"} | LEAVES,

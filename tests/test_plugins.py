@@ -4,6 +4,7 @@ import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import date
 from importlib import import_module
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 
 import httpx
 import pytest
-from pydantic import SecretStr
+from pydantic import Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 
 from app import plugins
@@ -185,7 +186,11 @@ def settings_of(**values: Any) -> Any:
 @pytest.mark.parametrize(
     ("env", "settings", "line"),
     [
-        ({"ACME_TTS_SAMPLE": "loud"}, {"tts_transport": "acme"}, "ACME_TTS_SAMPLE: must be"),
+        (
+            {"ACME_TTS_SAMPLE": "loud"},
+            {"tts_transport": "acme"},
+            "ACME_TTS_SAMPLE: must be a whole number, got 'loud'",
+        ),
         ({"ACME_TTS_FAULT": "fire"}, {"tts_transport": "acme"}, "ACME_TTS_FAULT: must be 'none'"),
         ({}, {"tts_transport": "pigeon"}, "TTS_TRANSPORT: 'pigeon' is unknown; allowed: websocket"),
         ({}, {"tts_fallback": "pigeon"}, "TTS_FALLBACK: 'pigeon' is unknown"),
@@ -205,6 +210,38 @@ def test_what_cannot_be_used_is_one_line_at_the_start(
         load_plugins(settings_of(**settings))
     assert str(caught.value).startswith(line)
     assert "\n" not in str(caught.value)
+
+
+class OddSettings(PluginSettings):
+    """Settings of kinds that the gateway itself has none of."""
+
+    model_config = SettingsConfigDict(env_prefix="ODD_")
+    url: str
+    day: date = date(2026, 1, 1)
+    key: SecretStr = Field(default=SecretStr(""), min_length=3)
+
+
+@pytest.mark.parametrize(
+    ("env", "line"),
+    [
+        ({}, "ODD_URL: must be set"),
+        ({"ODD_URL": "x", "ODD_DAY": "soon"}, "ODD_DAY: must be valid (Input should be a"),
+        ({"ODD_URL": "x", "ODD_KEY": "s3"}, "ODD_KEY: "),
+    ],
+)
+def test_settings_of_any_kind_are_told_by_name_and_no_secret_is(
+    env: dict[str, str], line: str
+) -> None:
+    write_env(**env)
+
+    def factory(context: Any) -> Agent:
+        raise AssertionError("the settings are wrong")
+
+    factory.settings_class = OddSettings  # type: ignore[attr-defined]
+    with pytest.raises(ConfigurationError) as caught:
+        plugins.build(factory, "odd", Agent, Resources(), what="x")
+    assert str(caught.value).startswith(line)
+    assert "s3" not in str(caught.value)
 
 
 @dataclass

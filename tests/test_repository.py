@@ -12,6 +12,7 @@ import pytest
 
 from app import __version__, errors
 from app.api.clients.native.client_messages import ClientMessage
+from app.openai.settings import OpenAISettings
 from app.settings import Settings
 
 ROOT = Path(__file__).parent.parent
@@ -80,6 +81,7 @@ def test_no_file_names_a_registry() -> None:
 def test_every_setting_is_documented(document: str) -> None:
     """The document lists every setting, and no other."""
     known = {name.upper() for name in Settings.model_fields}
+    known |= {f"OPENAI_{name.upper()}" for name in OpenAISettings.model_fields}
     if document == "README.md":
         rows = re.findall(r"^\|([^|]*)\|", text(document), re.MULTILINE)
         found = set(re.findall(r"`([A-Z0-9_]+)`", "".join(rows)))

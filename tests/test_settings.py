@@ -129,22 +129,24 @@ def test_all_errors_are_reported_at_once_one_line_each(monkeypatch: pytest.Monke
         ("LOG_LEVEL", "WARNING", "warning"),
         ("LOG_FORMAT", "Json", "json"),
         ("TTS_TRANSPORT", "REST", "rest"),
-        ("TTS_FALLBACK", "None", "none"),
+        ("TTS_FALLBACK", "None", ()),
+        ("TTS_FALLBACK", "REST, MyPlugIn", ("rest", "MyPlugIn")),
+        ("AGENT_KIND", "Webhook", "webhook"),
         ("TTS_DIALECT", "AR-SA", "ar-sa"),
         ("TTS_SPEAKER", "MAJD", "MAJD"),
         ("TTS_TRANSPORT", "MyPlugIn", "MyPlugIn"),
     ],
 )
 def test_choices_may_be_written_in_any_case_and_names_have_one(
-    name: str, value: str, read: str, monkeypatch: pytest.MonkeyPatch
+    name: str, value: str, read: object, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(name, value)
     assert getattr(load(), name.lower()) == read
 
 
 def test_a_rejected_choice_is_shown_as_it_was_written(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("STT_TRANSPORT", "Pigeon")
-    with pytest.raises(ConfigurationError, match="must be 'websocket' or 'rest', got 'Pigeon'"):
+    monkeypatch.setenv("LOG_FORMAT", "Pigeon")
+    with pytest.raises(ConfigurationError, match="must be 'console' or 'json', got 'Pigeon'"):
         load()
 
 

@@ -6,8 +6,8 @@ from contextlib import asynccontextmanager
 from app.audio import AudioFormat
 from app.hamsa import wire
 from app.hamsa.rest import HamsaClient, HamsaResponse
-from app.hamsa.tts_stream import HamsaStream
 from app.transports.base import AudioStream, LeaseTerms, SpeechRequest, TTSTransport
+from app.transports.headerless_stream import HeaderlessStream
 
 PATH = "/v1/realtime/tts-stream"
 
@@ -50,7 +50,7 @@ class RestTransport(TTSTransport):
         return not self._is_refused()
 
 
-class RestStream(HamsaStream):
+class RestStream(HeaderlessStream):
     """The body of one HTTP response."""
 
     def __init__(self, format: AudioFormat, response: HamsaResponse) -> None:

@@ -6,7 +6,6 @@ from contextlib import asynccontextmanager
 from app.audio import AudioFormat
 from app.hamsa import wire
 from app.hamsa.connection import Connection
-from app.hamsa.tts_stream import HamsaStream
 from app.pool.pool import ConnectionPool
 from app.transports.base import (
     AudioStream,
@@ -15,6 +14,7 @@ from app.transports.base import (
     TrailingAudio,
     TTSTransport,
 )
+from app.transports.headerless_stream import HeaderlessStream
 
 
 class WebSocketTransport(TTSTransport):
@@ -57,7 +57,7 @@ class WebSocketTransport(TTSTransport):
         return self._pool.is_usable
 
 
-class SocketStream(HamsaStream):
+class SocketStream(HeaderlessStream):
     """The response to one request on a socket; audio after its end goes to `trailing`."""
 
     def __init__(self, format: AudioFormat, socket: Connection, *, linger_s: float) -> None:

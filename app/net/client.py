@@ -17,9 +17,13 @@ import httpx
 
 from app.net.http1 import Http1Transport
 from app.net.http2 import Http2Transport
+from app.net.lazy import LazyTransport
 from app.net.limits import DEFAULT_LIMITS, HttpLimits
 from app.net.proxy import proxy_for
 from app.net.url import web_url
+
+WARM_UP_TIMEOUT_S = 10.0
+"""Longest wait for a connection ahead of need, where a client has no limit of its own."""
 
 EventHooks = Mapping[str, list[Callable[..., Awaitable[Any]]]]
 
@@ -89,6 +93,19 @@ def client_over(
     )
     client._cookies = _NoCookies()  # what is passed as `cookies` is copied
     return client
+
+
+async def warm_up(client: httpx.AsyncClient) -> None:
+    """Open a connection ahead of need; a failure is left for the request that needs it.
+
+    HTTP/1.1 opens one for each request, and needs none ahead.
+    """
+    transport = client._transport
+    if isinstance(transport, LazyTransport):
+        transport = transport.transport
+    if isinstance(transport, Http2Transport):
+        with suppress(httpx.TransportError):
+            await transport.warm_up(client.timeout.connect or WARM_UP_TIMEOUT_S)
 
 
 def _tls_context(*protocols: str) -> ssl.SSLContext:

@@ -7,7 +7,7 @@ from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-Channel = Literal["websocket", "rest", "agent"]
+Channel = Literal["websocket", "rest", "openai", "agent"]
 Operation = Literal["connect", "tts", "stt", "agent"]
 
 RejectionFault = Literal[
@@ -39,9 +39,9 @@ FaultName = Literal[RejectionFault, StreamFault, FramingFault, AgentFault]
 FAULT_NAMES: tuple[FaultName, ...] = get_args(FaultName)
 
 _CONNECT = {("websocket", "connect")}
-_TTS = {("websocket", "tts"), ("rest", "tts")}
+_TTS: set[tuple[str, str]] = {("websocket", "tts"), ("rest", "tts"), ("openai", "tts")}
 _SOCKET = {("websocket", "tts"), ("websocket", "stt")}
-_REST = {("rest", "tts"), ("rest", "stt")}
+_REST = {("rest", "tts"), ("rest", "stt"), ("openai", "tts"), ("openai", "stt")}
 _AGENT = {("agent", "agent")}
 
 _APPLIES_TO: dict[FaultName, set[tuple[str, str]]] = {
@@ -89,7 +89,8 @@ class FaultSpec(BaseModel):
     probability: float = Field(default=1.0, ge=0, le=1)
     times: int | None = Field(default=None, ge=0)
     """How many times it may fire from now on; None means without limit."""
-    channel: Literal["websocket", "rest"] | None = None
+    channel: Literal["websocket", "rest", "hamsa", "openai"] | None = None
+    """`hamsa` is both of the first."""
     operation: Literal["connect", "tts", "stt"] | None = None
 
     @model_validator(mode="before")
@@ -99,7 +100,8 @@ class FaultSpec(BaseModel):
 
     def matches(self, channel: Channel, operation: Operation) -> bool:
         """Return whether the filters let a request through."""
-        return self.channel in (None, channel) and self.operation in (None, operation)
+        is_hamsa = self.channel == "hamsa" and channel in ("websocket", "rest")
+        return (is_hamsa or self.channel in (None, channel)) and self.operation in (None, operation)
 
 
 class FaultInjector:

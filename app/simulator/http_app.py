@@ -8,7 +8,7 @@ from starlette.applications import Starlette
 from starlette.routing import Route
 from starlette.types import Message, Receive, Scope, Send
 
-from app.simulator import chat_completions, control, n8n_webhook
+from app.simulator import chat_completions, control, n8n_webhook, openai_audio
 from app.simulator.http_messages import RequestContext
 from app.simulator.hypercorn_compat import HypercornStream
 from app.simulator.rest import RESTEndpoints
@@ -84,9 +84,12 @@ def _routes(state: SimulatorState) -> list[Route]:
     """List all endpoints in one place; every other path or method is a 404."""
     rest, controls = RESTEndpoints(state), control.ControlEndpoints(state)
     webhook, model = n8n_webhook.N8nWebhook(state), chat_completions.ChatCompletions(state)
+    openai = openai_audio.OpenAIAudio(state)
     return [
         Route("/v1/realtime/tts-stream", rest.synthesize, methods=["POST"]),
         Route("/v1/realtime/stt", rest.transcribe, methods=["POST"]),
+        Route(openai_audio.SPEECH_PATH, openai.synthesize, methods=["POST"]),
+        Route(openai_audio.TRANSCRIPTIONS_PATH, openai.transcribe, methods=["POST"]),
         Route(REDIRECT_TARGET, rest.redirect_target, methods=["GET", "POST"]),
         Route(n8n_webhook.PATH, webhook.respond, methods=["POST"]),
         Route(chat_completions.PATH, model.respond, methods=["POST"]),

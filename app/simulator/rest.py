@@ -64,7 +64,7 @@ class RESTEndpoints:
         await clock.sleep_until(steps[0].at_s)  # the status line comes with the first audio
         response = AbortedResponse if steps[-1].action == "drop" else StreamingResponse
         # The provider says WAV, whatever the body is.
-        return response(_stream(steps, clock, record), media_type="audio/wav")
+        return response(stream_steps(steps, clock, record), media_type="audio/wav")
 
     async def transcribe(self, request: Request) -> Response:
         """Serve `POST /v1/realtime/stt`: return the next transcript."""
@@ -112,7 +112,7 @@ class RESTEndpoints:
             if fault == "redirect":
                 return UTF8JSONResponse({"message": "Moved"}, 307, {"location": REDIRECT_TARGET})
             if fault == "endless_error":
-                return StreamingResponse(_endless_error(), 503, media_type="application/json")
+                return StreamingResponse(endless_error(), 503, media_type="application/json")
             if fault == "provider_error":
                 return _error_response(400, 400, self._state.config.provider_message)
             if fault in _REJECTIONS:
@@ -123,9 +123,10 @@ class RESTEndpoints:
         return None
 
 
-async def _stream(
+async def stream_steps(
     steps: Sequence[StreamStep], clock: RequestClock, record: RequestRecord
 ) -> AsyncIterator[bytes]:
+    """Yield the audio of a plan, each chunk when it is due."""
     for step in steps:
         await clock.sleep_until(step.at_s)
         if step.action == "audio":
@@ -133,7 +134,8 @@ async def _stream(
             record.count_sent(len(step.data))
 
 
-async def _endless_error() -> AsyncIterator[bytes]:
+async def endless_error() -> AsyncIterator[bytes]:
+    """Yield the body of an error that never ends."""
     yield b'{"code":503,"message":"'
     while True:
         yield b"Service unavailable "

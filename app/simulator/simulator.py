@@ -14,7 +14,7 @@ from hypercorn.config import Config as HypercornConfig
 from websockets.asyncio.server import serve as serve_websocket
 
 from app.audio import PCM16_16K, AudioFormat
-from app.simulator import chat_completions, control, n8n_webhook, websocket
+from app.simulator import chat_completions, control, n8n_webhook, openai_audio, websocket
 from app.simulator.config import SimulatorConfig
 from app.simulator.http_app import HTTPApp
 from app.simulator.request_log import RequestRecord, Stats
@@ -44,6 +44,8 @@ class Urls:
     agent_webhook_url: str
     agent_completions_url: str
     """The same agent, as a model behind an API like OpenAI's."""
+    openai_base_url: str
+    """A second speech provider, behind OpenAI's audio API."""
     control_url: str
 
 
@@ -112,6 +114,7 @@ class Simulator:
                 hamsa_rest_url=f"http://{_HOST}:{http}",
                 agent_webhook_url=f"http://{_HOST}:{http}{n8n_webhook.PATH}",
                 agent_completions_url=f"http://{_HOST}:{http}{chat_completions.PATH}",
+                openai_base_url=f"http://{_HOST}:{http}{openai_audio.BASE_PATH}",
                 control_url=f"http://{_HOST}:{http}{control.PATH}",
             )
             self._stack = stack.pop_all()

@@ -26,6 +26,14 @@ def contains_speech(payload: Mapping[str, Any]) -> bool:
         data = base64.b64decode(encoded, validate=True)
     except binascii.Error:
         raise InvalidRequestError("audioBase64 is not base64") from None
+    return wav_contains_speech(data)
+
+
+def wav_contains_speech(data: bytes) -> bool:
+    """Return whether a WAV file is louder than silence.
+
+    Raises `InvalidRequestError` for anything but 16 kHz mono PCM16.
+    """
     return peak_dbfs(_read_samples(data)) >= _SILENCE_DBFS
 
 

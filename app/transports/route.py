@@ -27,6 +27,8 @@ class Route:
         self.role = role
         self._limits = limits or BreakerLimits()
         self.breaker = Breaker(self._limits)
+        self._refused_s = self._limits.cool_down_s
+        """How long the route is left alone after the next refusal."""
         self.ms_per_char: float | None = None
         """How fast its voice speaks: duration of a speakable character; None until it has spoken a
         sentence."""
@@ -39,17 +41,22 @@ class Route:
         return self.breaker.next_attempt_at(now) <= now and self.transport.is_usable(now)
 
     def on_spoken(self, duration_ms: float, chars: int) -> None:
-        """Learn from a whole sentence how fast this route speaks."""
+        """Learn from a whole sentence how fast this route speaks, and that it does."""
+        self._refused_s = self._limits.cool_down_s
         if chars:
             latest = duration_ms / chars
             before = latest if self.ms_per_char is None else self.ms_per_char
             self.ms_per_char = before + PACE_WEIGHT * (latest - before)
 
     def on_refusal(self, error: errors.ProviderError) -> None:
-        """Leave the route alone for a while if its provider refuses the key or the account."""
+        """Leave the route alone if its provider refuses the key or the account, longer each time.
+
+        Another provider speaks meanwhile.
+        """
         if isinstance(error, errors.AuthenticationError | errors.QuotaExceededError):
             now = asyncio.get_running_loop().time()
-            self.breaker.block(now + self._limits.cool_down_s)
+            self.breaker.block(now + self._refused_s)
+            self._refused_s = min(2 * self._refused_s, self._limits.max_cool_down_s)
 
     def on_failure(self, error: errors.ProviderError, *, is_probe: bool) -> None:
         """Record a failed attempt in the breaker. Final errors say nothing about the route."""

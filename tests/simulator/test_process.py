@@ -25,6 +25,7 @@ def test_it_announces_itself_and_ends_with_its_parent() -> None:
     process, announced = start("--exit-with-parent", "--fault=drop=0.5", "--throttle=4/20:refused")
     with process:
         keys = ["hamsa_ws_url", "hamsa_rest_url", "agent_webhook_url", "agent_completions_url"]
+        keys.append("openai_base_url")
         assert list(announced) == [*keys, "control_url", "voice", "profile", "seed"]
         assert (announced["voice"], announced["profile"], announced["seed"]) == ("hum", "fast", 0)
         with urllib.request.urlopen(str(announced["control_url"]), timeout=10) as response:

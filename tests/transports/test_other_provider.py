@@ -1,5 +1,6 @@
 """Sentences that one provider does not speak, and another does."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -9,7 +10,9 @@ import pytest
 from app import errors
 from app.audio import PCM16_16K, AudioFormat, resample
 from app.transports.base import AudioStream, LeaseTerms, SpeechRequest, Urgency
-from app.transports.policy import Policy
+from app.transports.breaker import Breaker
+from app.transports.policy import BreakerLimits, Policy
+from app.transports.route import Route
 from tests.transports.fakes import (
     COMPLETE,
     LOST,
@@ -78,6 +81,24 @@ async def test_a_provider_that_refuses_the_key_is_left_alone_for_a_while_but_not
     for _ in range(2):
         assert await speak(transport) == SPEECH
     assert len(first.texts) == (1 if left_alone else 2)
+
+
+async def test_it_is_left_alone_for_longer_each_time_until_it_speaks() -> None:
+    limits = BreakerLimits()
+    route = Route(Hamsa([], "websocket"), limits=limits)
+    refusal = errors.AuthenticationError("key")
+    waits = []
+    for _ in range(6):
+        route.breaker = Breaker(limits)
+        route.on_refusal(refusal)
+        now = asyncio.get_running_loop().time()
+        waits.append(round(route.breaker.blocked_until(now) - now))
+    assert waits == [5, 10, 20, 40, 60, 60]
+    route.on_spoken(1000, 10)
+    route.breaker = Breaker(limits)
+    route.on_refusal(refusal)
+    now = asyncio.get_running_loop().time()
+    assert route.breaker.blocked_until(now) - now <= limits.cool_down_s
 
 
 async def test_a_refusal_in_the_middle_is_continued_by_another_provider() -> None:

@@ -1,4 +1,4 @@
-"""The provider's audio, without the WAV header that it may begin with."""
+"""Audio of a provider, without the WAV header that it may begin with."""
 
 from abc import abstractmethod
 from collections.abc import AsyncGenerator, AsyncIterator
@@ -8,7 +8,7 @@ from app.audio import AudioFormat, HeaderStripper
 from app.transports.base import AudioStream
 
 
-class HamsaStream(AudioStream):
+class HeaderlessStream(AudioStream):
     """The audio of one request. `format` is what was requested; a header overrides it."""
 
     def __init__(self, format: AudioFormat) -> None:
