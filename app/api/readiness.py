@@ -1,13 +1,22 @@
 """Readiness: whether this process should be sent new sessions, and why not."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Literal, NamedTuple
+
+import structlog
 
 RETRY_INTERVAL_S = 10.0
 """Shortest time between two attempts to find a way to speech while there is none: nobody else makes
 one, as no session comes. Chosen."""
 
+START_TIMEOUT_S = 20.0
+"""Longest start: two handshakes, of STT and TTS, that fail after 10 s. A plug-in may hang."""
+
 Reason = Literal["starting", "draining", "full", "speech-unavailable"]
+
+
+log = structlog.get_logger(__name__)
 
 
 class NotReady(NamedTuple):
@@ -41,7 +50,11 @@ class Readiness:
 
     async def start(self, warm_up: Callable[[], Awaitable[None]]) -> None:
         """Open the first connections; whether they work or not, the start is over then."""
-        await warm_up()
+        try:
+            async with asyncio.timeout(START_TIMEOUT_S):
+                await warm_up()
+        except TimeoutError:
+            log.warning("the first connections took too long", timeout_s=START_TIMEOUT_S)
         self.has_started = True
 
     def check(self, now: float) -> NotReady | None:

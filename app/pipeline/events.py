@@ -35,7 +35,7 @@ class Configured:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """The gateway has entered this stage."""
+    """The gateway has entered this stage, or is being restarted."""
 
     code: StatusCode
     turn: int | None = None

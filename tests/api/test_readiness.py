@@ -8,6 +8,7 @@ import pytest
 
 from app.api.readiness import RETRY_INTERVAL_S, NotReady, Readiness
 from app.simulator import Simulator
+from tests import virtual_time
 from tests.gateway import calling, instant_simulator, running_gateway, settings_for
 
 
@@ -49,6 +50,12 @@ async def test_it_starts_until_the_first_connections_were_tried() -> None:
     gateway.full = True
     assert isinstance(gateway.readiness.check(0.0), NotReady)
     assert gateway.reason() == "full"
+
+
+def test_a_connection_that_never_opens_does_not_hold_the_start_back() -> None:
+    gateway = Gateway()
+    virtual_time.run(gateway.readiness.start(asyncio.Event().wait))  # type: ignore[arg-type]
+    assert gateway.reason() is None
 
 
 def test_without_a_way_to_speech_it_looks_for_one_but_not_at_each_probe() -> None:
