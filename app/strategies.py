@@ -6,7 +6,7 @@ starts later.
 """
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 
@@ -96,6 +96,11 @@ def load_plugins(settings: Settings) -> PlugIns:
     return plug_ins
 
 
+async def close_all(strategies: Iterable[TTSTransport | Transcriber | Agent]) -> None:
+    """Close strategies, whatever goes wrong with any of them."""
+    await asyncio.gather(*map(_close, strategies))
+
+
 async def _close(strategy: TTSTransport | Transcriber | Agent) -> None:
     """Close a strategy; what goes wrong with it must not keep the gateway from stopping."""
     try:
@@ -167,9 +172,8 @@ class Strategies:
         return self._agent
 
     async def _close(self) -> None:
-        strategies: list[TTSTransport | Transcriber | Agent] = [self.agent()]
-        strategies += [*self._transports.values(), *self._transcribers.values()]
-        await asyncio.gather(*(_close(strategy) for strategy in strategies))
+        transports, transcribers = self._transports.values(), self._transcribers.values()
+        await close_all([self.agent(), *transports, *transcribers])
 
 
 def transcriber_names(settings: Settings) -> tuple[str, ...]:
