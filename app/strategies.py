@@ -6,7 +6,7 @@ starts later.
 """
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 
@@ -65,13 +65,6 @@ class PlugIns:
     agent: Agent | None = None
     resources: Resources = field(default_factory=Resources)
 
-    async def start(self, stack: AsyncExitStack) -> None:
-        """Start what the strategies were built with; `stack` closes all, the strategies first."""
-        await self.resources.start(stack)
-        for strategy in (*self.transports.values(), *self.transcribers.values(), self.agent):
-            if strategy is not None:
-                stack.push_async_callback(_close, strategy)
-
 
 def load_plugins(settings: Settings) -> PlugIns:
     """Build the plug-ins that the settings choose.
@@ -103,13 +96,18 @@ def load_plugins(settings: Settings) -> PlugIns:
     return plug_ins
 
 
+async def close_all(strategies: Iterable[TTSTransport | Transcriber | Agent]) -> None:
+    """Close strategies, whatever goes wrong with any of them."""
+    await asyncio.gather(*map(_close, strategies))
+
+
 async def _close(strategy: TTSTransport | Transcriber | Agent) -> None:
-    """Close a plug-in; what goes wrong with it must not keep the gateway from stopping."""
+    """Close a strategy; what goes wrong with it must not keep the gateway from stopping."""
     try:
         async with asyncio.timeout(CLOSE_TIMEOUT_S):
             await strategy.aclose()
     except Exception as error:  # noqa: BLE001 - plug-ins are strangers
-        log.warning("plug-in did not close", plug_in=strategy.name, error=type(error).__name__)
+        log.warning("strategy did not close", strategy=strategy.name, error=type(error).__name__)
 
 
 class Strategies:
@@ -126,13 +124,14 @@ class Strategies:
         self._speech = options.speech_options(settings)
         self._plug_ins = plug_ins
         self._transports = dict(plug_ins.transports)
+        self._transcribers = dict(plug_ins.transcribers)
         self._agent_url = endpoints.agent_url
         self._agent: Agent | None = plug_ins.agent
 
     async def start(self, stack: AsyncExitStack) -> None:
-        """Start what the strategies are built of; `stack` closes all."""
+        """Start what the strategies are built of; `stack` closes it, the strategies first."""
         await self.hamsa.start(stack)
-        await self._plug_ins.start(stack)
+        await self._plug_ins.resources.start(stack)
         if self._agent is None:
             client = make_client(
                 self._agent_url,
@@ -142,7 +141,7 @@ class Strategies:
             stack.push_async_callback(client.aclose)
             chosen = options.agent_options(self._settings)
             self._agent = make_agent(chosen, client, self._agent_url)
-            stack.push_async_callback(self._agent.aclose)
+        stack.push_async_callback(self._close)
 
     def transport(self, name: str) -> TTSTransport:
         """Return the transport of this name, which all compositions share."""
@@ -160,16 +159,21 @@ class Strategies:
 
     def transcriber(self) -> Transcriber:
         """Build the chosen transcriber, with its fallbacks behind it."""
-        chosen = [
-            self._plug_ins.transcribers.get(name) or self.hamsa.transcriber(name)
-            for name in transcriber_names(self._settings)
-        ]
+        names = transcriber_names(self._settings)
+        for name in names:
+            if name not in self._transcribers:
+                self._transcribers[name] = self.hamsa.transcriber(name)
+        chosen = [self._transcribers[name] for name in names]
         return FallbackTranscriber(chosen, deadline_s=self._settings.stt_deadline_s)
 
     def agent(self) -> Agent:
         """Return the chosen agent, after `start`."""
         assert self._agent is not None
         return self._agent
+
+    async def _close(self) -> None:
+        transports, transcribers = self._transports.values(), self._transcribers.values()
+        await close_all([self.agent(), *transports, *transcribers])
 
 
 def transcriber_names(settings: Settings) -> tuple[str, ...]:

@@ -38,7 +38,7 @@ def _row(name: str, times_ms: list[float], alone_ms: list[float]) -> tuple[Cell,
 
 
 async def _run(attack: str | None) -> list[float]:
-    settings = {"SIMULATOR_PROFILE": "fast", "SIMULATOR_VOICE": "hum", "LOG_LEVEL": "error"}
+    settings = {"SIMULATOR_PROFILE": "fast", "SIMULATOR_VOICE": "hum", "LOG_LEVEL": "info"}
     async with gateway(**settings) as url, asyncio.timeout(LIMIT_S):
         async with caller(url) as socket:
             for number in range(2):  # loads what is loaded when it is needed

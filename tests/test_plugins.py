@@ -1,5 +1,6 @@
 """Plug-in packages of each kind, from `tests/data/plugins`, in a gateway and in the registries."""
 
+import asyncio
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
@@ -15,7 +16,7 @@ import pytest
 from pydantic import Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 
-from app import plugins
+from app import plugins, strategies
 from app.agents.base import Agent
 from app.errors import ConfigurationError
 from app.plugins import PluginSettings, Registry
@@ -151,6 +152,29 @@ async def test_an_agent_that_fails_is_heard_so_far_and_reported(fault: str, code
         spoken = "".join(event["text"] for event in of_type(events, "sentence"))
         assert QUESTION in spoken
         assert "ثانية" not in spoken
+
+
+async def test_each_strategy_is_closed_though_others_fail_or_hang(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    closed: list[str] = []
+
+    async def fails(strategy: object) -> None:
+        closed.append(type(strategy).__name__)
+        raise KeyError("socket")
+
+    async def hangs(strategy: object) -> None:
+        closed.append(type(strategy).__name__)
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(strategies, "CLOSE_TIMEOUT_S", 0.05)
+    monkeypatch.setattr(import_module("acme_tts").AcmeTransport, "aclose", fails)
+    monkeypatch.setattr(import_module("acme_stt").AcmeTranscriber, "aclose", hangs)
+    monkeypatch.setattr(import_module("acme_agent").AcmeAgent, "aclose", fails)
+    settings = {"stt_transport": "acme", "agent_kind": "acme", "tts_fallback": "rest"}
+    async with plugged_gateway({}, **settings) as caller:
+        await turn_of(caller)
+    assert sorted(closed) == ["AcmeAgent", "AcmeTranscriber", "AcmeTransport"]
 
 
 async def test_the_gateway_tells_truly_who_speaks() -> None:

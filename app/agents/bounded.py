@@ -12,7 +12,7 @@ from app.agents.base import Agent, AgentRequest
 from app.agents.response_timeouts import ResponseTimeouts
 from app.errors import AgentError, AgentFailedError, AgentTimeoutError
 from app.text.speakable import is_speakable
-from app.timeouts import ReusableTimeout
+from app.timeouts import ReusableTimeout, stall_tolerant_timeout
 
 T = TypeVar("T")
 
@@ -92,7 +92,7 @@ class BoundedAgent(Agent):
 
     async def _release(self, entered: AsyncExitStack) -> None:
         try:
-            async with asyncio.timeout(RELEASE_TIMEOUT_S):
+            async with stall_tolerant_timeout(RELEASE_TIMEOUT_S):
                 await entered.aclose()
         except Exception as error:  # noqa: BLE001 - the response is over, however it went
             self._as_failure(error)

@@ -16,7 +16,7 @@ from app.errors import ConfigurationError
 from app.hamsa.rest import HamsaClient
 from app.serving.start_checks import checked_settings, start_warnings
 from app.settings import Settings
-from app.strategies import PlugIns, plug_in_secrets
+from app.strategies import PlugIns, close_all, plug_in_secrets
 from app.telemetry import logs
 from app.telemetry.redaction import Redactor
 
@@ -49,8 +49,10 @@ async def check_services(settings: Settings, plug_ins: PlugIns, text: str, write
     """
     async with AsyncExitStack() as stack:
         endpoints = await resolve_endpoints(settings, stack)
-        await plug_ins.start(stack)
+        await plug_ins.resources.start(stack)
         agent = plug_ins.agent or _built_in_agent(settings, endpoints, stack)
+        transports, transcribers = plug_ins.transports.values(), plug_ins.transcribers.values()
+        stack.push_async_callback(close_all, [agent, *transports, *transcribers])
         async with asyncio.TaskGroup() as group:
             of_provider = group.create_task(
                 _provider_findings(settings, endpoints), name="check-provider"
@@ -105,16 +107,14 @@ async def _provider_findings(settings: Settings, endpoints: Endpoints) -> list[F
 
 
 def _built_in_agent(settings: Settings, endpoints: Endpoints, stack: AsyncExitStack) -> Agent:
-    """Build the chosen agent; `stack` closes it."""
+    """Build the chosen agent; `stack` closes its HTTP client."""
     client = make_client(
         endpoints.agent_url,
         connect_timeout_s=settings.agent_connect_timeout_s,
         limits=options.http_limits(settings),
     )
     stack.push_async_callback(client.aclose)
-    agent = make_agent(options.agent_options(settings), client, endpoints.agent_url)
-    stack.push_async_callback(agent.aclose)
-    return agent
+    return make_agent(options.agent_options(settings), client, endpoints.agent_url)
 
 
 async def _agent_findings(agent: Agent, text: str) -> list[Finding]:

@@ -106,7 +106,7 @@ class BoundedStream:
         if context is None:
             return
         try:
-            async with asyncio.timeout(self._limits.release_timeout_s):
+            async with stall_tolerant_timeout(self._limits.release_timeout_s):
                 close = getattr(self._chunks, "aclose", None)
                 if close is not None:
                     await close()

@@ -130,7 +130,7 @@ def test_what_was_built_before_the_loop_speaks_within_it(
 
     async def spoken() -> bytes:
         async with AsyncExitStack() as stack:
-            await plug_ins.start(stack)
+            await plug_ins.resources.start(stack)
             return await speak(plug_ins.transports["openai"])
 
     monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:9/v1")
