@@ -64,8 +64,8 @@ async def test_the_page_recovers_from_a_restart(
         await start(page, endpoint)
         await ask(page)
     await expect(page.locator("#connection")).not_to_have_attribute("data-state", "open")
+    await expect(page.locator(".notice[data-code=server-draining] button.small")).to_be_visible()
     async with running_gateway(settings, port=urlsplit(endpoint).port or 0):
-        await page.click(".notice[data-code=server-draining] button.small")
         await expect(page.locator("#connection")).to_have_attribute("data-state", "open")
         await expect(page.locator(".notice")).to_have_count(0)
         await expect(speaking(page)).to_have_count(0)
