@@ -92,7 +92,8 @@ async def test_hands_free_the_user_interrupts_by_speaking(
         assert recording.longest_gap_s() > 0.5
         sentence_s = len(simulator.expected_audio(of_type(events, "sentence")[0]["text"])) / 32000
         assert 0.1 < interrupted["played_ms"] / 1000 < sentence_s
-        assert recording.first_sound_s() == pytest.approx(interrupted["played_ms"] / 1000, abs=0.3)
+        # on a busy machine the page's sound is later than its last report says
+        assert recording.first_sound_s() == pytest.approx(interrupted["played_ms"] / 1000, abs=0.6)
 
 
 async def test_the_stop_button_silences_the_page(page: Page, simulator: Simulator) -> None:
