@@ -136,7 +136,7 @@ async def test_a_drain_in_mid_answer_loses_no_sound_and_the_session_goes_on(
 ) -> None:
     console.is_expected = is_connection_refused
     settings = settings_for(simulator, **short_response)
-    simulator.configure({"timing": {"realtime_factor": 4}})
+    simulator.configure({"timing": {"realtime_factor": 0.5}})
     try:
         async with running_server(settings) as (server, endpoint):
             session_id = await connect_client(page, endpoint)
