@@ -98,6 +98,7 @@ export class GatewayConnection extends Emitter {
   send(data, { maxBuffered = Infinity } = {}) {
     const socket = this.#socket;
     if (this.state !== "open" || socket === null) return false;
+    if (socket.readyState !== WebSocket.OPEN) return false; // closing, which is told a moment later
     if (socket.bufferedAmount > maxBuffered) return false;
     socket.send(data);
     return true;
