@@ -90,8 +90,8 @@ class LimitSettings(BaseSettings):
     """Longest time from the first byte of a message to its last; 10 MB of audio in base64 take as
     long at 2 Mbit/s."""
     max_buffered_bytes: Annotated[int, Field(ge=1024 * 1024, le=1024**4)] = 48 * 1024 * 1024
-    """Bytes of incomplete messages of all clients together: nine recordings of two minutes. Beyond
-    it, the client that holds most is disconnected (1013)."""
+    """Bytes of messages that are incomplete or not taken yet, of all clients together: nine
+    recordings of two minutes. Beyond it, the client that holds most is disconnected (1013)."""
     max_unsent_bytes: Annotated[int, Field(ge=1024 * 1024, le=1024**4)] = 64 * 1024 * 1024
     """Bytes that wait for clients that do not read, of all together: as much as 64 of them hold.
     Beyond it, the one that has taken nothing for longest is disconnected."""

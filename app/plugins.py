@@ -17,7 +17,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from app.env_file import ENCODING, ENV_FILE
 from app.errors import ConfigurationError
 from app.resources import HttpClientFactory, PoolFactory, Resources
-from app.setting_checks import describe_error
+from app.setting_errors import describe_error
 
 log = structlog.get_logger(__name__)
 

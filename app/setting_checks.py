@@ -1,4 +1,4 @@
-"""The checks of settings, and what the operator is told when one fails.
+"""The types of settings, and their checks.
 
 No message shows a credential. Of a URL, whose query, user or path may hold one, only the scheme,
 the host and the port are shown.
@@ -12,8 +12,9 @@ from urllib.parse import SplitResult, urlsplit
 import httpx
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 from pydantic.fields import FieldInfo
-from pydantic_core import ErrorDetails
 from pydantic_settings import NoDecode
+
+from app.setting_errors import shown
 
 MIN_KEY_CHARS = 16
 """Shortest client key: 64 random bits in hexadecimal digits."""
@@ -23,9 +24,6 @@ MIN_SECRET_CHARS = 32
 
 BUILT_IN_NAMES = ("websocket", "rest", "auto", "webhook", "openai", "none")
 """Names that stand beside those of plug-ins."""
-
-_MAX_SHOWN_CHARS = 60  # of a rejected value
-_NUMBER_ERRORS = ("int_", "float_", "finite_", "greater_", "less_")  # kinds, as pydantic names them
 
 
 def _parse_url(value: str) -> SplitResult:
@@ -135,7 +133,7 @@ def _check_origins(origins: tuple[str, ...]) -> tuple[str, ...]:
         parts = urlsplit(each)
         if each == "*" or (parts.scheme and parts.netloc and not parts.path.strip("/")):
             continue
-        raise ValueError(f"must be origins such as https://shop.example, or *, got {_shown(each)}")
+        raise ValueError(f"must be origins such as https://shop.example, or *, got {shown(each)}")
     return tuple(each.rstrip("/").lower() for each in origins)
 
 
@@ -145,7 +143,7 @@ def _check_networks(networks: tuple[str, ...]) -> tuple[str, ...]:
             ip_network(each)
         except ValueError:
             raise ValueError(
-                f"must be addresses or networks such as 10.0.0.0/8, got {_shown(each)}"
+                f"must be addresses or networks such as 10.0.0.0/8, got {shown(each)}"
             ) from None
     return networks
 
@@ -167,15 +165,15 @@ def _check_root_path(value: str) -> str:
         return ""
     names = value.strip("/").split("/")
     if not all(_consists_of(name, "._~-") and name.strip(".") for name in names):
-        raise ValueError(f"must be a path such as /voice, got {_shown(value)}")
+        raise ValueError(f"must be a path such as /voice, got {shown(value)}")
     if names[0] in ("ws", "v1", "page"):
-        raise ValueError(f"must not begin with a path of the gateway's own, got {_shown(value)}")
+        raise ValueError(f"must not begin with a path of the gateway's own, got {shown(value)}")
     return "/" + "/".join(names)
 
 
 def _check_strategy_name(value: str) -> str:
     if not (0 < len(value) <= 64 and _consists_of(value, "_.-")):
-        raise ValueError(f"must have 1 to 64 letters A-Z, digits and _ . -, got {_shown(value)}")
+        raise ValueError(f"must have 1 to 64 letters A-Z, digits and _ . -, got {shown(value)}")
     return value
 
 
@@ -266,42 +264,3 @@ ClientChoice = Annotated[
 """What a client may choose: nothing, what there is by default (`true`), or these names."""
 Seconds = Annotated[float, Field(gt=0, le=3600)]
 SampleRate = Literal[8000, 16000]
-
-
-def describe_error(error: ErrorDetails, field: FieldInfo) -> str:
-    """Return what is wrong with a setting, what was read, and what to write instead."""
-    message = error["msg"].removeprefix("Value error, ")
-    if error["type"] == "missing":
-        return "must be set"
-    if error["type"] == "value_error" or "SecretStr" in repr(field.annotation):
-        return message
-    return f"must be {_expected(error, field)}, got {_shown(error['input'])}"
-
-
-def _expected(error: ErrorDetails, field: FieldInfo) -> str:
-    kind, context = error["type"], error.get("ctx", {})
-    if kind == "literal_error":
-        return str(context["expected"])
-    if kind == "bool_parsing":
-        return "true or false"
-    if kind in ("string_too_short", "string_too_long"):
-        return f"{_limit(field, 'min_length')} to {_limit(field, 'max_length')} characters long"
-    if not kind.startswith(_NUMBER_ERRORS):
-        return f"valid ({error['msg']})"
-    number = "a whole number" if field.annotation is int else "a number"
-    if _limit(field, "le") is None:
-        return number
-    if (above := _limit(field, "gt")) is not None:
-        return f"{number} above {above}, at most {_limit(field, 'le')}"
-    return f"{number} from {_limit(field, 'ge')} to {_limit(field, 'le')}"
-
-
-def _limit(field: FieldInfo, name: str) -> Any:
-    return next((getattr(each, name) for each in field.metadata if hasattr(each, name)), None)
-
-
-def _shown(value: object) -> str:
-    text = str(value)
-    if text.removeprefix("-").isdecimal():
-        return text
-    return repr(text if len(text) <= _MAX_SHOWN_CHARS else f"{text[:_MAX_SHOWN_CHARS]}…")

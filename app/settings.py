@@ -2,7 +2,8 @@
 
 The docstring of each field says what it does and why its default is what it is; `.env.example` and
 the README repeat them for operators. How much others may send and use stands in
-`limit_settings.py`. Facts about the provider have their source in `docs/hamsa.md`.
+`limit_settings.py`, who may come in in `access_settings.py`. Facts about the provider have their
+source in `docs/hamsa.md`.
 """
 
 import logging
@@ -18,28 +19,25 @@ from pydantic import (
 from pydantic_core import ErrorDetails
 from pydantic_settings import SettingsConfigDict
 
+from app.access_settings import AccessSettings
 from app.env_file import ENCODING, ENV_FILE, check_env_file
 from app.errors import ConfigurationError
 from app.limit_settings import LimitSettings
 from app.setting_checks import (
     ClientChoice,
-    ClientKeys,
     Credential,
     HeaderName,
     HttpOrigin,
     HttpUrl,
-    Networks,
-    Origins,
     RootPath,
     SampleRate,
     Seconds,
-    SigningSecret,
     StrategyName,
     StrategyNames,
     WebSocketUrl,
     choice_in_any_case,
-    describe_error,
 )
+from app.setting_errors import describe_error
 from app.types import Dialect, Language
 
 SYSTEM_PROMPT = (
@@ -56,7 +54,7 @@ BUILT_IN_AGENTS = {"webhook", "openai"}
 log = logging.getLogger(__name__)
 
 
-class Settings(LimitSettings):
+class Settings(AccessSettings, LimitSettings):
     """The settings of this process. Use `load()`, whose errors are fit for operators."""
 
     model_config = SettingsConfigDict(
@@ -186,25 +184,6 @@ class Settings(LimitSettings):
     """Longest wait for more audio of an attempt; the caller still hears what came before."""
     language: Language = "ar"
     """Language of speech, status and error texts, until a client configures another."""
-
-    client_keys: ClientKeys = ()
-    """Keys of servers that may open sessions and mint tokens: `name:key, name:key`."""
-    client_jwt_secret: SigningSecret | None = None
-    """Secret that signs session tokens (HS256), also those that your own server signs. By default
-    it is derived from `CLIENT_KEYS`."""
-    client_jwks_url: HttpUrl | None = None
-    """Public keys of an identity provider whose tokens are accepted."""
-    client_jwt_audience: str | None = None
-    """Audience that the tokens of the identity provider must name."""
-    allow_anonymous: bool = False
-    """Whether clients may come without key or token, though that costs the provider's credit."""
-    allowed_origins: Origins = ()
-    """Origins of pages other than the gateway's own that may connect; `*` allows all."""
-    trusted_proxies: Networks = ()
-    """Addresses or networks of proxies whose `X-Forwarded-For` and `X-Forwarded-Prefix` are
-    believed."""
-    metrics_token: Credential | None = None
-    """What a scraper of `/metrics` brings as `Authorization: Bearer …`, off loopback."""
 
     vad_threshold: Annotated[float, Field(ge=0.1, le=0.95)] = 0.5
     """Probability from which the VAD model's result counts as speech; Silero's own default."""

@@ -6,8 +6,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -15,12 +15,10 @@ from typing import Any
 import pytest
 import uvloop
 
-from app.audio.decoder_pool import LARGE_BYTES, DecoderPool
 from app.audio.decoder_process import DecoderLimits
 from app.decoder.ffmpeg import decode_recording
-from app.decoder.frames import READY, REQUEST, RESPONSE, Kind
+from app.decoder.frames import REQUEST, RESPONSE, Kind
 from app.errors import (
-    DecoderBusyError,
     EmptyAudioError,
     InternalError,
     NabraError,
@@ -33,58 +31,21 @@ from tests.audio.attacks import (
     mp4_with_claimed_samples,
     ogg_of_broken_packets,
 )
+from tests.audio.decoder_pools import answering, pool_of, until
 from tests.audio.recordings import RECORDINGS, record, recorded
 from tests.audio.wav_corpus import PCM, chunk, fmt, riff
 from tests.processes import children, cpu_s, is_running, resident_bytes
 
 MiB = 1024 * 1024
-LIMITS = DecoderLimits()
 
 Flow = Callable[[], Coroutine[Any, Any, None]]
 
 ROOT = Path(__file__).parents[2]
 
 
-@asynccontextmanager
-async def pool_of(
-    processes: int = 1, limits: DecoderLimits = LIMITS, **options: Any
-) -> AsyncIterator[DecoderPool]:
-    before = children(os.getpid())
-    pool = DecoderPool(limits, processes=processes, **options)
-    try:
-        yield pool
-    finally:
-        await pool.aclose()
-    assert children(os.getpid()) == before, "all processes are gone, and waited for"
-
-
-def answering(script: str) -> tuple[str, ...]:
-    """Give the command of a decoder that does this instead."""
-    head = f"import sys, time; sys.stdout.buffer.write({READY!r}); sys.stdout.flush()\n"
-    return (sys.executable, "-c", head + script)
-
-
-ECHO = """
-while head := sys.stdin.buffer.read(12):
-    sys.stdin.buffer.read(int.from_bytes(head[8:], "little"))
-    time.sleep(0.1)
-    sys.stdout.buffer.write(bytes(6))
-    sys.stdout.flush()
-"""
-"""Decodes everything to nothing, after a while."""
-
-NEVER = answering("time.sleep(1000)")
-
-
 @cache
 def slow() -> bytes:
     return flac_of_tiny_blocks()
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    """Wait for what has no event; the test's own timeout is the guard."""
-    while not condition():
-        await asyncio.sleep(0.005)
 
 
 def the_child() -> int:
@@ -337,87 +298,6 @@ async def test_cancelled_at_any_step_it_leaves_nothing(steps: int) -> None:
         assert len(await pool.decode(recorded("ogg"), "s")) > 30_000
 
 
-# The queue
-
-
-async def test_one_recording_a_session_is_decoded_at_a_time() -> None:
-    async with pool_of(processes=2, command=NEVER) as pool:
-        first = [asyncio.create_task(pool.decode(b"OggS", "one")) for _ in range(3)]
-        await until(lambda: pool.counts()["waiting"] == 2)
-        other = asyncio.create_task(pool.decode(b"OggS", "two"))
-        await until(lambda: pool.counts()["decoding"] == 2)
-        assert pool.counts() == {"idle": 0, "decoding": 2, "waiting": 2}
-        first[0].cancel()
-        await asyncio.wait([first[0]])
-        assert pool.counts() == {"idle": 0, "decoding": 2, "waiting": 1}
-        for task in (*first, other):
-            task.cancel()
-        await asyncio.wait([*first, other])
-        assert pool.counts() == {"idle": 0, "decoding": 0, "waiting": 0}
-
-
-async def test_a_full_queue_is_told_at_once() -> None:
-    async with pool_of(processes=1, queue=2, command=NEVER) as pool:
-        tasks = [asyncio.create_task(pool.decode(b"OggS", f"{n}")) for n in range(3)]
-        await until(lambda: pool.counts() == {"idle": 0, "decoding": 1, "waiting": 2})
-        with pytest.raises(DecoderBusyError):
-            await pool.decode(b"OggS", "late")
-        tasks[1].cancel()
-        await asyncio.wait([tasks[1]])
-        tasks.append(asyncio.create_task(pool.decode(b"OggS", "in time")))
-        await until(lambda: pool.counts()["waiting"] == 2)
-        for task in tasks:
-            task.cancel()
-        await asyncio.wait(tasks)
-        assert pool.outcomes == {"decoder-busy": 1, "cancelled": 4}
-
-
-async def test_the_queue_is_bounded_in_bytes() -> None:
-    data = b"OggS" + bytes(996)
-    async with pool_of(limits=DecoderLimits(max_input_bytes=1000), command=NEVER) as pool:
-        tasks = [asyncio.create_task(pool.decode(data, f"{n}")) for n in range(5)]
-        await until(lambda: pool.counts() == {"idle": 0, "decoding": 1, "waiting": 4})
-        with pytest.raises(DecoderBusyError):
-            await pool.decode(b"O", "late")
-        for task in tasks:
-            task.cancel()
-        await asyncio.wait(tasks)
-
-
-async def test_small_recordings_come_first_and_have_a_process_of_their_own() -> None:
-    small, large = b"OggS", b"OggS" + bytes(LARGE_BYTES)
-    async with pool_of(processes=2, command=answering(ECHO)) as pool:
-        done: list[str] = []
-
-        async def decode(name: str, data: bytes) -> None:
-            await pool.decode(data, name)
-            done.append(name)
-
-        async with asyncio.TaskGroup() as tasks:
-            for name, data in {"L1": large, "L2": large + b"x", "S1": small, "S2": small}.items():
-                tasks.create_task(decode(name, data))
-            await until(lambda: pool.counts()["waiting"] == 2)
-            assert pool.counts() == {"idle": 0, "decoding": 2, "waiting": 2}
-        assert done.index("S2") < done.index("L2")
-        assert set(done) == {"L1", "L2", "S1", "S2"}
-
-
-async def test_with_a_queue_of_none_a_free_process_is_still_used() -> None:
-    async with pool_of(processes=1, queue=0) as pool:
-        assert len(await pool.decode(recorded("ogg"), "s")) > 30_000
-
-
-async def test_who_is_cancelled_as_its_turn_comes_gives_it_on() -> None:
-    async with pool_of() as pool:
-        tasks = [asyncio.create_task(pool.decode(recorded("ogg"), f"{n}")) for n in range(3)]
-        await until(lambda: pool.counts()["waiting"] == 2)
-        tasks[0].cancel()
-        await asyncio.sleep(0)  # it gives its process to the second, who has not run yet
-        tasks[1].cancel()
-        assert len(await tasks[2]) > 30_000
-        assert pool.outcomes == {"cancelled": 2, "decoded": 1}
-
-
 async def test_processes_start_when_needed_and_end_when_idle() -> None:
     async with pool_of(processes=3, surplus_idle_s=0.05, idle_s=0.5) as pool:
         assert children(os.getpid()) == []
@@ -440,7 +320,6 @@ async def test_processes_start_when_needed_and_end_when_idle() -> None:
         test_whoever_leaves_takes_the_process_along,
         test_a_process_that_dies_fails_one_recording_and_no_other,
         test_an_idle_process_that_died_is_replaced,
-        test_who_is_cancelled_as_its_turn_comes_gives_it_on,
         test_processes_start_when_needed_and_end_when_idle,
         test_a_decoder_has_no_secret_no_file_and_no_way_out,
     ],
