@@ -143,7 +143,10 @@ class PoolState(Generic[C]):
             lingering = [
                 pooled for pooled in self.connections if pooled.state is ConnectionState.LINGERING
             ]
-            actions.to_cancel_linger = lingering[: len(unserved)]
+            # a socket whose linger was cancelled serves one of them in a moment: one each
+            uncancelled = [pooled for pooled in lingering if not pooled.linger_cancelled]
+            soon = len(lingering) - len(uncancelled)
+            actions.to_cancel_linger = uncancelled[: max(0, len(unserved) - soon)]
             available_soon = self.count(ConnectionState.OPENING) + len(lingering)
             wanted = sum(waiter.allow_connect for waiter in unserved) - available_soon
             to_warm = self.warm_target - available_soon - len(idle)

@@ -120,6 +120,20 @@ def test_a_linger_is_cancelled_rather_than_a_new_socket_opened() -> None:
     assert actions.to_open == []
 
 
+def test_no_second_linger_is_cancelled_for_the_same_request() -> None:
+    """The next decision may come before the socket of the first is idle."""
+    state = make_state()
+    first, second = add_idle(state), add_idle(state)
+    first.state = second.state = ConnectionState.LINGERING
+    add_waiters(state)
+    (cancelled,) = state.assign(0).to_cancel_linger
+    cancelled.linger_cancelled = True
+    assert state.assign(0).to_cancel_linger == []
+    add_waiters(state)
+    (other,) = state.assign(0).to_cancel_linger
+    assert {id(cancelled), id(other)} == {id(first), id(second)}
+
+
 def test_the_budget_bounds_the_openings_and_says_when_to_decide_again() -> None:
     state = make_state(limit=2)
     add_waiters(state, 5)
