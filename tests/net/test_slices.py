@@ -2,7 +2,10 @@
 
 import asyncio
 
-from app.net.slices import SLICE_BYTES, SlicedInput
+import pytest
+
+from app.net import slices
+from app.net.slices import MAX_SLICE_BYTES, SLICE_BYTES, SlicedInput
 from tests.waiting import settle, until
 
 
@@ -28,11 +31,17 @@ async def test_a_little_is_processed_at_once() -> None:
     assert not reader.paused
 
 
-async def test_much_is_processed_a_slice_a_step_and_in_order() -> None:
+@pytest.fixture
+def no_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make every slice take longer than a step."""
+    monkeypatch.setattr(slices, "STEP_S", 0)
+
+
+async def test_what_takes_long_is_processed_a_slice_a_step_and_in_order(no_time: None) -> None:
     reader, data = Reader(), b"".join(b"%08d" % n for n in range(5000))
     reader.input.feed(data)
     reader.input.feed(b"the end")
-    seen = 0
+    seen = 1
     while not reader.input.is_empty:
         assert reader.paused
         await asyncio.sleep(0)
@@ -43,7 +52,20 @@ async def test_much_is_processed_a_slice_a_step_and_in_order() -> None:
     assert b"".join(reader.slices) == data + b"the end"
 
 
-async def test_the_end_waits_for_what_came_before_it() -> None:
+async def test_what_is_quick_is_processed_at_once_in_longer_slices(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(slices, "STEP_S", 60)
+    reader, data = Reader(), bytes(range(256)) * 1024
+    reader.input.feed(data)
+    assert b"".join(reader.slices) == data
+    assert not reader.paused
+    sizes = [len(each) for each in reader.slices]
+    assert sizes[:4] == [SLICE_BYTES, 2 * SLICE_BYTES, 4 * SLICE_BYTES, MAX_SLICE_BYTES]
+    assert max(sizes) == MAX_SLICE_BYTES
+
+
+async def test_the_end_waits_for_what_came_before_it(no_time: None) -> None:
     reader, ended = Reader(), list[int]()
     reader.input.feed(b"x" * 3 * SLICE_BYTES)
     reader.input.when_empty(lambda: ended.append(len(reader.slices)))
@@ -54,15 +76,15 @@ async def test_the_end_waits_for_what_came_before_it() -> None:
     assert ended == [3, 0]
 
 
-async def test_what_is_not_wanted_any_more_is_dropped() -> None:
+async def test_what_is_not_wanted_any_more_is_dropped(no_time: None) -> None:
     reader = Reader()
     reader.input.feed(b"x" * 3 * SLICE_BYTES)
     reader.input.clear()
     await until(lambda: not reader.paused)
-    assert not reader.slices
+    assert len(reader.slices) == 1
 
 
-async def test_what_is_held_waits_until_it_is_released() -> None:
+async def test_what_is_held_waits_until_it_is_released(no_time: None) -> None:
     reader, ended = Reader(), list[int]()
     reader.input.hold()
     reader.input.feed(b"x")
