@@ -34,6 +34,24 @@ def speaking(within: Page | Locator) -> Locator:
     return within.locator(".response-text .speaking")
 
 
+async def observe_spoken(page: Page) -> None:
+    """Keep, in the page itself, each sentence that is marked as the one that sounds."""
+    await page.evaluate(
+        """() => {
+          window.marked = [];
+          new MutationObserver(() => {
+            const text = document.querySelector(".response-text .speaking")?.textContent.trim();
+            if (!text || text === window.marked.at(-1)) return;
+            document.body.dataset.marked = window.marked.push(text);
+          }).observe(document.body, { subtree: true, childList: true, attributes: true });
+        }"""
+    )
+
+
+async def observed_spoken(page: Page) -> list[str]:
+    return list(await page.evaluate("marked"))
+
+
 async def expect_silence(page: Page) -> None:
     """Check that there was sound, and none from 50 ms after this moment on."""
     now_s = await page.evaluate("loudspeaker.now()")

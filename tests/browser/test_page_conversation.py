@@ -12,7 +12,15 @@ from tests.gateway import of_type, settings_for
 from tests.voices import Scene
 
 from .conftest import RESPONSE, SHORT_RESPONSE
-from .conversation_page import ask, expect_silence, last_turn, speaking, start, type_text
+from .conversation_page import (
+    ask,
+    expect_silence,
+    last_turn,
+    observe_spoken,
+    observed_spoken,
+    speaking,
+    start,
+)
 from .library_page import collect_received, gateway_for, url_of
 from .microphone import feed_microphone
 from .recording import record
@@ -29,14 +37,14 @@ async def test_a_typed_turn_is_spoken_sentence_by_sentence(
     async with gateway_for(page, settings_for(simulator, **short_response)) as endpoint:
         events = collect_received(page)
         await start(page, endpoint)
-        await type_text(page, "مرحبا")
+        await observe_spoken(page)
+        await ask(page, "مرحبا")
         await expect(last_turn(page).locator(".user-text")).to_contain_text("مرحبا")
-        marked: list[str] = []
-        for sentence in (0, 1):
-            await expect(speaking(page)).not_to_have_text("".join(marked[-1:]))
-            marked.append(await speaking(page).inner_text())
-            assert of_type(events, "sentence")[sentence]["text"].strip() == marked[-1].strip()
+        await expect(page.locator("body")).to_have_attribute("data-marked", "2")
         await expect(speaking(page)).to_have_count(0)
+        sentences = [event["text"].strip() for event in of_type(events, "sentence")]
+        assert len(sentences) == 2
+        assert await observed_spoken(page) == sentences
         recording = await record(page)
         expected = b"".join(
             simulator.expected_audio(event["text"]) for event in of_type(events, "sentence")
