@@ -44,6 +44,8 @@ async def browser(microphone_file: Path) -> AsyncIterator[Browser]:
                 "--use-fake-ui-for-media-stream",
                 f"--use-file-for-fake-audio-capture={microphone_file}%noloop",
                 "--autoplay-policy=user-gesture-required",
+                # the last of these counts, and Playwright gives one of its own
+                f"--disable-features={','.join(chromium.DISABLED_FEATURES)}",
             ],
         )
         yield running
