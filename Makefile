@@ -6,6 +6,8 @@ BIN := $(VENV)/bin
 RUN_STAMP := $(VENV)/.installed-run
 DEV_STAMP := $(VENV)/.installed-dev
 
+# Each test that starts a process would compile the gateway again.
+unexport PYTHONDONTWRITEBYTECODE
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
 PIP_INSTALL := $(BIN)/python -m pip install --quiet
@@ -25,10 +27,10 @@ run: $(RUN_STAMP)  ## start the gateway; HOST and PORT say where (make run PORT=
 	@exec $(BIN)/nabra serve
 
 test: lint types  ## check style and types, then run the tests
-	@$(BIN)/python -m pytest --numprocesses 3 --dist loadgroup --benchmark-disable
+	@$(BIN)/python -m pytest --numprocesses 4 --dist loadgroup --benchmark-disable
 
 coverage: $(DEV_STAMP)  ## run the tests but those of the browser, and list the lines that none has run
-	@$(BIN)/python -m pytest --numprocesses 3 --dist loadgroup --benchmark-disable --ignore tests/browser \
+	@$(BIN)/python -m pytest --numprocesses 4 --dist loadgroup --benchmark-disable --ignore tests/browser \
 		--cov app --cov-report term-missing:skip-covered
 
 format: $(DEV_STAMP)  ## mend style and format where that can be done without thinking
