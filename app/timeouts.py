@@ -94,6 +94,8 @@ class ReusableTimeout:
     def __init__(self) -> None:
         self.stalled_s = 0.0
         """How long the loop stood still in the last wait, as far as its timer shows."""
+        self._loop: asyncio.AbstractEventLoop | None = None
+        """That of the first wait; asking for it at each wait costs a system call in Python 3.11."""
         self._task: asyncio.Task[object] | None = None
         """The task that waits."""
         self._began_at = self._deadline = 0.0
@@ -107,10 +109,13 @@ class ReusableTimeout:
         One wait at a time. A cancellation from outside is passed on, even if it arrives together
         with the timeout.
         """
-        task = asyncio.current_task()
+        loop = self._loop
+        if loop is None:
+            loop = self._loop = asyncio.get_running_loop()
+        task = asyncio.current_task(loop)
         assert task is not None
         cancellations = task.cancelling()
-        self._start(task, timeout_s)
+        self._start(loop, task, timeout_s)
         try:
             return await work
         except asyncio.CancelledError:
@@ -119,7 +124,9 @@ class ReusableTimeout:
             raise
         finally:
             self._task = None
-            self._note_stall()  # what came in a stall may be seen before the timer is
+            now = loop.time()
+            if now - self._timer_at > MAX_LATENESS_S:
+                self._note_stall(now)  # what came in a stall may be seen before the timer is
             if self._expired:
                 task.uncancel()
 
@@ -129,33 +136,35 @@ class ReusableTimeout:
             self._timer.cancel()
             self._timer = None
 
-    def _start(self, task: asyncio.Task[object], timeout_s: float) -> None:
+    def _start(
+        self, loop: asyncio.AbstractEventLoop, task: asyncio.Task[object], timeout_s: float
+    ) -> None:
         assert self._task is None, "one wait at a time"
         self._task, self._expired, self.stalled_s = task, False, 0.0
-        self._began_at = asyncio.get_running_loop().time()
+        self._began_at = loop.time()
         self._deadline = self._began_at + timeout_s
         if self._timer is None or self._timer_at > self._deadline:
             self.close()
-            self._set_timer()
+            self._set_timer(loop)
 
-    def _set_timer(self) -> None:
+    def _set_timer(self, loop: asyncio.AbstractEventLoop) -> None:
         self._timer_at = self._deadline
-        self._timer = asyncio.get_running_loop().call_at(self._timer_at, self._on_timer)
+        self._timer = loop.call_at(self._timer_at, self._on_timer, loop)
 
-    def _on_timer(self) -> None:
+    def _on_timer(self, loop: asyncio.AbstractEventLoop) -> None:
         self._timer = None
         if self._task is None:
             return  # nothing is awaited; the next wait sets the timer
-        self._note_stall()
-        if asyncio.get_running_loop().time() < self._deadline:
-            self._set_timer()
+        now = loop.time()
+        self._note_stall(now)
+        if now < self._deadline:
+            self._set_timer(loop)
             return
         self._expired = True
         self._task.cancel()
 
-    def _note_stall(self) -> None:
+    def _note_stall(self, now: float) -> None:
         """Move the deadline by the lateness of the timer, once a wait."""
-        now = asyncio.get_running_loop().time()
         due = max(self._timer_at, self._began_at)
         if not self.stalled_s and now - due > MAX_LATENESS_S:
             self.stalled_s = now - due

@@ -65,6 +65,28 @@ async def test_what_is_quick_is_processed_at_once_in_longer_slices(
     assert max(sizes) == MAX_SLICE_BYTES
 
 
+async def test_after_quick_slices_as_much_is_processed_in_one_piece() -> None:
+    """A frame of audio is longer than the first slice."""
+    reader = Reader()
+    frame = bytes(2 * SLICE_BYTES)
+    reader.input.feed(frame)
+    assert len(reader.slices) == 2
+    reader.input.feed(frame)
+    assert reader.slices[2:] == [frame]
+
+
+async def test_after_a_slow_slice_slices_are_short_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    reader = Reader()
+    reader.input.feed(bytes(4 * MAX_SLICE_BYTES))
+    monkeypatch.setattr(slices, "STEP_S", 0)
+    reader.slices.clear()
+    reader.input.feed(bytes(2 * MAX_SLICE_BYTES))
+    await until(lambda: reader.input.is_empty)
+    assert [len(each) for each in reader.slices[:2]] == [MAX_SLICE_BYTES, SLICE_BYTES]
+
+
 async def test_the_end_waits_for_what_came_before_it(no_time: None) -> None:
     reader, ended = Reader(), list[int]()
     reader.input.feed(b"x" * 3 * SLICE_BYTES)
