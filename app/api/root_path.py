@@ -2,6 +2,10 @@
 
 The page and its library use relative addresses only. So all that has to be known here is which part
 of a path is not ours: `ROOT_PATH`, or what a trusted proxy says in `X-Forwarded-Prefix`.
+
+By convention that header names what the proxy has removed. So nothing is removed for it here: a
+path below it that begins alike, as `/page/main.js` does below `/page`, stays whole. `ROOT_PATH`
+alone does not tell whether the proxy removes it, so a path may begin with it or not.
 """
 
 import re
@@ -18,7 +22,8 @@ ROOT_PATH = re.compile(r"(?:/[A-Za-z0-9_~-][A-Za-z0-9._~-]{0,63}){1,8}")
 class RootPath:
     """Middleware that tells the application under which path the client sees it.
 
-    A proxy may remove the prefix, as nginx does for `proxy_pass http://…/;`, or pass it on.
+    A proxy may remove `root_path`, as nginx does for `proxy_pass http://…/;`, or pass it on. One
+    that says what it has removed may stand before one that passes `root_path` on.
     """
 
     def __init__(self, app: ASGIApp, *, root_path: str, is_trusted: Callable[[str], bool]) -> None:
@@ -28,19 +33,29 @@ class RootPath:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request; the root itself is redirected to where relative addresses work."""
-        if scope["type"] in ("http", "websocket") and (root := self._root_of(scope)):
-            path: str = scope["path"]
-            if path == root and scope["type"] == "http":
+        if scope["type"] in ("http", "websocket"):
+            root, path = self._seen_by_client(scope)
+            if root and path == root and scope["type"] == "http":
                 await RedirectResponse(f"{root}/", 308)(scope, receive, send)
                 return
-            if not path.startswith(f"{root}/"):
-                path = root + path
             scope = {**scope, "root_path": root, "path": path}
         await self._app(scope, receive, send)
 
-    def _root_of(self, scope: Scope) -> str:
+    def _seen_by_client(self, scope: Scope) -> tuple[str, str]:
+        """Return the root, and the whole path with it."""
+        path: str = scope["path"]
+        removed = self._removed_prefix(scope)
+        is_passed_on = f"{path}/".startswith(f"{self._root_path}/")
+        if not is_passed_on:
+            root = removed or self._root_path
+            return root, root + path
+        if removed == self._root_path:  # what the proxy names, it has not removed
+            return removed, path
+        return removed + self._root_path, removed + path
+
+    def _removed_prefix(self, scope: Scope) -> str:
+        """Return what a trusted proxy says it has removed; empty for nothing."""
         forwarded = Headers(scope=scope).get("x-forwarded-prefix", "").rstrip("/")
         address = (scope.get("client") or ("",))[0]
-        if forwarded and self._is_trusted(address) and ROOT_PATH.fullmatch(forwarded):
-            return forwarded
-        return self._root_path
+        is_believed = ROOT_PATH.fullmatch(forwarded) and self._is_trusted(address)
+        return forwarded if is_believed else ""

@@ -26,6 +26,13 @@ location /voice/ {{
     proxy_set_header Upgrade $http_upgrade;
     proxy_set_header Connection upgrade;
 }}
+location /page/ {{
+    proxy_pass {gateway}/;
+    proxy_set_header X-Forwarded-Prefix /page;
+    proxy_set_header Host $http_host;
+    proxy_set_header Upgrade $http_upgrade;
+    proxy_set_header Connection upgrade;
+}}
 location /kept/ {{
     proxy_pass {gateway};
     proxy_set_header X-Forwarded-Prefix /kept;
@@ -61,7 +68,24 @@ async def get(path: str, *, root_path: str = "", forwarded: str = "", trusted: b
 @pytest.mark.parametrize("path", ["/about.json", "/voice/about.json"])
 async def test_a_proxy_may_remove_the_path_or_pass_it_on(path: str) -> None:
     assert await get(path, root_path="/voice") == "/voice /voice/about.json"
-    assert await get(path, forwarded="/voice/") == "/voice /voice/about.json"
+    assert await get(path, root_path="/voice", forwarded="/voice/") == "/voice /voice/about.json"
+
+
+async def test_what_a_proxy_says_it_has_removed_is_not_removed_again() -> None:
+    assert await get("/about.json", forwarded="/voice/") == "/voice /voice/about.json"
+    assert await get("/voice/metrics", forwarded="/voice") == "/voice /voice/voice/metrics"
+    assert await get("/page/main.js", forwarded="/page") == "/page /page/page/main.js"
+    assert await get("/voice", forwarded="/voice") == "/voice /voice/voice"
+
+
+@pytest.mark.parametrize("path", ["/about.json", "/voice/about.json"])
+async def test_a_proxy_that_removes_its_path_may_stand_before_one_that_passes_its_own_on(
+    path: str,
+) -> None:
+    removed = "/apps" if path.startswith("/voice") else "/apps/voice"
+    seen = await get(path, root_path="/voice", forwarded=removed)
+    assert seen == "/apps/voice /apps/voice/about.json"
+    assert await get("/voice", root_path="/voice", forwarded="/apps") == "308 /apps/voice/"
 
 
 async def test_a_path_that_only_begins_alike_is_another_one() -> None:
@@ -107,15 +131,16 @@ async def test_page_library_and_socket_are_served_under_the_path(simulator: Simu
 async def test_behind_a_real_nginx_and_one_that_forgets_the_upgrade(
     simulator: Simulator, tmp_path: Path
 ) -> None:
-    settings = settings_for(simulator, trusted_proxies=("127.0.0.0/8",))
+    settings = settings_for(simulator, trusted_proxies=("127.0.0.0/8",), root_path="/kept")
     async with running_gateway(settings) as endpoint:
         gateway = endpoint.replace("ws:", "http:").removesuffix("/ws/agent/")
         async with nginx_of(tmp_path, PROXIED.format(gateway=gateway)) as url:
-            for path in ("/voice", "/kept"):
+            for path in ("/voice", "/page", "/kept"):
                 async with httpx.AsyncClient(base_url=url, follow_redirects=True) as client:
                     page = await client.get(path)
                     assert (page.status_code, page.url.path) == (200, f"{path}/")
                     assert (await client.get(f"{path}/about.json")).json()["root_path"] == path
+                    assert (await client.get(f"{path}/page/main.js")).status_code == 200
                 async with calling(url.replace("http:", "ws:") + f"{path}/ws/agent/") as caller:
                     await caller.send({"type": "text", "text": "أين شحنتي؟"})
                     await caller.until("done")

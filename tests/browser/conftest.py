@@ -144,16 +144,21 @@ async def short_response() -> AsyncIterator[dict[str, Any]]:
 
 
 @asynccontextmanager
-async def running_agent(text: str) -> AsyncIterator[str]:
-    """Run an agent that has one response; yield its URL."""
-    body = text.encode()
+async def running_agent(
+    text: str, *, after: asyncio.Event | None = None, rest: str = ""
+) -> AsyncIterator[str]:
+    """Run an agent that has one response, whose rest it sends after an event; yield its URL."""
+    size = len((text + rest).encode())
 
     async def respond(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         writer.write(
             b"HTTP/1.1 200 OK\r\ncontent-type: text/plain; charset=utf-8\r\n"
-            b"connection: close\r\ncontent-length: %d\r\n\r\n%b" % (len(body), body)
+            b"connection: close\r\ncontent-length: %d\r\n\r\n%b" % (size, text.encode())
         )
+        if after is not None:
+            await after.wait()
+            writer.write(rest.encode())
         writer.close()
         await writer.wait_closed()
 

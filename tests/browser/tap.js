@@ -18,7 +18,7 @@
     const bus = new GainNode(context);
     loudspeaker.rate = context.sampleRate;
     loudspeaker.now = () => context.currentTime;
-    context.audioWorklet.addModule("/tap-worklet.js").then(() => {
+    context.audioWorklet.addModule("tap-worklet.js").then(() => {
       const node = new AudioWorkletNode(context, "tap", { numberOfOutputs: 0 });
       node.port.onmessage = ({ data }) => {
         loudspeaker.blocks.push(data);
