@@ -19,6 +19,21 @@ def uncollected() -> Iterator[None]:
     gc.enable()
 
 
+WAITING = ("tests/browser/", "tests/test_fault_matrix.py")
+"""Tests that wait for sound and for timeouts, and leave the processors idle meanwhile."""
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Spread the tests that wait over the run, so that others use the time."""
+    kinds: dict[str, list[pytest.Item]] = {}
+    for item in items:
+        kind = next(filter(item.nodeid.startswith, WAITING), "")
+        kinds.setdefault(kind, []).append(item)
+    place = {item: at / len(kind) for kind in kinds.values() for at, item in enumerate(kind)}
+    items.sort(key=place.__getitem__)
+
+
 def pytest_terminal_summary(terminalreporter: Any) -> None:
     """Name what was missing where nobody overlooks it; no worker of xdist has a terminal."""
     if chromium.EXECUTABLE is None:

@@ -29,7 +29,6 @@ from tests.waiting import until
 
 TEXT = "أهلاً وسهلاً بك في خدمة العملاء."
 TWO_SENTENCES = f"{TEXT} شحنتك في الطريق إليك الآن."
-THREE_SENTENCES = f"{TWO_SENTENCES} هل تحتاج إلى أي مساعدة؟"
 RELEASE_TIMEOUT_S = 10.0  # longer than the longest drain
 
 Work = Callable[[Providers], Coroutine[Any, Any, None]]
@@ -41,10 +40,10 @@ async def one_sentence(providers: Providers) -> None:
 
 
 async def one_turn(providers: Providers) -> None:
-    """A turn of three sentences, one of them a prefetch at a time."""
+    """A turn of two sentences; the second is a prefetch."""
     recorder = Recorder()
     components = PipelineComponents(
-        FakeTranscriber(), FakeAgent([THREE_SENTENCES]), providers.transport, 1
+        FakeTranscriber(), FakeAgent([TWO_SENTENCES]), providers.transport, 1
     )
     async with Session("s", components, STYLE, recorder.emit) as session:
         await session.start_turn("مرحبا")

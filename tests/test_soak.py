@@ -17,7 +17,7 @@ from tests.gateway import DATA, calling, running_gateway, settings_for
 from tests.leaks import open_files
 from tests.metrics import scrape
 
-CALLERS = 30
+CALLERS = 20
 CALLS = 2
 KEEP_ALIVE_S = 0.1
 LOOKS = 3

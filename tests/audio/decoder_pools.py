@@ -10,22 +10,31 @@ from typing import Any
 from app.audio.decoder_pool import DecoderPool
 from app.audio.decoder_process import DecoderLimits
 from app.decoder.frames import READY
-from tests.processes import children
+from tests.processes import children, command_line
 
 LIMITS = DecoderLimits()
+
+
+def own_processes() -> list[int]:
+    """List what this test started: a browser's driver lives as long as all tests."""
+    return [
+        child
+        for child in children(os.getpid())
+        if not any("playwright" in argument for argument in command_line(child))
+    ]
 
 
 @asynccontextmanager
 async def pool_of(
     processes: int = 1, limits: DecoderLimits = LIMITS, **options: Any
 ) -> AsyncIterator[DecoderPool]:
-    before = children(os.getpid())
+    before = own_processes()
     pool = DecoderPool(limits, processes=processes, **options)
     try:
         yield pool
     finally:
         await pool.aclose()
-    assert children(os.getpid()) == before, "all processes are gone, and waited for"
+    assert own_processes() == before, "all processes are gone, and waited for"
 
 
 def answering(script: str) -> tuple[str, ...]:

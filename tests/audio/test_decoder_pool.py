@@ -31,7 +31,7 @@ from tests.audio.attacks import (
     mp4_with_claimed_samples,
     ogg_of_broken_packets,
 )
-from tests.audio.decoder_pools import answering, pool_of, until
+from tests.audio.decoder_pools import answering, own_processes, pool_of, until
 from tests.audio.recordings import RECORDINGS, record, recorded
 from tests.audio.wav_corpus import PCM, chunk, fmt, riff
 from tests.processes import children, cpu_s, is_running, resident_bytes
@@ -49,7 +49,7 @@ def slow() -> bytes:
 
 
 def the_child() -> int:
-    (pid,) = children(os.getpid())
+    (pid,) = own_processes()
     return pid
 
 
@@ -179,7 +179,7 @@ async def test_an_attack_costs_little_memory_and_time(attack: Callable[[], bytes
         before = resident_bytes(pid)
         task = asyncio.create_task(pool.decode(data, "s"))
         while not task.done():
-            most = max(most, *map(resident_bytes, children(os.getpid())))
+            most = max(most, *map(resident_bytes, own_processes()))
             await asyncio.sleep(0.002)
         assert isinstance(task.exception(), (UndecodableAudioError, EmptyAudioError))
         assert most - before < 60 * MiB
@@ -300,15 +300,15 @@ async def test_cancelled_at_any_step_it_leaves_nothing(steps: int) -> None:
 
 async def test_processes_start_when_needed_and_end_when_idle() -> None:
     async with pool_of(processes=3, surplus_idle_s=0.05, idle_s=0.5) as pool:
-        assert children(os.getpid()) == []
+        assert own_processes() == []
         for _ in range(2):
             await pool.decode(recorded("ogg"), "s")
-            assert len(children(os.getpid())) == 1, "one is enough for one after the other"
+            assert len(own_processes()) == 1, "one is enough for one after the other"
         three = [asyncio.create_task(pool.decode(recorded("ogg"), f"{n}")) for n in range(3)]
-        await until(lambda: len(children(os.getpid())) == 3)
+        await until(lambda: len(own_processes()) == 3)
         await asyncio.gather(*three)
         await until(lambda: pool.counts()["idle"] == 1)  # the last one stays for longer
-        await until(lambda: children(os.getpid()) == [])
+        await until(lambda: own_processes() == [])
         assert len(await pool.decode(recorded("ogg"), "s")) > 30_000
 
 

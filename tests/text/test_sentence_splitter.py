@@ -130,7 +130,7 @@ def test_a_long_word_is_not_cut_to_fill_the_chunk_before_it() -> None:
 FIRST = st.sampled_from([0, FIRST_CHARS])
 
 
-@settings(max_examples=700, deadline=None)
+@settings(max_examples=400, deadline=None)
 @given(TEXTS, st.lists(st.integers(1, 60), max_size=40), st.sampled_from([120, 2000]), FIRST)
 def test_the_chunks_do_not_depend_on_how_the_text_is_divided(
     text: str, sizes: list[int], most: int, first: int
@@ -148,7 +148,7 @@ def words_of(text: str) -> list[str]:
     return re.sub(r"([.!؟])(?=[^\W\d_a-zA-Z])", r"\1 ", text).split()
 
 
-@settings(max_examples=700, deadline=None)
+@settings(max_examples=400, deadline=None)
 @given(TEXTS, st.sampled_from([80, 120, 2000]), FIRST)
 @example("م" * 77 + ".ب. ", 80, 0)
 def test_joined_the_chunks_are_the_text_and_no_word_that_fits_is_cut(

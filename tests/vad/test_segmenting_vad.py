@@ -168,12 +168,12 @@ async def test_two_streams_at_once_do_not_affect_each_other() -> None:
     assert events == detect(await create_detector(), pcm)
 
 
-async def test_ten_minutes_of_endless_speech_are_cut_and_no_audio_piles_up() -> None:
+async def test_five_minutes_of_endless_speech_are_cut_and_no_audio_piles_up() -> None:
     detector = await create_detector(max_utterance_ms=120_000)
     speech = Scene().speak(*LINES).pcm()
     frames = len(speech) // FRAME_BYTES
     events: list[SpeechEvent] = []
-    for _ in range(600_000 // (frames * 20)):
+    for _ in range(300_000 // (frames * 20)):
         events += detect(detector, speech, size=FRAME_BYTES)
     (ended,) = [event for event in events if isinstance(event, SpeechEnded)]
     assert ended.reason == "limit"
