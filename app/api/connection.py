@@ -15,7 +15,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from app.api.access import AccessControl, Grant
 from app.api.clients.base import CreateTranslator, Frame, Reply, Translator
-from app.api.drain import RESTARTING, Drain, DrainedError, SessionDrain, retry_after_ms
+from app.api.drain import RESTARTING, Drain, SessionDrain, retry_after_ms
 from app.api.sessions import denial
 from app.api.unsent import ClientBacklog, UnsentBytes
 from app.api.usage import SessionQuota, Usage
@@ -228,7 +228,7 @@ class VoiceEndpoint:
             except SessionExpiredError as error:
                 failed = events.Failed(error, recoverable=False)
                 await connection.end(failed, NORMAL_CLOSURE, error.code)
-            except DrainedError:
+            except events.DrainedError:
                 restarting = events.Status(RESTARTING, retry_after_ms=retry_after_ms())
                 await connection.end(restarting, SERVICE_RESTART, RESTARTING)
 
@@ -258,7 +258,7 @@ async def _ending(session: Session, drain: SessionDrain, *, max_s: float) -> Asy
         if not longest.expired():
             raise
         if drain.has_ended:
-            raise DrainedError from None
+            raise events.DrainedError from None
         raise SessionExpiredError("longest time reached") from None
 
 

@@ -149,6 +149,7 @@ class Playout:
                     await self._start_sentence(sentence)
                 await self._emit_audio(sentence, chunk)
         except ProviderError as error:
+            sentence.metrics.error = error
             await self._emit(events.Failed(error, self._turn))
         if self._last_started is sentence and sentence.trailing is None:
             await self._end_sentence(sentence)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from app.errors import ProviderError
 from app.transports.base import Attempt
 
 
@@ -15,6 +16,8 @@ class SentenceMetrics:
     attempts: Sequence[Attempt] = ()
     audio_ms: float = 0.0
     """Duration of the audio that was sent to the client."""
+    error: ProviderError | None = None
+    """Why the sentence was lost, or broke off; None if it was not."""
 
     @property
     def ttfb_ms(self) -> float | None:
