@@ -303,3 +303,11 @@ class AgentTimeoutError(AgentError):
     """The response did not begin, go on or end within its timeouts."""
 
     code = "agent-timeout"
+
+
+def codes_below(base: type[NabraError], *without: type[NabraError]) -> list[str]:
+    """Return the codes of `base` and of all errors under it, but for those `without`."""
+    found = [] if base in without else [base.code]
+    for error in base.__subclasses__():
+        found += codes_below(error, *without)
+    return list(dict.fromkeys(found))

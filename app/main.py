@@ -21,7 +21,7 @@ from app.api.connection import SessionLimits, VoiceEndpoint
 from app.api.cross_origin import CrossOriginReads
 from app.api.drain import Drain
 from app.api.fault_injection import FaultInjection
-from app.api.monitoring import DecoderCollector, GatewayCollector, Metrics
+from app.api.monitoring import DecoderCollector, Metrics, ProcessStateCollector
 from app.api.origins import is_loopback
 from app.api.readiness import Readiness
 from app.api.root_path import RootPath
@@ -33,9 +33,11 @@ from app.endpoints import Endpoints, resolve_endpoints, startup_banner
 from app.net.client import client_over, http1_transport, raw_chunks
 from app.pipeline.components import PipelineComponents
 from app.pipeline.session_config import InputLimits
+from app.pool.pool_metrics import PoolCollector
 from app.settings import Settings
 from app.strategies import PlugIns, Strategies, load_plugins, strategy_names
 from app.telemetry.loop_monitor import LoopMonitor
+from app.transports.breaker_metrics import BreakerCollector
 from app.vad.segmenting_vad import create_segmenting_vad
 
 JWKS_TIMEOUT_S = 5.0
@@ -184,7 +186,11 @@ async def start_components(
     monitor.start()
     stack.callback(monitor.close)
     app.state.metrics = Metrics(
-        GatewayCollector(strategies.hamsa.pool.counts, strategies.metrics, lambda: usage.sessions),
+        ProcessStateCollector(),
+        components.metrics,
+        strategies.metrics,
+        BreakerCollector({"default": components.transport, **components.transports}),
+        PoolCollector(lambda: (strategies.hamsa.pool, *plug_ins.resources.pools)),
         DecoderCollector(decoders.counts, decoders.outcomes),
         UsageCollector(usage),
         UnsentCollector(unsent),

@@ -19,7 +19,7 @@ from app.api.drain import RESTARTING, Drain, SessionDrain, retry_after_ms
 from app.api.sessions import denial
 from app.api.unsent import ClientBacklog, UnsentBytes
 from app.api.usage import SessionQuota, Usage
-from app.errors import AccessDeniedError, BadInputError, SessionExpiredError
+from app.errors import AccessDeniedError, BadInputError, NabraError, SessionExpiredError
 from app.pipeline import events
 from app.pipeline.command_handler import CommandHandler
 from app.pipeline.components import PipelineComponents
@@ -64,7 +64,9 @@ class ClientConnection:
         translator: Translator,
         abort: Callable[[], None],
         backlog: ClientBacklog,
+        on_error: Callable[[NabraError], None],
     ) -> None:
+        self._on_error = on_error
         self._websocket = websocket
         self._translator = translator
         self._abort = abort
@@ -128,6 +130,7 @@ class ClientConnection:
                 else:
                     await handler.handle(item)
         except BadInputError as error:
+            self._on_error(error)
             await self.send(events.Failed(error))
 
     async def _write(self, frame: Frame) -> None:
@@ -163,6 +166,7 @@ class VoiceEndpoint:
         drain: Drain | None = None,
         session_limits: SessionLimits | None = None,
         unsent: UnsentBytes | None = None,
+        protocol: str = "native",
     ) -> None:
         self._components = components
         self._style = style
@@ -174,6 +178,9 @@ class VoiceEndpoint:
         self._session_limits = session_limits or SessionLimits()
         self._unsent = unsent or UnsentBytes()
         self._limited_log = LogLimiter()
+        self._protocol = protocol
+        """Its name, for metrics."""
+        components.metrics.add_protocol(protocol)
 
     async def serve(self, websocket: WebSocket, session_id: str | None = None) -> None:
         """Serve one client until it disconnects. One that may not come in gets an HTTP status."""
@@ -182,7 +189,8 @@ class VoiceEndpoint:
             self._drain.check()
             async with self._usage.session(grant):
                 await websocket.accept(grant.subprotocol)
-                await self._serve(websocket, session_id or grant.session_id, grant)
+                with self._components.metrics.session(self._protocol):
+                    await self._serve(websocket, session_id or grant.session_id, grant)
         except AccessDeniedError as error:
             now = asyncio.get_running_loop().time()
             self._limited_log.info(
@@ -198,7 +206,10 @@ class VoiceEndpoint:
                 abort = lambda: session_scope.reschedule(0)  # noqa: E731
                 backlog = ClientBacklog(self._unsent, abort)
                 quota = SessionQuota(self._usage, grant, backlog)
-                with closing(ClientConnection(websocket, translator, abort, backlog)) as connection:
+                connection = ClientConnection(
+                    websocket, translator, abort, backlog, self._components.metrics.on_error
+                )
+                with closing(connection):
                     await self._run_session(connection, terms, quota, max_s=self._max_s(grant))
         except events.ClientGoneError:
             log.debug("client disconnected", session=terms.session_id)
@@ -226,6 +237,7 @@ class VoiceEndpoint:
                         idle_timeout_s = self._session_limits.idle_timeout_s
                         await connection.run(handler, idle_timeout_s=idle_timeout_s)
             except SessionExpiredError as error:
+                components.metrics.on_error(error)
                 failed = events.Failed(error, recoverable=False)
                 await connection.end(failed, NORMAL_CLOSURE, error.code)
             except events.DrainedError:

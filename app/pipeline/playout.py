@@ -145,9 +145,13 @@ class Playout:
     async def _play_sentence(self, sentence: Sentence) -> None:
         try:
             async for chunk in sentence.audio:
-                if self._last_started is not sentence:
+                is_first = self._last_started is not sentence
+                if is_first:
                     await self._start_sentence(sentence)
                 await self._emit_audio(sentence, chunk)
+                if is_first and sentence.metrics.index == 0:
+                    self._timeline.on_first_audio_sent(sentence.metrics, _now())
+            sentence.metrics.is_sent = True
         except ProviderError as error:
             sentence.metrics.error = error
             await self._emit(events.Failed(error, self._turn))

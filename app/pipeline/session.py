@@ -206,6 +206,7 @@ class Session:
         turn = self._turn
         if interrupt is None or turn is None or turn.number != interrupt.turn:
             return None  # nothing, or a turn that has not started: the client does not know it
+        self._components.metrics.interruptions[interrupt.reason] += 1
         self._cancel_turn(INTERRUPTED)
         await self._emit(
             events.Interrupted(

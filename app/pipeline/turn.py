@@ -138,7 +138,10 @@ class Turn:
     async def _pcm(self, user_input: EncodedUtterance | StreamedUtterance) -> bytes:
         if isinstance(user_input, StreamedUtterance):
             return user_input.pcm
-        return await self._components.decoder.decode(user_input.data, self._session_id)
+        pcm = await self._components.decoder.decode(user_input.data, self._session_id)
+        seconds = len(pcm) / PCM16_16K.bytes_per_second
+        self._components.metrics.on_audio_in(len(user_input.data), seconds)
+        return pcm
 
     async def _respond(self, user_text: str) -> None:
         """Read the agent's response, and play each sentence as soon as it is complete."""
@@ -184,11 +187,12 @@ class Turn:
         return self.timeline.since_start_ms(asyncio.get_running_loop().time())
 
     def _report(self, outcome: TurnOutcome) -> None:
-        """Write the turn's one log line: latencies, attempts and faults; texts if allowed.
+        """Count the turn, and write its one log line: latencies, faults; texts if allowed.
 
         Called once for each turn, however it ends.
         """
         metrics = self.timeline.metrics
+        self._components.metrics.on_turn_end(outcome, metrics, self._style.format)
         write = log.warning if outcome.is_failure else log.info
         write(
             "turn",

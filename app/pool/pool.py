@@ -40,7 +40,7 @@ class ConnectionPool(Generic[C]):
         *,
         name: str = "pool",
     ) -> None:
-        self._name = name
+        self.name = name
         self._open_connection = open_connection
         self._state = state
         self._limits = limits
@@ -85,10 +85,14 @@ class ConnectionPool(Generic[C]):
         """Return the number of sockets in each state, and of requests that wait for one."""
         return self._state.counts()
 
+    def openings_left(self, now: float) -> int:
+        """Return how many sockets the budget lets be opened now."""
+        return self._state.budget.openings_left(now)
+
     async def start(self) -> None:
         """Begin to serve leases."""
         started = asyncio.Event()
-        self._runner = asyncio.create_task(self._run(started), name=f"{self._name}-pool")
+        self._runner = asyncio.create_task(self._run(started), name=f"{self.name}-pool")
         await started.wait()
 
     async def aclose(self) -> None:
@@ -188,7 +192,7 @@ class ConnectionPool(Generic[C]):
         if self._tasks is None:
             work.close()
             return None
-        return self._tasks.create_task(work, name=f"{self._name}-{name}")
+        return self._tasks.create_task(work, name=f"{self.name}-{name}")
 
     async def _run(self, started: asyncio.Event) -> None:
         """Own all tasks of the pool, and decide again at `_wake_at`.

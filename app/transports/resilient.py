@@ -62,6 +62,8 @@ class ResilientTransport(SpeechSynthesizer):
             Route(transport, role, self._policy.breaker)
             for transport, role in zip(transports, roles, strict=True)
         ]
+        for transport in transports:
+            self._metrics.add_transport(transport.name)
 
     def __repr__(self) -> str:
         return f"<ResilientTransport {self.routes}>"

@@ -81,7 +81,7 @@ class SentenceAttempts:
         outcome = "none" if error is None else "abandoned"
         if isinstance(error, errors.NabraError):
             outcome = record.fault = error.code
-        self._metrics.attempts[record.transport, outcome] += 1
+        self._metrics.on_attempt(record.transport, outcome, record.ttfb_ms)
         log.info(
             "attempt",
             transport=record.transport,
