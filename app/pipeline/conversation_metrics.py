@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from itertools import chain
+from typing import get_args
 
 from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
@@ -15,6 +16,7 @@ from app import errors
 from app.audio import AudioFormat
 from app.pipeline.timeline import SENTENCE_RESULTS, TurnMetrics
 from app.pipeline.turn_outcome import OUTCOMES, TurnOutcome
+from app.pipeline.turn_taking import InterruptReason
 from app.telemetry.counts import Labels, counter_metric, gauge_metric
 from app.telemetry.histogram import Histogram, histogram_metric, labeled_histogram_metric
 
@@ -60,7 +62,7 @@ class ConversationMetrics(Collector):
         """Ended turns by outcome: the code of the error, if one ended it."""
         self.turns.update(dict.fromkeys(chain(*map(errors.codes_below, TURN_ERRORS)), 0))
         self.sentences: Counter[Labels] = Counter(dict.fromkeys(SENTENCE_RESULTS, 0))
-        self.interruptions: Counter[Labels] = Counter({"barge_in": 0, "client": 0})
+        self.interruptions: Counter[Labels] = Counter(dict.fromkeys(get_args(InterruptReason), 0))
         """By reason; a response that is complete, but still played, can be interrupted, too."""
         self.audio_s: dict[Labels, float] = {"in": 0.0, "out": 0.0}
         self.audio_bytes: Counter[Labels] = Counter({"in": 0, "out": 0})

@@ -55,7 +55,7 @@ async def prometheus(directory: Path, target: str, token: str) -> AsyncIterator[
     changes = {
         "gateway:8000": target,
         "/run/metrics_token": str(directory / "token"),
-        "/etc/nabra/alerts*.yml": str(DEPLOY / "alerts*.yml"),
+        "/etc/nabra/alerts.yml": str(DEPLOY / "alerts.yml"),
         "scrape_interval: 10s": "scrape_interval: 200ms",
         "evaluation_interval: 10s": "evaluation_interval: 200ms",
     }
