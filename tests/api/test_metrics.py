@@ -25,6 +25,11 @@ from tests.metrics import scrape, until_scraped
 ONCE = {"probability": 1, "times": 1}
 ALWAYS = {"probability": 1}
 SPEECH = ARABIC_WAV[44:]
+NO_PROVIDER = {
+    "hamsa_ws_url": "ws://127.0.0.1:9/ws",
+    "hamsa_rest_url": "http://127.0.0.1:9",
+    "tts_deadline_s": 1,
+}
 LONG = "سلام عليكم يا صاحبي. " * 10
 
 
@@ -139,6 +144,7 @@ async def test_sentences_are_counted_by_what_was_heard_of_them(
             ("agent-unreachable", "agent"),
         ),
         ({}, {"hamsa_api_key": "wrong"}, "silent", ("provider-authentication", "tts")),
+        ({}, NO_PROVIDER, "silent", ("provider-unreachable", "tts")),
         ({"quota": {**ALWAYS, "operation": "tts"}}, {}, "silent", ("provider-quota", "tts")),
     ],
 )
@@ -200,6 +206,14 @@ async def test_openings_that_are_left_are_counted_down(simulator: Simulator) -> 
         (opened,) = (await moved(url, "nabra_provider_openings_total")).values()
         assert left + opened == 4
         assert opened >= 1
+
+
+async def test_a_session_that_is_ended_for_its_age_is_an_error_of_its_own(
+    simulator: Simulator,
+) -> None:
+    async with call(simulator, session_max_s=0.3) as (url, caller):
+        await caller.until("error")
+        assert await moved(url, "nabra_errors_total") == {("session-expired", "session"): 1}
 
 
 def has_turns(outcome: str) -> Callable[[Any], bool]:
