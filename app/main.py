@@ -25,6 +25,7 @@ from app.api.monitoring import DecoderCollector, GatewayCollector, Metrics
 from app.api.origins import is_loopback
 from app.api.readiness import Readiness
 from app.api.root_path import RootPath
+from app.api.session_log import SessionLog
 from app.api.unsent import UnsentBytes, UnsentCollector
 from app.api.usage import Usage, UsageCollector
 from app.audio.decoder_pool import DecoderPool
@@ -179,6 +180,7 @@ async def start_components(
         drain=app.state.drain,
         session_limits=SessionLimits(settings.session_idle_timeout_s, settings.session_max_s),
         unsent=unsent,
+        session_log=app.state.session_log,
     )
     monitor = LoopMonitor()
     monitor.start()
@@ -224,9 +226,11 @@ def create_app(
             )
             announce("\n".join(banner))
             yield
+        app.state.session_log.log_stop()
 
     app = FastAPI(title="Nabra", version=__version__, lifespan=lifespan, openapi_url=None)
     app.state.drain = Drain(settings.drain_s)
+    app.state.session_log = SessionLog()
     if settings.allowed_origins:
         app.add_middleware(CrossOriginReads, allowed_origins=settings.allowed_origins)
     app.add_middleware(

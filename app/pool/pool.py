@@ -6,6 +6,7 @@ and owns all tasks.
 """
 
 import asyncio
+import contextvars
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Generic
@@ -53,6 +54,8 @@ class ConnectionPool(Generic[C]):
         self._wake_at: float | None = None
         self._tasks: asyncio.TaskGroup | None = None
         self._runner: asyncio.Task[None] | None = None
+        self._context = contextvars.Context()
+        """Of the pool's tasks: they serve all sessions, and log for none."""
         self.opened = 0
         """Number of sockets opened since the start."""
         self.open_error: errors.ProviderError | None = None
@@ -88,6 +91,7 @@ class ConnectionPool(Generic[C]):
     async def start(self) -> None:
         """Begin to serve leases."""
         started = asyncio.Event()
+        self._context = contextvars.copy_context()
         self._runner = asyncio.create_task(self._run(started), name=f"{self._name}-pool")
         await started.wait()
 
@@ -140,8 +144,10 @@ class ConnectionPool(Generic[C]):
         assert pooled.connection is not None
         lease = Lease(pooled.connection)
         terms.reused = lease.reused
-        if lease.reused:
-            log.info("Reusing existing connection", socket=lease.connection.number)
+        log.info(
+            "Reusing existing connection" if lease.reused else "Using new connection",
+            socket=lease.connection.number,
+        )
         try:
             yield lease
         except errors.ProviderError as error:
@@ -185,10 +191,12 @@ class ConnectionPool(Generic[C]):
             self._wake.set()
 
     def _spawn(self, work: Coroutine[None, None, None], name: str) -> asyncio.Task[None] | None:
+        """Run a task of the pool, whose lines are not those of whoever happens to be served."""
         if self._tasks is None:
             work.close()
             return None
-        return self._tasks.create_task(work, name=f"{self._name}-{name}")
+        context = self._context.copy()
+        return self._tasks.create_task(work, name=f"{self._name}-{name}", context=context)
 
     async def _run(self, started: asyncio.Event) -> None:
         """Own all tasks of the pool, and decide again at `_wake_at`.

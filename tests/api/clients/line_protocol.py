@@ -39,6 +39,8 @@ class Echo(Reply):
 class LineTranslator(Translator):
     """Has no numbers, no JSON, and several frames for one event."""
 
+    name = "lines"
+
     def __init__(self, terms: SessionTerms) -> None:
         self._config = terms.config
 
