@@ -221,7 +221,8 @@ class Turn:
 def _cause(outcome: TurnOutcome) -> dict[str, str]:
     """Return why the caller missed something."""
     if (cause := outcome.cause) is not None:
-        return {"code": cause.code, "reason": str(cause)}
+        host = {} if cause.host is None else {"host": cause.host}
+        return {"code": cause.code, "reason": str(cause), **host}
     return {"reason": "the response holds nothing to speak"} if outcome.is_failure else {}
 
 

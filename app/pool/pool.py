@@ -19,6 +19,7 @@ from app.pool.lease import Lease, LeaseQueue, PoolLimits
 from app.pool.pool_state import PooledConnection, PoolState
 from app.pool.recycler import ConnectionRecycler
 from app.pool.terms import LeaseTerms
+from app.telemetry.availability import Availability
 
 log = structlog.get_logger(__name__)
 
@@ -30,7 +31,7 @@ seen (`docs/hamsa.md`, Opening sockets too quickly)."""
 class ConnectionPool(Generic[C]):
     """Leases sockets, which `open_connection` opens within the budget of `state`.
 
-    `name` begins the names of its tasks.
+    `name` begins the names of its tasks. `host` is where they lead, for the log.
     """
 
     def __init__(
@@ -40,8 +41,10 @@ class ConnectionPool(Generic[C]):
         limits: PoolLimits,
         *,
         name: str = "pool",
+        host: str | None = None,
     ) -> None:
         self._name = name
+        self._host = host
         self._open_connection = open_connection
         self._state = state
         self._limits = limits
@@ -58,6 +61,9 @@ class ConnectionPool(Generic[C]):
         """Of the pool's tasks: they serve all sessions, and log for none."""
         self.opened = 0
         """Number of sockets opened since the start."""
+        self._availability = Availability(
+            "no socket could be opened", "sockets can be opened again", pool=name
+        )
         self.open_error: errors.ProviderError | None = None
         """Why the last socket that was tried could not be opened; None when it could."""
 
@@ -80,9 +86,7 @@ class ConnectionPool(Generic[C]):
     @property
     def is_refused(self) -> bool:
         """Whether the provider refuses the account, and so every request of any kind."""
-        return not self.is_usable and isinstance(
-            self.open_error, errors.AuthenticationError | errors.QuotaExceededError
-        )
+        return not self.is_usable and isinstance(self.open_error, errors.ACCOUNT_ERRORS)
 
     def counts(self) -> dict[str, int]:
         """Return the number of sockets in each state, and of requests that wait for one."""
@@ -151,6 +155,7 @@ class ConnectionPool(Generic[C]):
         try:
             yield lease
         except errors.ProviderError as error:
+            error.host = error.host or self._host
             if isinstance(error, errors.IncompleteAudioError) and not lease.reused:
                 self._penalize()  # before the release, which opens a socket for a waiting request
             self._release(pooled, lease, failed=error.retryable)
@@ -232,6 +237,7 @@ class ConnectionPool(Generic[C]):
             return
         self.opened += 1
         self.open_error = None
+        self._availability.on_success()
         log.info("Creating new persistent connection", socket=connection.number)
         pooled.connection = connection
         self._recycler.make_idle(pooled)
@@ -247,13 +253,15 @@ class ConnectionPool(Generic[C]):
         A throttled handshake says nothing about the open sockets. So `Retry-After` holds for
         opening alone as long as there are any, and is not passed on to the requests.
         """
-        log.warning("no socket could be opened", code=error.code, reason=str(error))
+        error.host = error.host or self._host
+        self._availability.on_failure(error)
         self.open_error = error
         self._state.remove(pooled)
         if isinstance(error, errors.RateLimitedError):
             self._penalize(error.retry_after_s)
             if self._state.connections:
                 error = errors.RateLimitedError(str(error))
+                error.host = self._host
         for waiter in self._state.waiters_to_fail(is_final=not error.retryable):
             waiter.set_exception(error)
         self._schedule()
