@@ -33,6 +33,8 @@ class NabraError(Exception):
     code: ClassVar[str] = "internal"
     retryable: ClassVar[bool] = False
     """Whether another attempt at the same request may succeed."""
+    host: str | None = None
+    """Who failed, as `host:port`, where that is known; for the log."""
 
 
 class ConfigurationError(NabraError):
@@ -251,6 +253,10 @@ class QuotaExceededError(ProviderError):
     """The account has no funds, or has reached its usage limit."""
 
     code = "provider-quota"
+
+
+ACCOUNT_ERRORS = (AuthenticationError, QuotaExceededError)
+"""By these the provider refuses every request of the account."""
 
 
 class RefusedError(ProviderError):

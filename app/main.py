@@ -17,7 +17,7 @@ from app import __version__, options
 from app.api import fault_injection, monitoring, page, sessions
 from app.api.access import AccessControl, is_in
 from app.api.clients.native.translator import NativeTranslator
-from app.api.connection import SessionLimits, VoiceEndpoint
+from app.api.connection import VoiceEndpoint
 from app.api.cross_origin import CrossOriginReads
 from app.api.drain import Drain
 from app.api.fault_injection import FaultInjection
@@ -25,8 +25,9 @@ from app.api.monitoring import DecoderCollector, Metrics, ProcessStateCollector
 from app.api.origins import is_loopback
 from app.api.readiness import Readiness
 from app.api.root_path import RootPath
+from app.api.session_log import SessionLog
 from app.api.unsent import UnsentBytes, UnsentCollector
-from app.api.usage import Usage, UsageCollector
+from app.api.usage import SessionLimits, Usage, UsageCollector
 from app.audio.decoder_pool import DecoderPool
 from app.audio.decoding import Decoder
 from app.endpoints import Endpoints, resolve_endpoints, startup_banner
@@ -181,10 +182,12 @@ async def start_components(
         drain=app.state.drain,
         session_limits=SessionLimits(settings.session_idle_timeout_s, settings.session_max_s),
         unsent=unsent,
+        session_log=app.state.session_log,
     )
     monitor = LoopMonitor()
     monitor.start()
     stack.callback(monitor.close)
+    components.metrics.add_protocol(NativeTranslator.name)
     app.state.metrics = Metrics(
         ProcessStateCollector(),
         components.metrics,
@@ -230,9 +233,11 @@ def create_app(
             )
             announce("\n".join(banner))
             yield
+        app.state.session_log.log_stop()
 
     app = FastAPI(title="Nabra", version=__version__, lifespan=lifespan, openapi_url=None)
     app.state.drain = Drain(settings.drain_s)
+    app.state.session_log = SessionLog()
     if settings.allowed_origins:
         app.add_middleware(CrossOriginReads, allowed_origins=settings.allowed_origins)
     app.add_middleware(

@@ -45,6 +45,14 @@ class UsageLimits:
     chars_per_day: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class SessionLimits:
+    """How long a session lasts, in seconds; the settings of the same names explain both."""
+
+    idle_timeout_s: float = 900.0
+    max_s: float = 14_400.0
+
+
 class SessionQuota:
     """What one session may use: the quota of its key or address."""
 

@@ -3,6 +3,8 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 
+import structlog
+
 from app.audio import AudioFormat, Converter
 from app.errors import ProviderError
 from app.pipeline import events
@@ -33,7 +35,8 @@ class Sentence:
         self._request = request
 
     async def synthesize(self, synthesizer: SpeechSynthesizer, format: AudioFormat) -> None:
-        """Request the audio, and fill the buffer with it in `format`."""
+        """Request the audio, and fill the buffer with it in `format`; a task of its own."""
+        structlog.contextvars.bind_contextvars(sentence=self.metrics.index)
         speech = synthesizer.synthesize(self._request, self.urgency)
         self.metrics.attempts = speech.attempts
         try:

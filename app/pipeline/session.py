@@ -14,6 +14,7 @@ from app.errors import (
 from app.pipeline import events
 from app.pipeline.added_text import AddedText
 from app.pipeline.components import PipelineComponents
+from app.pipeline.conversation_metrics import ConversationMetrics
 from app.pipeline.quota import Quota, Unlimited
 from app.pipeline.session_config import SpeechStyle
 from app.pipeline.turn import Turn
@@ -73,6 +74,11 @@ class Session:
     def is_responding(self) -> bool:
         """Whether a turn runs, or the client still plays the last one."""
         return self._turn_taking.is_responding(_now())
+
+    @property
+    def metrics(self) -> ConversationMetrics:
+        """Counts for all sessions."""
+        return self._components.metrics
 
     @property
     def turn_count(self) -> int:
@@ -206,7 +212,7 @@ class Session:
         turn = self._turn
         if interrupt is None or turn is None or turn.number != interrupt.turn:
             return None  # nothing, or a turn that has not started: the client does not know it
-        self._components.metrics.interruptions[interrupt.reason] += 1
+        self.metrics.interruptions[interrupt.reason] += 1
         self._cancel_turn(INTERRUPTED)
         await self._emit(
             events.Interrupted(

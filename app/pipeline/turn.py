@@ -72,6 +72,9 @@ class Turn:
     async def run(self) -> None:
         """Run all stages. A failure is sent to the client as `Failed`; `TurnDone` comes last."""
         metrics = self.timeline.metrics
+        structlog.contextvars.bind_contextvars(
+            turn=self.number
+        )  # of this task, and those it starts
         error: NabraError | None = None
         cut_by: str | None = INTERRUPTED
         self._has_started = True
@@ -95,7 +98,7 @@ class Turn:
             await self._emit(events.Failed(error, self.number))
             return error
         except Exception as raised:
-            log.exception("turn failed", session=self._session_id, turn=self.number)
+            log.exception("turn failed")
             internal = InternalError(type(raised).__name__)
             await self._emit(events.Failed(internal, self.number))
             return internal
@@ -196,8 +199,7 @@ class Turn:
         write = log.warning if outcome.is_failure else log.info
         write(
             "turn",
-            session=self._session_id,
-            turn=self.number,
+            turn=self.number,  # a turn that never started is told of outside its task
             outcome=outcome.name,
             **_cause(outcome),
             endpointing_ms=_rounded(metrics.endpointing_ms),
@@ -223,7 +225,8 @@ class Turn:
 def _cause(outcome: TurnOutcome) -> dict[str, str]:
     """Return why the caller missed something."""
     if (cause := outcome.cause) is not None:
-        return {"code": cause.code, "reason": str(cause)}
+        host = {} if cause.host is None else {"host": cause.host}
+        return {"code": cause.code, "reason": str(cause), **host}
     return {"reason": "the response holds nothing to speak"} if outcome.is_failure else {}
 
 
