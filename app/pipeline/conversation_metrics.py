@@ -34,15 +34,16 @@ STAGES_OF_ERRORS: Mapping[type[errors.NabraError], str] = {
 """Where it was that an error ended a turn or a session. One of TTS ends a sentence only."""
 
 TURN_ERRORS = (
-    *(errors.EmptyAudioError, errors.UndecodableAudioError, errors.UtteranceTooLongError),
-    *(
-        errors.UsageLimitError,
-        errors.DecoderBusyError,
-        errors.NoSpeechError,
-        errors.ProviderError,
-        errors.AgentError,
-    ),
-    *(errors.InternalError, errors.SessionExpiredError),
+    errors.EmptyAudioError,
+    errors.UndecodableAudioError,
+    errors.UtteranceTooLongError,
+    errors.UsageLimitError,
+    errors.DecoderBusyError,
+    errors.NoSpeechError,
+    errors.ProviderError,
+    errors.AgentError,
+    errors.InternalError,
+    errors.SessionExpiredError,
 )
 """What can end a turn; the others refuse a message."""
 
