@@ -33,6 +33,8 @@ class NabraError(Exception):
     code: ClassVar[str] = "internal"
     retryable: ClassVar[bool] = False
     """Whether another attempt at the same request may succeed."""
+    host: str | None = None
+    """Who failed, as `host:port`, where that is known; for the log."""
 
 
 class ConfigurationError(NabraError):
@@ -253,6 +255,10 @@ class QuotaExceededError(ProviderError):
     code = "provider-quota"
 
 
+ACCOUNT_ERRORS = (AuthenticationError, QuotaExceededError)
+"""By these the provider refuses every request of the account."""
+
+
 class RefusedError(ProviderError):
     """The provider rejected this request (voice, text, format); a retry cannot help."""
 
@@ -303,3 +309,11 @@ class AgentTimeoutError(AgentError):
     """The response did not begin, go on or end within its timeouts."""
 
     code = "agent-timeout"
+
+
+def codes_below(base: type[NabraError], *without: type[NabraError]) -> list[str]:
+    """Return the codes of `base` and of all errors under it, but for those `without`."""
+    found = [] if base in without else [base.code]
+    for error in base.__subclasses__():
+        found += codes_below(error, *without)
+    return list(dict.fromkeys(found))

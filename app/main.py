@@ -17,25 +17,28 @@ from app import __version__, options
 from app.api import fault_injection, monitoring, page, sessions
 from app.api.access import AccessControl, is_in
 from app.api.clients.native.translator import NativeTranslator
-from app.api.connection import SessionLimits, VoiceEndpoint
+from app.api.connection import VoiceEndpoint
 from app.api.cross_origin import CrossOriginReads
 from app.api.drain import Drain
 from app.api.fault_injection import FaultInjection
-from app.api.monitoring import DecoderCollector, GatewayCollector, Metrics
+from app.api.monitoring import DecoderCollector, Metrics, ProcessStateCollector
 from app.api.origins import is_loopback
 from app.api.readiness import Readiness
 from app.api.root_path import RootPath
+from app.api.session_log import SessionLog
 from app.api.unsent import UnsentBytes, UnsentCollector
-from app.api.usage import Usage, UsageCollector
+from app.api.usage import SessionLimits, Usage, UsageCollector
 from app.audio.decoder_pool import DecoderPool
 from app.audio.decoding import Decoder
 from app.endpoints import Endpoints, resolve_endpoints, startup_banner
 from app.net.client import client_over, http1_transport, raw_chunks
 from app.pipeline.components import PipelineComponents
 from app.pipeline.session_config import InputLimits
+from app.pool.pool_metrics import PoolCollector
 from app.settings import Settings
 from app.strategies import PlugIns, Strategies, load_plugins, strategy_names
 from app.telemetry.loop_monitor import LoopMonitor
+from app.transports.breaker_metrics import BreakerCollector
 from app.vad.segmenting_vad import create_segmenting_vad
 
 JWKS_TIMEOUT_S = 5.0
@@ -179,12 +182,18 @@ async def start_components(
         drain=app.state.drain,
         session_limits=SessionLimits(settings.session_idle_timeout_s, settings.session_max_s),
         unsent=unsent,
+        session_log=app.state.session_log,
     )
     monitor = LoopMonitor()
     monitor.start()
     stack.callback(monitor.close)
+    components.metrics.add_protocol(NativeTranslator.name)
     app.state.metrics = Metrics(
-        GatewayCollector(strategies.hamsa.pool.counts, strategies.metrics, lambda: usage.sessions),
+        ProcessStateCollector(),
+        components.metrics,
+        strategies.metrics,
+        BreakerCollector({"default": components.transport, **components.transports}),
+        PoolCollector(lambda: (strategies.hamsa.pool, *plug_ins.resources.pools)),
         DecoderCollector(decoders.counts, decoders.outcomes),
         UsageCollector(usage),
         UnsentCollector(unsent),
@@ -224,9 +233,11 @@ def create_app(
             )
             announce("\n".join(banner))
             yield
+        app.state.session_log.log_stop()
 
     app = FastAPI(title="Nabra", version=__version__, lifespan=lifespan, openapi_url=None)
     app.state.drain = Drain(settings.drain_s)
+    app.state.session_log = SessionLog()
     if settings.allowed_origins:
         app.add_middleware(CrossOriginReads, allowed_origins=settings.allowed_origins)
     app.add_middleware(

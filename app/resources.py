@@ -1,6 +1,6 @@
 """The HTTP clients and pools that plug-ins are built with: closed when the gateway stops."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 from typing import Any, Protocol
@@ -108,6 +108,11 @@ class Resources:
         pool = ConnectionPool(open_connection, state, limits, name=name)
         self._pools.append(pool)
         return pool
+
+    @property
+    def pools(self) -> Sequence[ConnectionPool[Any]]:
+        """The pools that were made, for metrics."""
+        return self._pools
 
     async def start(self, stack: AsyncExitStack) -> None:
         """Start the pools; `stack` closes all."""

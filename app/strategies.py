@@ -31,6 +31,7 @@ from app.settings import Settings
 from app.stt.base import Transcriber
 from app.stt.bounded import BoundedTranscriber
 from app.stt.fallback import FallbackTranscriber
+from app.telemetry.availability import Availability
 from app.telemetry.speech_metrics import SpeechMetrics
 from app.transports import composition
 from app.transports.base import SpeechSynthesizer, TTSTransport
@@ -120,6 +121,7 @@ class Strategies:
             options.hamsa_options(settings, endpoints),
             transcript_timeout_s=settings.stt_timeout_s,
         )
+        self._availability: dict[str, Availability] = {}
         self._settings = settings
         self._speech = options.speech_options(settings)
         self._plug_ins = plug_ins
@@ -151,11 +153,13 @@ class Strategies:
 
     def synthesizer(self) -> SpeechSynthesizer:
         """Build what speaks to clients that choose nothing."""
-        return composition.compose(self._speech, self.transport, self.metrics)
+        return composition.compose(self._speech, self.transport, self.metrics, self._availability)
 
     def choices(self) -> Mapping[str, SpeechSynthesizer]:
         """Build what clients may choose, by name."""
-        return composition.compose_choices(self._speech, self.transport, self.metrics)
+        return composition.compose_choices(
+            self._speech, self.transport, self.metrics, self._availability
+        )
 
     def transcriber(self) -> Transcriber:
         """Build the chosen transcriber, with its fallbacks behind it."""

@@ -112,7 +112,7 @@ async def _resources(url: str, simulator: Simulator) -> tuple[float, tuple[float
     sockets = {k: v for k, v in numbers.items() if k.startswith("nabra_provider_sockets")}
     busy = sum(count for name, count in sockets.items() if "idle" not in name)
     return busy, (
-        numbers["nabra_sessions"],
+        numbers['nabra_sessions{protocol="native"}'],
         numbers["nabra_tasks"],
         numbers["process_open_fds"],
         sum(sockets.values()) - busy,

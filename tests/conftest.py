@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tests.browser import chromium
+from tests.deploy import prometheus
 from tests.net import nginx
 
 
@@ -40,3 +41,5 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
         terminalreporter.write_line(chromium.MISSING, red=True, bold=True)
     if nginx.EXECUTABLE is None:
         terminalreporter.write_line(nginx.MISSING)
+    if prometheus.IS_MISSING:
+        terminalreporter.write_line(prometheus.MISSING)

@@ -1,4 +1,4 @@
-"""Programs in the documents, to be run unchanged."""
+"""Programs in the documents, to be run unchanged, and their tables."""
 
 import re
 from pathlib import Path
@@ -15,3 +15,10 @@ def block(document: str, language: str) -> str:
     text = text_of(document)
     [code] = re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
     return str(code)
+
+
+def table(document: str, heading: str) -> list[list[str]]:
+    """Return the cells of the first table below a heading, without its first two lines."""
+    section = text_of(document).split(f"\n## {heading}\n")[1].split("\n## ")[0]
+    rows = [line for line in section.splitlines() if line.startswith("| ") or line[:2] == "|-"]
+    return [[cell.strip() for cell in row.strip("|").split("|")] for row in rows[2:]]

@@ -27,7 +27,7 @@ from app.net.client import body_start, raw_chunks
 from app.net.failures import NOT_CONNECTED
 from app.net.request import RequestTemplate
 from app.net.response import content_encoding
-from app.net.url import web_url
+from app.net.url import at_host, host_of, web_url
 from app.text.speakable import is_speakable
 from app.timeouts import ReusableTimeout, stall_tolerant_timeout
 
@@ -62,6 +62,7 @@ class HttpAgentStream:
         self._client = client
         fields = httpx.Headers({"Content-Type": "application/json", **(headers or {})})
         self._template = RequestTemplate("POST", web_url(url), fields)
+        self._host = host_of(url)
         self._first_token_timeout_s = first_token_timeout_s
         self._between_tokens_timeout_s = between_tokens_timeout_s
         self._total_timeout_s = total_timeout_s
@@ -79,25 +80,28 @@ class HttpAgentStream:
             between_tokens_timeout_s=self._between_tokens_timeout_s,
             total_timeout_s=self._total_timeout_s,
         )
-        response = await self._open(payload, timeouts)
-        chunks, read_timeout = raw_chunks(response), ReusableTimeout()
-        try:
-            while not parser.failed and (data := await _read(chunks, timeouts, read_timeout)):
-                for start in range(0, len(data), _SLICE_BYTES):
-                    if start:
-                        await asyncio.sleep(0)  # thousands of lines may have come at once
-                    for piece in self._parse(data[start : start + _SLICE_BYTES], parser, timeouts):
-                        yield piece
-        finally:
-            read_timeout.close()
-            await chunks.aclose()
-            await response.aclose()
-        for piece in parser.finish():
-            yield piece
-        if (error := parser.final_error()) is not None:
-            raise error
-        if parser.n8n_error_reason is not None:
-            log.warning("agent_error_after_response", reason=parser.n8n_error_reason)
+        with at_host(self._host):
+            response = await self._open(payload, timeouts)
+            chunks, read_timeout = raw_chunks(response), ReusableTimeout()
+            try:
+                while not parser.failed and (data := await _read(chunks, timeouts, read_timeout)):
+                    for start in range(0, len(data), _SLICE_BYTES):
+                        if start:
+                            await asyncio.sleep(0)  # thousands of lines may have come at once
+                        for piece in self._parse(
+                            data[start : start + _SLICE_BYTES], parser, timeouts
+                        ):
+                            yield piece
+            finally:
+                read_timeout.close()
+                await chunks.aclose()
+                await response.aclose()
+            for piece in parser.finish():
+                yield piece
+            if (error := parser.final_error()) is not None:
+                raise error
+            if parser.n8n_error_reason is not None:
+                log.warning("agent_error_after_response", reason=parser.n8n_error_reason)
 
     def _parse(self, data: bytes, parser: ResponseParser, timeouts: ResponseTimeouts) -> list[str]:
         progress = parser.progress

@@ -7,18 +7,18 @@ import asyncio
 import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, closing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-import structlog
 from starlette.types import Message
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from app.api.access import AccessControl, Grant
 from app.api.clients.base import CreateTranslator, Frame, Reply, Translator
-from app.api.drain import RESTARTING, Drain, DrainedError, SessionDrain, retry_after_ms
+from app.api.drain import RESTARTING, Drain, SessionDrain, retry_after_ms
+from app.api.session_log import STOPPED_READING, SessionLog, SessionRecord
 from app.api.sessions import denial
 from app.api.unsent import ClientBacklog, UnsentBytes
-from app.api.usage import SessionQuota, Usage
+from app.api.usage import SessionLimits, SessionQuota, Usage
 from app.errors import AccessDeniedError, BadInputError, SessionExpiredError
 from app.pipeline import events
 from app.pipeline.command_handler import CommandHandler
@@ -26,6 +26,7 @@ from app.pipeline.components import PipelineComponents
 from app.pipeline.quota import Quota
 from app.pipeline.session import Session
 from app.pipeline.session_config import InputLimits, SessionConfig, SessionTerms, SpeechStyle
+from app.pipeline.turn_outcome import SHUTDOWN
 from app.telemetry.log_limiter import LogLimiter
 from app.timeouts import ReusableTimeout
 from app.types import Voice
@@ -38,16 +39,6 @@ sent."""
 NORMAL_CLOSURE = 1000
 SERVICE_RESTART = 1012
 """The close codes of a session that ends as agreed, and of a service that restarts."""
-
-log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class SessionLimits:
-    """How long a session lasts, in seconds; the settings of the same names explain both."""
-
-    idle_timeout_s: float = 900.0
-    max_s: float = 14_400.0
 
 
 class ClientConnection:
@@ -64,9 +55,11 @@ class ClientConnection:
         translator: Translator,
         abort: Callable[[], None],
         backlog: ClientBacklog,
+        record: SessionRecord,
     ) -> None:
         self._websocket = websocket
         self._translator = translator
+        self._record = record
         self._abort = abort
         self._backlog = backlog
         self._send_lock = asyncio.Lock()
@@ -115,7 +108,15 @@ class ClientConnection:
                 if not handler.is_responding:
                     raise SessionExpiredError("the client sent nothing") from None
             else:
-                return None if message["type"] == "websocket.disconnect" else _frame_of(message)
+                if message["type"] != "websocket.disconnect":
+                    return self._counted(_frame_of(message))
+                if message.get("code") == SERVICE_RESTART:  # this server's own: it stops at once
+                    raise events.DrainedError
+                return None
+
+    def _counted(self, frame: Frame) -> Frame:
+        self._record.bytes_in += len(frame)
+        return frame
 
     async def _handle(self, frame: Frame, handler: CommandHandler) -> None:
         """Carry out the commands of a frame; tell its sender when it is refused."""
@@ -128,6 +129,7 @@ class ClientConnection:
                 else:
                     await handler.handle(item)
         except BadInputError as error:
+            handler.on_refused(error)
             await self.send(events.Failed(error))
 
     async def _write(self, frame: Frame) -> None:
@@ -146,6 +148,7 @@ class ClientConnection:
             raise events.ClientGoneError from error
         finally:
             self._backlog.end_send()
+        self._record.bytes_out += len(frame)
 
 
 class VoiceEndpoint:
@@ -163,6 +166,7 @@ class VoiceEndpoint:
         drain: Drain | None = None,
         session_limits: SessionLimits | None = None,
         unsent: UnsentBytes | None = None,
+        session_log: SessionLog | None = None,
     ) -> None:
         self._components = components
         self._style = style
@@ -173,6 +177,7 @@ class VoiceEndpoint:
         self._drain = drain or Drain(0.0)
         self._session_limits = session_limits or SessionLimits()
         self._unsent = unsent or UnsentBytes()
+        self._session_log = session_log or SessionLog()
         self._limited_log = LogLimiter()
 
     async def serve(self, websocket: WebSocket, session_id: str | None = None) -> None:
@@ -192,23 +197,36 @@ class VoiceEndpoint:
 
     async def _serve(self, websocket: WebSocket, session_id: str | None, grant: Grant) -> None:
         terms = self._terms(session_id or str(uuid.uuid4()), grant)
-        try:
-            async with asyncio.timeout(None) as session_scope:
-                translator = self._create_translator(terms)
-                abort = lambda: session_scope.reschedule(0)  # noqa: E731
-                backlog = ClientBacklog(self._unsent, abort)
-                quota = SessionQuota(self._usage, grant, backlog)
-                with closing(ClientConnection(websocket, translator, abort, backlog)) as connection:
-                    await self._run_session(connection, terms, quota, max_s=self._max_s(grant))
-        except events.ClientGoneError:
-            log.debug("client disconnected", session=terms.session_id)
-        except TimeoutError:
-            if not session_scope.expired():
-                raise
-            log.info("client stopped reading; connection aborted", session=terms.session_id)
+        translator = self._create_translator(terms)
+        counted = self._components.metrics.session(translator.name)
+        recording = self._session_log.recording(
+            terms.session_id, websocket, grant, protocol=translator.name
+        )
+        with counted, recording as record:
+            try:
+                async with asyncio.timeout(None) as session_scope:
+                    abort = lambda: session_scope.reschedule(0)  # noqa: E731
+                    backlog = ClientBacklog(self._unsent, abort)
+                    quota = SessionQuota(self._usage, grant, backlog)
+                    connecting = ClientConnection(websocket, translator, abort, backlog, record)
+                    with closing(connecting) as connection:
+                        max_s = self._max_s(grant)
+                        await self._run_session(connection, terms, quota, record, max_s=max_s)
+            except events.ClientGoneError:
+                return  # its line says the rest
+            except TimeoutError:
+                if not session_scope.expired():
+                    raise
+                record.ended_by = STOPPED_READING
 
     async def _run_session(
-        self, connection: ClientConnection, terms: SessionTerms, quota: Quota, *, max_s: float
+        self,
+        connection: ClientConnection,
+        terms: SessionTerms,
+        quota: Quota,
+        record: SessionRecord,
+        *,
+        max_s: float,
     ) -> None:
         """Run a session until the client leaves, its time is up, or the drain ends it."""
         components, style = self._components, terms.config.style
@@ -217,6 +235,7 @@ class VoiceEndpoint:
                 async with Session(
                     terms.session_id, components, style, connection.send, quota
                 ) as session:
+                    record.session = session
                     handler = CommandHandler(
                         session, terms, connection.send, max_utterance_s=components.max_utterance_s
                     )
@@ -226,9 +245,12 @@ class VoiceEndpoint:
                         idle_timeout_s = self._session_limits.idle_timeout_s
                         await connection.run(handler, idle_timeout_s=idle_timeout_s)
             except SessionExpiredError as error:
+                components.metrics.on_error(error)
+                record.ended_by = error.code
                 failed = events.Failed(error, recoverable=False)
                 await connection.end(failed, NORMAL_CLOSURE, error.code)
-            except DrainedError:
+            except events.DrainedError:
+                record.ended_by = SHUTDOWN
                 restarting = events.Status(RESTARTING, retry_after_ms=retry_after_ms())
                 await connection.end(restarting, SERVICE_RESTART, RESTARTING)
 
@@ -258,7 +280,7 @@ async def _ending(session: Session, drain: SessionDrain, *, max_s: float) -> Asy
         if not longest.expired():
             raise
         if drain.has_ended:
-            raise DrainedError from None
+            raise events.DrainedError from None
         raise SessionExpiredError("longest time reached") from None
 
 

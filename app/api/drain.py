@@ -30,10 +30,6 @@ RESTARTING: Final = "server-restarting"
 log = structlog.get_logger(__name__)
 
 
-class DrainedError(Exception):
-    """The drain has ended this session."""
-
-
 class SessionDrain:
     """The drain of one session."""
 

@@ -1,11 +1,12 @@
 """What monitoring asks: `/healthz`, `/readyz`, and `/metrics` for Prometheus."""
 
 import asyncio
+import platform
 from collections.abc import Callable, Iterator, Mapping
 
 from fastapi import APIRouter
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
+from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily, Metric
 from prometheus_client.registry import Collector
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -14,49 +15,35 @@ from app import __version__
 from app.api.access import AccessControl
 from app.api.readiness import Readiness
 from app.api.sessions import NO_STORE, denial
-from app.errors import AccessDeniedError
-from app.telemetry.speech_metrics import SpeechMetrics
+from app.errors import (
+    AccessDeniedError,
+    DecoderBusyError,
+    EmptyAudioError,
+    UndecodableAudioError,
+    UtteranceTooLongError,
+)
+from app.telemetry.counts import counter_metric, gauge_metric
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 """Prometheus's text format."""
 
+DECODES = (
+    *("decoded", "cancelled", "timeout", "died", DecoderBusyError.code, EmptyAudioError.code),
+    *(UndecodableAudioError.code, UtteranceTooLongError.code),
+)
+"""What becomes of a recording."""
 
-class GatewayCollector(Collector):
-    """Reads the current state at each scrape, so that nothing is counted twice."""
+BUILD = {"version": __version__, "python": platform.python_version()}
 
-    def __init__(
-        self,
-        sockets: Callable[[], Mapping[str, int]],
-        speech: SpeechMetrics,
-        sessions: Callable[[], int],
-    ) -> None:
-        self._sockets = sockets
-        self._speech = speech
-        self._sessions = sessions
+
+class ProcessStateCollector(Collector):
+    """Reads what the process is, and does."""
 
     def collect(self) -> Iterator[Metric]:
-        """Yield all metrics: one block for each, in the order of the output."""
-        yield InfoMetricFamily("nabra_build", "Version", value={"version": __version__})
-        sockets = GaugeMetricFamily(
-            "nabra_provider_sockets", "Sockets by state, and waiting requests", labels=["state"]
-        )
-        for state, count in self._sockets().items():
-            sockets.add_metric([state], count)
-        yield sockets
-        attempts = CounterMetricFamily(
-            "nabra_tts_attempts", "Attempts to synthesize a sentence", labels=["transport", "fault"]
-        )
-        for (transport, fault), count in self._speech.attempts.items():
-            attempts.add_metric([transport, fault], count)
-        yield attempts
+        """Read the state of this moment."""
+        yield InfoMetricFamily("nabra_build", "Version", value=BUILD)
         yield GaugeMetricFamily(
             "nabra_tasks", "Tasks of the event loop", value=len(asyncio.all_tasks())
-        )
-        yield GaugeMetricFamily("nabra_sessions", "Connected clients", value=self._sessions())
-        yield CounterMetricFamily(
-            "nabra_late_audio_bytes",
-            "Audio that arrived after the next sentence had started",
-            value=self._speech.late_audio_bytes,
         )
 
 
@@ -71,18 +58,19 @@ class DecoderCollector(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """Tell what there is."""
-        processes = GaugeMetricFamily(
-            "nabra_decoders", "Decoder processes by state, and recordings waiting", labels=["state"]
+        yield gauge_metric(
+            "nabra_decoders",
+            "Decoder processes by state, and recordings waiting",
+            ["state"],
+            self._processes(),
         )
-        for state, count in self._processes().items():
-            processes.add_metric([state], count)
-        yield processes
-        outcomes = CounterMetricFamily(
-            "nabra_decodes", "Recordings that decoder processes were asked for", labels=["outcome"]
+        yield counter_metric(
+            "nabra_decodes",
+            "Recordings that decoder processes were asked for",
+            ["outcome"],
+            self._outcomes,
+            known=DECODES,
         )
-        for outcome, count in self._outcomes.items():
-            outcomes.add_metric([outcome], count)
-        yield outcomes
 
 
 class Metrics:

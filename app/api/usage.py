@@ -9,18 +9,26 @@ from limits import RateLimitItemPerDay, RateLimitItemPerMinute
 from limits.aio.storage import MemoryStorage
 from limits.aio.strategies import SlidingWindowCounterRateLimiter
 from limits.limits import RateLimitItem
-from prometheus_client.core import CounterMetricFamily, Metric
+from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
 from app.api.access import Grant
 from app.api.origins import is_loopback
 from app.api.unsent import ClientBacklog
 from app.errors import AccessDeniedError, UsageLimitError
+from app.telemetry.counts import counter_metric
 
 RETRY_AFTER_S = 10
 """When a client may come back that found the gateway full: a call or two end in this time."""
 
 MINUTE_S = 60
+
+LIMITS = (
+    *("too-many-sessions", "too-many-sessions-of-key", "too-many-sessions-of-address"),
+    *("too-many-new-sessions", "turns-per-minute", "turns-per-day"),
+    *("characters-per-minute", "characters-per-day"),
+)
+"""What metrics call them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +43,14 @@ class UsageLimits:
     turns_per_day: int = 0
     chars_per_minute: int = 0
     chars_per_day: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class SessionLimits:
+    """How long a session lasts, in seconds; the settings of the same names explain both."""
+
+    idle_timeout_s: float = 900.0
+    max_s: float = 14_400.0
 
 
 class SessionQuota:
@@ -158,12 +174,13 @@ class UsageCollector(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """Read the state of this moment."""
-        refused = CounterMetricFamily(
-            "nabra_limit_refusals", "Sessions and turns that a limit refused", labels=["limit"]
+        yield counter_metric(
+            "nabra_limit_refusals",
+            "Sessions and turns that a limit refused",
+            ["limit"],
+            self._usage.refused,
+            known=LIMITS,
         )
-        for limit, count in self._usage.refused.items():
-            refused.add_metric([limit], count)
-        yield refused
 
 
 def _is_this_machine(grant: Grant) -> bool:

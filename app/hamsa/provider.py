@@ -10,6 +10,7 @@ from app.hamsa.stt_websocket import WebSocketTranscriber
 from app.hamsa.tts_rest import RestTransport
 from app.hamsa.tts_websocket import WebSocketTransport
 from app.net.limits import DEFAULT_LIMITS, HttpLimits
+from app.net.url import host_of
 from app.pool.budget import SlidingWindowBudget
 from app.pool.lease import PoolLimits
 from app.pool.pool import ConnectionPool
@@ -63,7 +64,9 @@ def make_pool(options: HamsaOptions) -> ConnectionPool[Connection]:
         idle_timeout_s=options.idle_timeout_s,
         min_idle=options.min_idle,
     )
-    return ConnectionPool(open_connection, state, options.pool, name="hamsa")
+    return ConnectionPool(
+        open_connection, state, options.pool, name="hamsa", host=host_of(options.ws_url)
+    )
 
 
 class HamsaProvider:

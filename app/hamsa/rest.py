@@ -17,7 +17,8 @@ from app.net.http2 import Http2Transport
 from app.net.limits import DEFAULT_LIMITS, HttpLimits
 from app.net.request import RequestTemplate
 from app.net.response import content_encoding
-from app.net.url import web_url
+from app.net.url import at_host, host_of, web_url
+from app.telemetry.availability import Availability
 
 log = structlog.get_logger(__name__)
 
@@ -72,6 +73,10 @@ class HamsaClient:
     ) -> None:
         # httpx would send a name in the URL in the place of the key
         self._url = web_url(base_url).copy_with(username=None, password=None)
+        self._host = host_of(base_url)
+        self._availability = Availability(
+            "no connection could be opened", "connections can be opened again"
+        )
         self._headers = httpx.Headers(
             {
                 "authorization": f"Token {key}",
@@ -100,24 +105,26 @@ class HamsaClient:
         Raises the error for the status, `ConnectError` or `ConnectionLostError`. Leaving the
         context ends the request, finished or not.
         """
-        response = await self._send(path, orjson.dumps(payload))
-        try:
-            hamsa_response = HamsaResponse(response)
-            log.info(
-                "Reusing existing connection"
-                if hamsa_response.reused
-                else "Creating new persistent connection",
-                path=path,
-                http_version=hamsa_response.http_version,
-                status=response.status_code,
-            )
-            if (encoding := content_encoding(response)) is not None:
-                raise errors.ProtocolError(f"Content-Encoding: {encoding}; none is accepted")
-            if response.status_code != OK:
-                raise await _error_of(response)
-            yield hamsa_response
-        finally:
-            await response.aclose()
+        with at_host(self._host):
+            response = await self._send(path, orjson.dumps(payload))
+            self._availability.on_success()
+            try:
+                hamsa_response = HamsaResponse(response)
+                log.info(
+                    "Reusing existing connection"
+                    if hamsa_response.reused
+                    else "Creating new persistent connection",
+                    path=path,
+                    http_version=hamsa_response.http_version,
+                    status=response.status_code,
+                )
+                if (encoding := content_encoding(response)) is not None:
+                    raise errors.ProtocolError(f"Content-Encoding: {encoding}; none is accepted")
+                if response.status_code != OK:
+                    raise await _error_of(response)
+                yield hamsa_response
+            finally:
+                await response.aclose()
 
     async def post_whole(self, path: str, payload: dict[str, Any], max_bytes: int) -> bytes:
         """Send one request, return the whole body: JSON that can be parsed in one step.
@@ -143,9 +150,9 @@ class HamsaClient:
         try:
             await self._transport.warm_up(self._connect_timeout_s)
         except httpx.TransportError as error:
-            log.warning(
-                "no connection could be opened", code=errors.ConnectError.code, reason=str(error)
-            )
+            failure = errors.ConnectError(str(error))
+            failure.host = self._host
+            self._availability.on_failure(failure)
 
     async def aclose(self) -> None:
         """Close all connections."""

@@ -1,8 +1,12 @@
-"""URLs of web servers, checked before anything is sent."""
+"""URLs of web servers, checked before anything is sent, and their hosts in errors."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from urllib.parse import urlsplit
 
 import httpx
 
-from app.errors import ConfigurationError
+from app.errors import ConfigurationError, NabraError
 
 
 def web_url(url: str) -> httpx.URL:
@@ -16,6 +20,21 @@ def web_url(url: str) -> httpx.URL:
     if parsed.scheme not in ("http", "https") or not _has_valid_host(parsed):
         raise ConfigurationError("the address is not a URL of a web server")
     return parsed
+
+
+def host_of(url: str) -> str:
+    """Return `host:port`, or the host alone, of any URL: never what stands before an `@`."""
+    return urlsplit(url).netloc.rpartition("@")[2]
+
+
+@contextmanager
+def at_host(host: str) -> Iterator[None]:
+    """Name the host in a `NabraError` that is raised here, unless it names one."""
+    try:
+        yield
+    except NabraError as error:
+        error.host = error.host or host
+        raise
 
 
 def _has_valid_host(url: httpx.URL) -> bool:

@@ -10,6 +10,7 @@ from app import errors
 from app.net.client import body_start, raw_chunks, warm_up
 from app.net.failures import NOT_CONNECTED
 from app.net.response import content_encoding
+from app.net.url import at_host, host_of
 from app.openai.settings import OpenAISettings
 from app.plugins import PluginContext
 
@@ -32,6 +33,7 @@ class OpenAIClient:
     def __init__(self, context: PluginContext[OpenAISettings]) -> None:
         settings = context.settings
         self._base_url = settings.base_url
+        self._host = host_of(settings.base_url)
         key = settings.api_key
         self._headers = {"Authorization": f"Bearer {key.get_secret_value()}"} if key else {}
         self._http = context.http_client(settings.base_url)
@@ -53,20 +55,21 @@ class OpenAIClient:
             content=content,
             headers={**self._headers, "Content-Type": content_type},
         )
-        try:
-            response = await self._http.send(request, stream=True)
-        except NOT_CONNECTED as error:
-            raise errors.ConnectError(f"no connection: {error}") from None
-        except httpx.TransportError as error:
-            raise errors.ConnectionLostError(f"no response: {error}") from None
-        try:
-            if (encoding := content_encoding(response)) is not None:
-                raise errors.ProtocolError(f"Content-Encoding: {encoding}; none is accepted")
-            if response.status_code != OK:
-                raise await _error_of(response)
-            yield response
-        finally:
-            await response.aclose()
+        with at_host(self._host):
+            try:
+                response = await self._http.send(request, stream=True)
+            except NOT_CONNECTED as error:
+                raise errors.ConnectError(f"no connection: {error}") from None
+            except httpx.TransportError as error:
+                raise errors.ConnectionLostError(f"no response: {error}") from None
+            try:
+                if (encoding := content_encoding(response)) is not None:
+                    raise errors.ProtocolError(f"Content-Encoding: {encoding}; none is accepted")
+                if response.status_code != OK:
+                    raise await _error_of(response)
+                yield response
+            finally:
+                await response.aclose()
 
     async def warm_up(self) -> None:
         """Open a connection ahead of need."""

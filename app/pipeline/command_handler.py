@@ -1,6 +1,6 @@
 """Carries out the commands of a client."""
 
-from app.errors import EmptyAudioError, EmptyTextError
+from app.errors import BadInputError, EmptyAudioError, EmptyTextError
 from app.pipeline import commands, events
 from app.pipeline.input_audio import InputAudioBuffer
 from app.pipeline.session import Session
@@ -53,6 +53,10 @@ class CommandHandler:
                 self._session.on_playback_report(turn, played_ms)
             case commands.Configure(config):
                 await self._configure(config)
+
+    def on_refused(self, error: BadInputError) -> None:
+        """Count a message or a command that was refused."""
+        self._session.metrics.on_error(error)
 
     @property
     def _detects_turns(self) -> bool:

@@ -174,3 +174,7 @@ Emit = Callable[[Event], Awaitable[None]]
 
 class ClientGoneError(Exception):
     """The client has disconnected or stopped reading."""
+
+
+class DrainedError(Exception):
+    """The gateway is being stopped, and has ended the session."""

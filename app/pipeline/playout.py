@@ -3,6 +3,8 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 
+import structlog
+
 from app.audio import AudioFormat, Converter
 from app.errors import ProviderError
 from app.pipeline import events
@@ -33,7 +35,8 @@ class Sentence:
         self._request = request
 
     async def synthesize(self, synthesizer: SpeechSynthesizer, format: AudioFormat) -> None:
-        """Request the audio, and fill the buffer with it in `format`."""
+        """Request the audio, and fill the buffer with it in `format`; a task of its own."""
+        structlog.contextvars.bind_contextvars(sentence=self.metrics.index)
         speech = synthesizer.synthesize(self._request, self.urgency)
         self.metrics.attempts = speech.attempts
         try:
@@ -145,10 +148,15 @@ class Playout:
     async def _play_sentence(self, sentence: Sentence) -> None:
         try:
             async for chunk in sentence.audio:
-                if self._last_started is not sentence:
+                is_first = self._last_started is not sentence
+                if is_first:
                     await self._start_sentence(sentence)
                 await self._emit_audio(sentence, chunk)
+                if is_first and sentence.metrics.index == 0:
+                    self._timeline.on_first_audio_sent(sentence.metrics, _now())
+            sentence.metrics.is_sent = True
         except ProviderError as error:
+            sentence.metrics.error = error
             await self._emit(events.Failed(error, self._turn))
         if self._last_started is sentence and sentence.trailing is None:
             await self._end_sentence(sentence)

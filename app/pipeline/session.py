@@ -5,13 +5,20 @@ from types import TracebackType
 from typing import Self
 
 from app.audio import AudioFormat
-from app.errors import EmptyTextError, UnsupportedConfigurationError
+from app.errors import (
+    EmptyTextError,
+    InternalError,
+    NabraError,
+    UnsupportedConfigurationError,
+)
 from app.pipeline import events
 from app.pipeline.added_text import AddedText
 from app.pipeline.components import PipelineComponents
+from app.pipeline.conversation_metrics import ConversationMetrics
 from app.pipeline.quota import Quota, Unlimited
 from app.pipeline.session_config import SpeechStyle
 from app.pipeline.turn import Turn
+from app.pipeline.turn_outcome import CLIENT_LEFT, INTERRUPTED, SHUTDOWN
 from app.pipeline.turn_taking import Interrupt, InterruptReason, TurnTaking
 from app.pipeline.user_input import StreamedUtterance, UserInput
 from app.pipeline.user_speech import UserSpeechHandler
@@ -57,7 +64,7 @@ class Session:
         traceback: TracebackType | None,
     ) -> None:
         self._turn_taking.on_session_end()
-        self._cancel_turn()
+        self._cancel_turn(_end_of_session(error))
         self.stop_turn_detection()
         self._warm_up_task.cancel()
         # Do not wrap the body's exception in an ExceptionGroup.
@@ -67,6 +74,11 @@ class Session:
     def is_responding(self) -> bool:
         """Whether a turn runs, or the client still plays the last one."""
         return self._turn_taking.is_responding(_now())
+
+    @property
+    def metrics(self) -> ConversationMetrics:
+        """Counts for all sessions."""
+        return self._components.metrics
 
     @property
     def turn_count(self) -> int:
@@ -104,7 +116,7 @@ class Session:
             self._turn = turn
             self._turn_task = self._tasks.create_task(turn.run(), name=f"turn-{turn.number}")
         else:
-            turn.abandon()
+            turn.abandon(INTERRUPTED)
         return turn
 
     async def start_speech(self) -> int | None:
@@ -200,7 +212,8 @@ class Session:
         turn = self._turn
         if interrupt is None or turn is None or turn.number != interrupt.turn:
             return None  # nothing, or a turn that has not started: the client does not know it
-        self._cancel_turn()
+        self.metrics.interruptions[interrupt.reason] += 1
+        self._cancel_turn(INTERRUPTED)
         await self._emit(
             events.Interrupted(
                 turn.number,
@@ -212,12 +225,24 @@ class Session:
         )
         return turn
 
-    def _cancel_turn(self) -> None:
+    def _cancel_turn(self, ended_by: str) -> None:
         """Cancel the last turn that was started, if it still runs."""
         turn, task, self._turn, self._turn_task = self._turn, self._turn_task, None, None
         if turn is not None and task is not None and not task.done():
-            turn.abandon()
+            turn.abandon(ended_by)
             task.cancel()
+
+
+def _end_of_session(error: BaseException | None) -> str:
+    """Return what a turn is ended by whose session `error` has ended."""
+    match error:
+        case events.DrainedError():
+            return SHUTDOWN
+        case NabraError(code=code):
+            return code
+        case None | events.ClientGoneError() | asyncio.CancelledError():
+            return CLIENT_LEFT
+    return InternalError.code
 
 
 def _now() -> float:

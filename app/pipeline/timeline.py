@@ -2,8 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Literal, get_args
 
+from app.errors import ProviderError
 from app.transports.base import Attempt
+
+SentenceResult = Literal["whole", "repaired", "continued", "lost"]
+SENTENCE_RESULTS: tuple[SentenceResult, ...] = get_args(SentenceResult)
 
 
 @dataclass(slots=True)
@@ -15,6 +20,25 @@ class SentenceMetrics:
     attempts: Sequence[Attempt] = ()
     audio_ms: float = 0.0
     """Duration of the audio that was sent to the client."""
+    is_sent: bool = False
+    """Whether all of its audio was sent."""
+    error: ProviderError | None = None
+    """Why the sentence was lost, or broke off; None if it was not."""
+
+    @property
+    def result(self) -> SentenceResult | None:
+        """What the client got of it; None while it is sent, and when it was interrupted.
+
+        Repaired: attempts failed of which nothing was sent. Continued: one broke in the middle, and
+        another went on. Lost: all of its audio is missing, or the end.
+        """
+        if self.error is not None:
+            return "lost"
+        if not self.is_sent:
+            return None
+        if sum(attempt.delivered for attempt in self.attempts) > 1:
+            return "continued"
+        return "repaired" if self.faults else "whole"
 
     @property
     def ttfb_ms(self) -> float | None:
@@ -49,6 +73,8 @@ class TurnMetrics:
     agent_first_token_ms: float | None = None
     first_sentence_ms: float | None = None
     first_audio_ms: float | None = None
+    overhead_ms: float | None = None
+    """First audio of the response, from the provider to the client."""
     agent_done_ms: float | None = None
     total_ms: float | None = None
     sentences: list[SentenceMetrics] = field(default_factory=list)
@@ -85,6 +111,12 @@ class Timeline:
         """Count audio of a sentence that is sent to the client."""
         sentence.audio_ms += audio_ms
         self._buffer_empty_at = max(self._buffer_empty_at, now) + audio_ms / 1000
+
+    def on_first_audio_sent(self, sentence: SentenceMetrics, now: float) -> None:
+        """Record what the gateway added to the first audio of the response."""
+        attempt = sentence.selected_attempt
+        if self.metrics.overhead_ms is None and attempt and attempt.first_audio_at is not None:
+            self.metrics.overhead_ms = (now - attempt.first_audio_at) * 1000
 
     def on_playback_report(self, played_ms: float, now: float) -> None:
         """Record how much of the turn's audio the client says it has played."""

@@ -15,6 +15,7 @@ from app.pipeline.playout import Playout
 from app.pipeline.quota import Quota, Unlimited
 from app.pipeline.session_config import SpeechStyle
 from app.pipeline.timeline import Timeline
+from app.pipeline.turn_outcome import CLIENT_LEFT, INTERRUPTED, TurnOutcome, turn_outcome
 from app.pipeline.turn_taking import TurnTaking
 from app.pipeline.user_input import EncodedUtterance, StreamedUtterance, UserInput
 from app.stt.base import Utterance
@@ -54,11 +55,14 @@ class Turn:
         self._quota = quota or Unlimited()
         self._response = AgentResponse(number, components, self.timeline, self._emit, self._quota)
         self._has_started = False
+        self._ended_by: str | None = None
+        """What cut the turn."""
 
-    def abandon(self) -> None:
-        """Cancel speculative work of a turn that was interrupted; log one that never started."""
-        if not self._has_started:
-            self._log("interrupted")  # a task that is cancelled before its first step never runs
+    def abandon(self, ended_by: str) -> None:
+        """Cancel speculative work of a turn that is cut; report one that never started."""
+        self._ended_by = ended_by
+        if not self._has_started:  # a task that is cancelled before its first step never runs
+            self._report(TurnOutcome(ended_by))
         if (
             isinstance(self._user_input, StreamedUtterance)
             and self._user_input.speculative is not None
@@ -67,18 +71,24 @@ class Turn:
 
     async def run(self) -> None:
         """Run all stages. A failure is sent to the client as `Failed`; `TurnDone` comes last."""
-        outcome = "interrupted"
+        metrics = self.timeline.metrics
+        structlog.contextvars.bind_contextvars(
+            turn=self.number
+        )  # of this task, and those it starts
+        error: NabraError | None = None
+        cut_by: str | None = INTERRUPTED
         self._has_started = True
         try:
-            outcome = await self._run_stages()
-            self.timeline.metrics.total_ms = self._now_ms()
-            await self._emit(events.TurnDone(self.number, self.timeline.metrics))
+            error = await self._run_stages()
+            metrics.total_ms = self._now_ms()
+            await self._emit(events.TurnDone(self.number, metrics))
+            cut_by = None
         finally:
             self._turn_taking.on_turn_complete(self.number)
-            self._log(outcome)
+            self._report(turn_outcome(metrics, error, ended_by=self._ended_by or cut_by))
 
-    async def _run_stages(self) -> str:
-        """Run all stages; return `done` or the code of the error that ended them."""
+    async def _run_stages(self) -> NabraError | None:
+        """Run all stages; return the error that ended them, if any."""
         try:
             self._user_text = await self._read_input()
             await self._respond(self._user_text)
@@ -86,12 +96,13 @@ class Turn:
                 raise self._response.error
         except NabraError as error:
             await self._emit(events.Failed(error, self.number))
-            return error.code
-        except Exception:
-            log.exception("turn failed", session=self._session_id, turn=self.number)
-            await self._emit(events.Failed(InternalError(), self.number))
-            return InternalError.code
-        return "done"
+            return error
+        except Exception as raised:
+            log.exception("turn failed")
+            internal = InternalError(type(raised).__name__)
+            await self._emit(events.Failed(internal, self.number))
+            return internal
+        return None
 
     async def _read_input(self) -> str:
         """Return the typed text or the transcript.
@@ -130,7 +141,10 @@ class Turn:
     async def _pcm(self, user_input: EncodedUtterance | StreamedUtterance) -> bytes:
         if isinstance(user_input, StreamedUtterance):
             return user_input.pcm
-        return await self._components.decoder.decode(user_input.data, self._session_id)
+        pcm = await self._components.decoder.decode(user_input.data, self._session_id)
+        seconds = len(pcm) / PCM16_16K.bytes_per_second
+        self._components.metrics.on_audio_in(len(user_input.data), seconds)
+        return pcm
 
     async def _respond(self, user_text: str) -> None:
         """Read the agent's response, and play each sentence as soon as it is complete."""
@@ -169,19 +183,25 @@ class Turn:
         try:
             await self._emit_to_client(event)
         except events.ClientGoneError:
+            self._ended_by = CLIENT_LEFT
             self._turn_taking.on_session_end()  # the session learns it as well, and ends
 
     def _now_ms(self) -> float:
         return self.timeline.since_start_ms(asyncio.get_running_loop().time())
 
-    def _log(self, outcome: str) -> None:
-        """Write the turn's one log line: latencies, attempts and faults; texts if allowed."""
+    def _report(self, outcome: TurnOutcome) -> None:
+        """Count the turn, and write its one log line: latencies, faults; texts if allowed.
+
+        Called once for each turn, however it ends.
+        """
         metrics = self.timeline.metrics
-        log.info(
+        self._components.metrics.on_turn_end(outcome, metrics, self._style.format)
+        write = log.warning if outcome.is_failure else log.info
+        write(
             "turn",
-            session=self._session_id,
-            turn=self.number,
-            outcome=outcome,
+            turn=self.number,  # a turn that never started is told of outside its task
+            outcome=outcome.name,
+            **_cause(outcome),
             endpointing_ms=_rounded(metrics.endpointing_ms),
             stt_ms=_rounded(metrics.stt_ms),
             agent_first_token_ms=_rounded(metrics.agent_first_token_ms),
@@ -200,6 +220,14 @@ class Turn:
             return {}
         texts = {"user_text": self._user_text, "response": self._response.text}
         return {name: text for name, text in texts.items() if text}
+
+
+def _cause(outcome: TurnOutcome) -> dict[str, str]:
+    """Return why the caller missed something."""
+    if (cause := outcome.cause) is not None:
+        host = {} if cause.host is None else {"host": cause.host}
+        return {"code": cause.code, "reason": str(cause), **host}
+    return {"reason": "the response holds nothing to speak"} if outcome.is_failure else {}
 
 
 def _rounded(ms: float | None) -> int | None:

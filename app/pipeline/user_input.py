@@ -40,7 +40,11 @@ class SpeculativeTranscript:
         self._task.cancel()
 
     async def _transcribe(self) -> str | None:
-        """Transcribe; a failure is only logged, since the turn then transcribes once more."""
+        """Transcribe; a failure is only logged, since the turn then transcribes once more.
+
+        Its lines have no turn: it is not known whether one begins.
+        """
+        structlog.contextvars.bind_contextvars(speculative=True)
         try:
             return await self._transcriber.transcribe(self._utterance)
         except ProviderError as error:

@@ -60,6 +60,7 @@ class UserSpeechHandler:
         tasks: asyncio.TaskGroup,
     ) -> None:
         self._detector = detector
+        self._bytes_per_s = format.bytes_per_second
         self._slice_bytes = format.bytes_per_second * SLICE_MS // 1000
         self._max_bytes = round(components.max_utterance_s * PCM16_16K.sample_rate_hz) * 2
         self._bytes_since_yield = 0
@@ -78,6 +79,7 @@ class UserSpeechHandler:
 
         After each `SLICE_MS` of audio, in one frame or in many, other tasks may run.
         """
+        self._components.metrics.on_audio_in(len(data), len(data) / self._bytes_per_s)
         last = self._last_utterance
         if last is not None and last[0] != self._turn_control.mergeable_turn:
             self._last_utterance = None  # it may be megabytes

@@ -17,6 +17,9 @@ class ConnectBudget(Protocol):
     def next_opening_at(self, now: float) -> float:
         """Return the earliest time at which a permit is available; `now` if one is."""
 
+    def openings_left(self, now: float) -> int:
+        """Return how many permits are available; for metrics."""
+
     def penalize(self, now: float, for_s: float) -> None:
         """Refuse all permits for `for_s` seconds: the provider shows signs of throttling."""
 
@@ -48,6 +51,12 @@ class SlidingWindowBudget:
         if len(self._opened_at) >= self._limit:
             at = max(at, self._opened_at[0] + self._window_s)
         return at
+
+    def openings_left(self, now: float) -> int:
+        """Return how many permits are available; for metrics."""
+        if self.next_opening_at(now) > now:
+            return 0
+        return self._limit - len(self._opened_at)
 
     def penalize(self, now: float, for_s: float) -> None:
         """Refuse all permits for `for_s` seconds."""

@@ -6,6 +6,7 @@ and owns all tasks.
 """
 
 import asyncio
+import contextvars
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Generic
@@ -18,6 +19,7 @@ from app.pool.lease import Lease, LeaseQueue, PoolLimits
 from app.pool.pool_state import PooledConnection, PoolState
 from app.pool.recycler import ConnectionRecycler
 from app.pool.terms import LeaseTerms
+from app.telemetry.availability import Availability
 
 log = structlog.get_logger(__name__)
 
@@ -29,7 +31,7 @@ seen (`docs/hamsa.md`, Opening sockets too quickly)."""
 class ConnectionPool(Generic[C]):
     """Leases sockets, which `open_connection` opens within the budget of `state`.
 
-    `name` begins the names of its tasks.
+    `name` begins the names of its tasks. `host` is where they lead, for the log.
     """
 
     def __init__(
@@ -39,8 +41,10 @@ class ConnectionPool(Generic[C]):
         limits: PoolLimits,
         *,
         name: str = "pool",
+        host: str | None = None,
     ) -> None:
-        self._name = name
+        self.name = name
+        self._host = host
         self._open_connection = open_connection
         self._state = state
         self._limits = limits
@@ -53,8 +57,13 @@ class ConnectionPool(Generic[C]):
         self._wake_at: float | None = None
         self._tasks: asyncio.TaskGroup | None = None
         self._runner: asyncio.Task[None] | None = None
+        self._context = contextvars.Context()
+        """Of the pool's tasks: they serve all sessions, and log for none."""
         self.opened = 0
         """Number of sockets opened since the start."""
+        self._availability = Availability(
+            "no socket could be opened", "sockets can be opened again", pool=name
+        )
         self.open_error: errors.ProviderError | None = None
         """Why the last socket that was tried could not be opened; None when it could."""
 
@@ -77,18 +86,21 @@ class ConnectionPool(Generic[C]):
     @property
     def is_refused(self) -> bool:
         """Whether the provider refuses the account, and so every request of any kind."""
-        return not self.is_usable and isinstance(
-            self.open_error, errors.AuthenticationError | errors.QuotaExceededError
-        )
+        return not self.is_usable and isinstance(self.open_error, errors.ACCOUNT_ERRORS)
 
     def counts(self) -> dict[str, int]:
         """Return the number of sockets in each state, and of requests that wait for one."""
         return self._state.counts()
 
+    def openings_left(self, now: float) -> int:
+        """Return how many sockets the budget lets be opened now."""
+        return self._state.budget.openings_left(now)
+
     async def start(self) -> None:
         """Begin to serve leases."""
         started = asyncio.Event()
-        self._runner = asyncio.create_task(self._run(started), name=f"{self._name}-pool")
+        self._context = contextvars.copy_context()
+        self._runner = asyncio.create_task(self._run(started), name=f"{self.name}-pool")
         await started.wait()
 
     async def aclose(self) -> None:
@@ -140,11 +152,14 @@ class ConnectionPool(Generic[C]):
         assert pooled.connection is not None
         lease = Lease(pooled.connection)
         terms.reused = lease.reused
-        if lease.reused:
-            log.info("Reusing existing connection", socket=lease.connection.number)
+        log.info(
+            "Reusing existing connection" if lease.reused else "Using new connection",
+            socket=lease.connection.number,
+        )
         try:
             yield lease
         except errors.ProviderError as error:
+            error.host = error.host or self._host
             if isinstance(error, errors.IncompleteAudioError) and not lease.reused:
                 self._penalize()  # before the release, which opens a socket for a waiting request
             self._release(pooled, lease, failed=error.retryable)
@@ -185,10 +200,12 @@ class ConnectionPool(Generic[C]):
             self._wake.set()
 
     def _spawn(self, work: Coroutine[None, None, None], name: str) -> asyncio.Task[None] | None:
+        """Run a task of the pool, whose lines are not those of whoever happens to be served."""
         if self._tasks is None:
             work.close()
             return None
-        return self._tasks.create_task(work, name=f"{self._name}-{name}")
+        context = self._context.copy()
+        return self._tasks.create_task(work, name=f"{self.name}-{name}", context=context)
 
     async def _run(self, started: asyncio.Event) -> None:
         """Own all tasks of the pool, and decide again at `_wake_at`.
@@ -224,6 +241,7 @@ class ConnectionPool(Generic[C]):
             return
         self.opened += 1
         self.open_error = None
+        self._availability.on_success()
         log.info("Creating new persistent connection", socket=connection.number)
         pooled.connection = connection
         self._recycler.make_idle(pooled)
@@ -239,13 +257,15 @@ class ConnectionPool(Generic[C]):
         A throttled handshake says nothing about the open sockets. So `Retry-After` holds for
         opening alone as long as there are any, and is not passed on to the requests.
         """
-        log.warning("no socket could be opened", code=error.code, reason=str(error))
+        error.host = error.host or self._host
+        self._availability.on_failure(error)
         self.open_error = error
         self._state.remove(pooled)
         if isinstance(error, errors.RateLimitedError):
             self._penalize(error.retry_after_s)
             if self._state.connections:
                 error = errors.RateLimitedError(str(error))
+                error.host = self._host
         for waiter in self._state.waiters_to_fail(is_final=not error.retryable):
             waiter.set_exception(error)
         self._schedule()

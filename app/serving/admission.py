@@ -10,10 +10,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
 from app.serving.parsing_turns import ParsingTurns
+from app.telemetry.counts import counter_metric, gauge_metric
 from app.telemetry.log_limiter import LogLimiter
 
 DESCRIPTORS_WANTED = 65_536
@@ -21,6 +22,13 @@ DESCRIPTORS_WANTED = 65_536
 
 DESCRIPTORS_KEPT = 48
 """Files kept free for the provider's sockets, the agent's connections, decoders and the log."""
+
+REASONS = (
+    *("too-many-connections", "too-many-pending", "too-many-frames"),
+    *("too-many-pings", "too-much-buffered", "invalid-request", "invalid-utf-8"),
+    *("handshake-timeout", "request-timeout", "message-timeout"),
+)
+"""Why connections are ended, as metrics call it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,18 +155,19 @@ class AdmissionCollector(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """Read the state of this moment."""
-        connections = GaugeMetricFamily(
-            "nabra_connections", "Client connections by state", labels=["state"]
+        yield gauge_metric(
+            "nabra_connections",
+            "Client connections by state",
+            ["state"],
+            self._admission.counts(),
         )
-        for state, count in self._admission.counts().items():
-            connections.add_metric([state], count)
-        yield connections
-        refused = CounterMetricFamily(
-            "nabra_connections_refused", "Client connections that were ended", labels=["reason"]
+        yield counter_metric(
+            "nabra_connections_refused",
+            "Client connections that were ended",
+            ["reason"],
+            self._admission.refused,
+            known=REASONS,
         )
-        for reason, count in self._admission.refused.items():
-            refused.add_metric([reason], count)
-        yield refused
 
 
 class RateLimit:

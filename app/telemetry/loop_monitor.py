@@ -3,9 +3,10 @@
 import asyncio
 from collections.abc import Iterator
 
-from prometheus_client.core import HistogramMetricFamily, Metric
+from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
+from app.telemetry.histogram import Histogram, histogram_metric
 from app.telemetry.log_limiter import LogLimiter
 
 INTERVAL_S = 0.1
@@ -22,8 +23,7 @@ class LoopMonitor(Collector):
     """Asks for a timer every `INTERVAL_S`, and measures how late it comes."""
 
     def __init__(self) -> None:
-        self._counts = [0] * (len(BUCKETS_S) + 1)
-        self._sum_s = 0.0
+        self._lag_s = Histogram(BUCKETS_S)
         self._timer: asyncio.TimerHandle | None = None
         self._log = LogLimiter()
 
@@ -39,22 +39,15 @@ class LoopMonitor(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """Show the lag to Prometheus."""
-        total = 0
-        buckets: list[tuple[str, float]] = []
-        for bound, count in zip((*map(str, BUCKETS_S), "+Inf"), self._counts, strict=True):
-            total += count
-            buckets.append((bound, total))
-        family = HistogramMetricFamily(
-            "nabra_event_loop_lag_seconds", "How late the event loop comes to its timers"
+        yield histogram_metric(
+            "nabra_event_loop_lag_seconds",
+            "How late the event loop comes to its timers",
+            self._lag_s,
         )
-        family.add_metric([], buckets, self._sum_s)
-        yield family
 
     def observe(self, lag_s: float, now: float) -> None:
         """Count one look."""
-        self._sum_s += lag_s
-        place = sum(lag_s > bound for bound in BUCKETS_S)
-        self._counts[place] += 1
+        self._lag_s.observe(lag_s)
         if lag_s >= LONG_S:
             self._log.warning(now, "event loop stalled", lag_ms=round(lag_s * 1000))
 

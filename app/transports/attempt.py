@@ -85,7 +85,7 @@ class AttemptRunner:
         if not self._is_continuation:
             duration_ms = self.format.duration_ms(self._buffer.position)
             self.route.on_spoken(duration_ms, self._sentence.request.speakable_chars)
-        self.route.breaker.record_success()
+        self.route.on_success()
         self._is_recorded = True
 
     async def release(self, error: BaseException | None = None) -> None:
@@ -108,7 +108,13 @@ class AttemptRunner:
         try:
             await self._stream.release(error)
         finally:
-            self._sentence.end(self._stream.record, error)
+            record = self._stream.record
+            self._sentence.end(
+                record,
+                error,
+                is_complete=self._ended and record.delivered,
+                is_news=not self.route.is_down,
+            )
 
     async def _next_chunk(self) -> bytes:
         """Wait for the next audio; empty while it is held back, and at the end.

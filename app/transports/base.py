@@ -49,6 +49,8 @@ class Attempt:
     """Whether its connection had carried a request before; None without a connection."""
     ttfb_ms: float | None = None
     """Request sent to first audio byte; the wait for a connection of a pool does not count."""
+    first_audio_at: float | None = None
+    """When its first audio was here, in seconds on the loop's clock."""
     total_ms: float | None = None
     """Start to end of the attempt, with the wait for a connection."""
     fault: str | None = None

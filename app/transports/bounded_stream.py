@@ -134,7 +134,8 @@ class BoundedStream:
             raise errors.ProviderTimeoutError(f"no first audio within {timeout_s} s") from None
         finally:
             self.record.connection = _connection(terms, self._stream)
-        self.record.ttfb_ms = (asyncio.get_running_loop().time() - limit.began_at) * 1000
+        self.record.first_audio_at = now = asyncio.get_running_loop().time()
+        self.record.ttfb_ms = (now - limit.began_at) * 1000
         return first
 
     async def _first_samples(self) -> bytes:

@@ -8,8 +8,12 @@ All times are seconds of one monotonic clock.
 """
 
 from collections import deque
+from typing import Literal, get_args
 
 from app.transports.policy import BreakerLimits
+
+BreakerState = Literal["closed", "blocked", "open", "half-open"]
+BREAKER_STATES: tuple[BreakerState, ...] = get_args(BreakerState)
 
 
 class Breaker:
@@ -52,6 +56,16 @@ class Breaker:
         """The share of recent attempts that failed, 0 to 1; 0 before the first attempt."""
         attempts = max(len(self._outcomes), self._limits.min_rate_attempts)
         return self._outcomes.count(False) / attempts
+
+    def state(self, now: float) -> BreakerState:
+        """Return the state.
+
+        Half-open: the cool-down is over, and the next attempt is the probe. Blocked: it is closed,
+        but the provider wants no request yet.
+        """
+        if self.is_closed:
+            return "blocked" if self._blocked_until > now else "closed"
+        return "open" if self.next_attempt_at(now) > now else "half-open"
 
     def blocked_until(self, now: float) -> float:
         """Return the time before which the provider wants no request; `now` if there is none."""

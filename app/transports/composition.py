@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from app.errors import ConfigurationError
+from app.telemetry.availability import Availability, transport_availability
 from app.telemetry.speech_metrics import SpeechMetrics
 from app.transports.base import TTSTransport
 from app.transports.options import SpeechOptions
@@ -51,15 +52,26 @@ def route_names(options: SpeechOptions) -> tuple[str, ...]:
 
 
 def compose(
-    options: SpeechOptions, find: FindTransport, metrics: SpeechMetrics | None = None
+    options: SpeechOptions,
+    find: FindTransport,
+    metrics: SpeechMetrics | None = None,
+    availability: dict[str, Availability] | None = None,
 ) -> ResilientTransport:
-    """Build what speaks over the transports of the operator's choice."""
+    """Build what speaks over the transports of the operator's choice.
+
+    Compositions that share transports share `availability`, by name; what is missing is added.
+    """
     transports = [find(name) for name in route_names(options)]
+    availability = {} if availability is None else availability
+    for transport in transports:
+        availability.setdefault(transport.name, transport_availability(transport.name))
     roles = [RouteRole.FALLBACK] * len(transports)
     roles[0] = RouteRole.PREFERRED if len(transports) > 1 else RouteRole.ONLY
     if options.transport == AUTO:
         roles[0] = RouteRole.FREE_SOCKET
-    return ResilientTransport(transports, options.policy, roles=roles, metrics=metrics)
+    return ResilientTransport(
+        transports, options.policy, roles=roles, metrics=metrics, availability=availability
+    )
 
 
 def choice_names(options: SpeechOptions) -> tuple[str, ...]:
@@ -70,15 +82,20 @@ def choice_names(options: SpeechOptions) -> tuple[str, ...]:
 
 
 def compose_choices(
-    options: SpeechOptions, find: FindTransport, metrics: SpeechMetrics | None = None
+    options: SpeechOptions,
+    find: FindTransport,
+    metrics: SpeechMetrics | None = None,
+    availability: dict[str, Availability] | None = None,
 ) -> dict[str, ResilientTransport]:
     """Build what a client may choose, by name.
 
     They share the transports, and differ in which is preferred. What the operator wrote as
     fallbacks follows each of them.
     """
+    availability = {} if availability is None else availability
     return {
-        name: compose(_with_choice(options, name), find, metrics) for name in choice_names(options)
+        name: compose(_with_choice(options, name), find, metrics, availability)
+        for name in choice_names(options)
     }
 
 

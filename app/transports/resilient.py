@@ -9,7 +9,7 @@ A sentence that breaks in the middle is continued where it broke, beginning at r
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Self
@@ -18,6 +18,7 @@ import structlog
 
 from app import errors
 from app.pool.terms import Urgency
+from app.telemetry.availability import Availability
 from app.telemetry.speech_metrics import SpeechMetrics
 from app.transports.attempt import AttemptRunner, refuse, start_first_available
 from app.transports.base import (
@@ -42,7 +43,8 @@ class ResilientTransport(SpeechSynthesizer):
 
     `roles` say what each transport is to the others; by default the first is preferred, and the
     others are its fallbacks. Raises the last attempt's error when all have failed, and a final
-    error at once. Counts attempts and late audio in `metrics`.
+    error at once. Counts attempts and late audio in `metrics`. What else uses the transports shares
+    `availability`, by name.
     """
 
     name = "resilient"
@@ -54,14 +56,17 @@ class ResilientTransport(SpeechSynthesizer):
         *,
         roles: Sequence[RouteRole] | None = None,
         metrics: SpeechMetrics | None = None,
+        availability: Mapping[str, Availability] | None = None,
     ) -> None:
         self._policy = policy or Policy()
         self._metrics = metrics or SpeechMetrics()
         roles = roles or _default_roles(len(transports))
         self.routes = [
-            Route(transport, role, self._policy.breaker)
+            Route(transport, role, self._policy.breaker, (availability or {}).get(transport.name))
             for transport, role in zip(transports, roles, strict=True)
         ]
+        for transport in transports:
+            self._metrics.add_transport(transport.name)
 
     def __repr__(self) -> str:
         return f"<ResilientTransport {self.routes}>"
@@ -148,7 +153,7 @@ class ResilientSpeech(Speech):
         Raises the error if there can be no continuation.
         """
         delivered_bytes = self._sentence.delivered_bytes
-        log.warning(
+        log.info(  # no warning: what follows may mend it
             "audio stream ended early",
             transport=runner.route.transport.name,
             attempt=self._sentence.records.index(runner.record) + 1,

@@ -5,6 +5,7 @@ import math
 from collections.abc import Sequence
 
 from app import errors
+from app.telemetry.availability import Availability, transport_availability
 from app.transports.base import TTSTransport
 from app.transports.breaker import Breaker
 from app.transports.policy import BreakerLimits, RouteRole
@@ -21,12 +22,14 @@ class Route:
         transport: TTSTransport,
         role: RouteRole = RouteRole.FALLBACK,
         limits: BreakerLimits | None = None,
+        availability: Availability | None = None,
     ) -> None:
         self.transport = transport
         self.provider = transport.provider or transport.name
         self.role = role
         self._limits = limits or BreakerLimits()
         self.breaker = Breaker(self._limits)
+        self._availability = availability or transport_availability(transport.name)
         self._refused_s = self._limits.cool_down_s
         """How long the route is left alone after the next refusal."""
         self.ms_per_char: float | None = None
@@ -39,6 +42,16 @@ class Route:
     def is_usable(self, now: float) -> bool:
         """Tell whether a request may be sent and may succeed; after a cool-down a probe may."""
         return self.breaker.next_attempt_at(now) <= now and self.transport.is_usable(now)
+
+    @property
+    def is_down(self) -> bool:
+        """Whether the log has been told that requests fail: by this route, or by the pool."""
+        return self._availability.is_down or not self._can_connect()
+
+    def on_success(self) -> None:
+        """Record a complete stream."""
+        self.breaker.record_success()
+        self._availability.on_success()
 
     def on_spoken(self, duration_ms: float, chars: int) -> None:
         """Learn from a whole sentence how fast this route speaks, and that it does."""
@@ -53,7 +66,7 @@ class Route:
 
         Another provider speaks meanwhile.
         """
-        if isinstance(error, errors.AuthenticationError | errors.QuotaExceededError):
+        if isinstance(error, errors.ACCOUNT_ERRORS):
             now = asyncio.get_running_loop().time()
             self.breaker.block(now + self._refused_s)
             self._refused_s = min(2 * self._refused_s, self._limits.max_cool_down_s)
@@ -67,6 +80,12 @@ class Route:
             self.breaker.record_failure(now, is_probe=is_probe)
         else:
             self.breaker.record_abandoned(is_probe=is_probe)
+        is_down = not self.breaker.is_closed or isinstance(error, errors.ACCOUNT_ERRORS)
+        if is_down and self._can_connect():
+            self._availability.on_failure(error)
+
+    def _can_connect(self) -> bool:
+        return self.transport.is_usable(asyncio.get_running_loop().time())
 
 
 def unblocked_at(routes: Sequence[Route], now: float) -> float:

@@ -69,27 +69,40 @@ class SentenceAttempts:
         """Return whether the provider of a route has not refused the sentence."""
         return route.provider not in self.refusals
 
-    def end(self, record: Attempt, error: BaseException | None) -> None:
+    def end(
+        self,
+        record: Attempt,
+        error: BaseException | None,
+        *,
+        is_complete: bool = True,
+        is_news: bool = True,
+    ) -> None:
         """Complete a record, for the metrics and for one log line.
 
-        Attempts that got no connection are not counted. One that was cancelled has not failed.
+        Attempts that got no connection are not counted. One that was cancelled has not failed, and
+        neither has one that is not complete, as another was selected. What is no news, since the
+        transport is known to be down, is logged at debug.
         """
         if isinstance(error, errors.PoolExhaustedError):
             self.records.remove(record)
             return
         record.total_ms = (asyncio.get_running_loop().time() - record.started_at) * 1000
-        outcome = "none" if error is None else "abandoned"
-        if isinstance(error, errors.NabraError):
-            outcome = record.fault = error.code
-        self._metrics.attempts[record.transport, outcome] += 1
-        log.info(
+        failure = error if isinstance(error, errors.NabraError) else None
+        outcome = "none" if error is None and is_complete else "abandoned"
+        if failure is not None:
+            outcome = record.fault = failure.code
+        self._metrics.on_attempt(record.transport, outcome, record.ttfb_ms)
+        write = log.info if is_news else log.debug
+        write(
             "attempt",
             transport=record.transport,
+            outcome="failed" if failure is not None else outcome.replace("none", "done"),
             connection=record.connection,
             chars=len(self.request.text),
             ttfb_ms=None if record.ttfb_ms is None else round(record.ttfb_ms),
             total_ms=round(record.total_ms),
             fault=record.fault,
+            **({} if failure is None else {"reason": str(failure), "host": failure.host}),
         )
 
     def buffer_for(self, route: Route, format: AudioFormat) -> AttemptBuffer:

@@ -144,7 +144,7 @@ def test_the_pod_may_do_nothing_beyond_its_work() -> None:
 def test_the_autoscaler_asks_for_a_metric_that_there_is() -> None:
     (metric,) = kubernetes("hpa")["spec"]["metrics"]
     name = metric["pods"]["metric"]["name"]
-    assert f'"{name}"' in (DEPLOY.parent / "app/api/monitoring.py").read_text()
+    assert f'"{name}"' in (DEPLOY.parent / "app/pipeline/conversation_metrics.py").read_text()
 
 
 def test_compose_publishes_on_this_machine_alone(compose: dict[str, Any]) -> None:

@@ -30,3 +30,13 @@ def test_a_shorter_penalty_does_not_end_a_longer_one() -> None:
     budget.penalize(0, 10)
     budget.penalize(1, 1)
     assert budget.next_opening_at(2) == 10
+
+
+def test_it_tells_how_many_sockets_may_be_opened() -> None:
+    budget = SlidingWindowBudget(2, 20)
+    assert budget.openings_left(0) == 2
+    budget.try_open(0)
+    assert budget.openings_left(0) == 1
+    budget.penalize(0, for_s=5)
+    assert (budget.openings_left(4), budget.openings_left(5)) == (0, 1)
+    assert budget.openings_left(20) == 2

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import time
 from collections.abc import AsyncIterator
 from typing import Any
@@ -97,7 +98,7 @@ async def test_no_session_is_joined_and_every_refusal_has_its_code(
                 token = headers.get("Authorization", "x" * 99).removeprefix("Bearer ")
                 assert token not in explained.text + gateway.log()
             metrics = (await page.get(f"{gateway.url}/metrics", headers=acme)).text
-            assert "\nnabra_sessions 1.0" in metrics
+            assert '\nnabra_sessions{protocol="native"} 1.0' in metrics
         assert "Traceback" not in gateway.log()
 
 
@@ -129,8 +130,8 @@ async def test_40_sockets_of_an_evil_page_start_nothing(open_to_all: GatewayProc
         for head in await asyncio.gather(*(attempt() for _ in range(40))):
             assert head.startswith(b"HTTP/1.1 403")
         metrics = (await client.get(f"{open_to_all.url}/metrics")).text
-        assert "\nnabra_sessions 0.0" in metrics
-        assert "nabra_tts_attempts_total{" not in metrics
+        assert '\nnabra_sessions{protocol="native"} 0.0' in metrics
+        assert not re.search(r"^nabra_tts_attempts_total\{.*\} [1-9]", metrics, re.MULTILINE)
 
 
 async def test_a_host_that_is_none_is_refused_without_a_traceback(

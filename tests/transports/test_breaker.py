@@ -1,7 +1,12 @@
 """The breaker, on a clock that the test moves."""
 
+import asyncio
+
 from app.transports.breaker import Breaker
+from app.transports.breaker_metrics import BreakerCollector
 from app.transports.policy import BreakerLimits
+from app.transports.resilient import ResilientTransport
+from tests.transports.fakes import FakeTransport
 
 LIMITS = BreakerLimits()
 
@@ -99,3 +104,25 @@ def test_a_run_of_failures_is_no_outage_until_most_recent_attempts_have_failed()
     assert breaker.is_outage
     breaker.record_success()
     assert not breaker.is_outage
+
+
+def test_its_state_has_a_name() -> None:
+    breaker = Breaker()
+    assert breaker.state(0) == "closed"
+    breaker.block(2)
+    assert (breaker.state(1), breaker.state(2)) == ("blocked", "closed")
+    breaker = opened_breaker()
+    assert breaker.state(LIMITS.cool_down_s - 0.1) == "open"
+    assert breaker.state(LIMITS.cool_down_s) == "half-open"
+    assert breaker.try_begin(LIMITS.cool_down_s)
+    breaker.record_success()
+    assert breaker.state(LIMITS.cool_down_s) == "closed"
+
+
+async def test_prometheus_is_shown_one_state_of_each_transport() -> None:
+    speaking = ResilientTransport([FakeTransport([])])
+    for _ in range(LIMITS.failures_to_open):
+        speaking.routes[0].breaker.record_failure(asyncio.get_running_loop().time())
+    (family,) = BreakerCollector({"default": speaking}).collect()
+    shown = {sample.labels["state"]: sample.value for sample in family.samples}
+    assert shown == {"closed": 0, "blocked": 0, "open": 1, "half-open": 0}

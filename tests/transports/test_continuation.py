@@ -63,7 +63,7 @@ async def test_the_log_says_which_attempt_broke_and_where() -> None:
     (line,) = [line for line in logs if line["event"] == "audio stream ended early"]
     assert line == {
         "event": "audio stream ended early",
-        "log_level": "warning",
+        "log_level": "info",
         "transport": "second",
         "attempt": 2,
         "bytes": 25_600,

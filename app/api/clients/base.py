@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
+from typing import ClassVar
 
 from app.pipeline.commands import Command
 from app.pipeline.events import Event
@@ -21,6 +22,9 @@ class Translator(ABC):
     The connection reads one frame at a time: it carries out all commands of a frame before it
     reads the next.
     """
+
+    name: ClassVar[str]
+    """The protocol, for the log."""
 
     @abstractmethod
     async def read(self, frame: Frame) -> Sequence[Command | Reply]:

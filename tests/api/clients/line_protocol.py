@@ -21,8 +21,8 @@ from starlette.websockets import WebSocket
 
 from app.api.access import AccessControl, AccessOptions
 from app.api.clients.base import Frame, Reply, Translator
-from app.api.connection import SessionLimits, VoiceEndpoint
-from app.api.usage import Usage, UsageLimits
+from app.api.connection import VoiceEndpoint
+from app.api.usage import SessionLimits, Usage, UsageLimits
 from app.errors import UnknownMessageError
 from app.pipeline import commands, events
 from app.pipeline.components import PipelineComponents
@@ -38,6 +38,8 @@ class Echo(Reply):
 
 class LineTranslator(Translator):
     """Has no numbers, no JSON, and several frames for one event."""
+
+    name = "lines"
 
     def __init__(self, terms: SessionTerms) -> None:
         self._config = terms.config

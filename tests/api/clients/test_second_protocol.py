@@ -6,7 +6,7 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from app.api.connection import SessionLimits
+from app.api.usage import SessionLimits
 from tests.api.clients.line_protocol import line_gateway
 from tests.pipeline.fakes import FakeAgent, FakeTranscriber
 from tests.pipeline.sessions import FIRST, SECOND, audio_of_sentences, components

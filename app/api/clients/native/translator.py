@@ -25,6 +25,8 @@ class Pong(Reply):
 class NativeTranslator(Translator):
     """Numbers the messages to the client, and keeps what it has configured."""
 
+    name = "native"
+
     def __init__(self, terms: SessionTerms) -> None:
         self._terms = terms
         self._config = self._requested = NativeConfig(terms.config)
