@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import socket
 import sys
 from pathlib import Path
 from unittest import mock
@@ -14,7 +13,7 @@ from app import __version__
 from app.serving.start_log import MAX_SETTING_CHARS, log_start, requested_format
 from app.settings import Settings
 from tests.telemetry.json_gateway import Line, parsed
-from tests.test_serve import SERVE, environment
+from tests.test_serve import environment
 
 BROKEN_SIMULATOR = """
 import sys, types
@@ -89,12 +88,12 @@ def test_the_format_is_known_before_the_settings_are(
         assert requested_format() == format
 
 
-async def output_of(cwd: Path, *command: str, **changes: str) -> tuple[int | None, list[Line]]:
+async def output_of(cwd: Path, *command: str) -> tuple[int | None, list[Line]]:
     """Run a program that fails; return its exit code, and its lines, all of which are JSON."""
     process = await asyncio.create_subprocess_exec(
         *command,
         cwd=cwd,
-        env=environment(LOG_FORMAT="json", **changes),
+        env=environment(LOG_FORMAT="json"),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )
@@ -102,28 +101,12 @@ async def output_of(cwd: Path, *command: str, **changes: str) -> tuple[int | Non
     return process.returncode, parsed(output.decode())
 
 
-async def test_a_start_that_fails_prints_json_alone(tmp_path: Path) -> None:
+async def test_a_simulator_that_does_not_start_is_told_in_json_alone(tmp_path: Path) -> None:
     broken = tmp_path / "broken.sh"
     broken.write_text('#!/bin/sh\necho "no voice" >&2\n')
     broken.chmod(0o755)
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = str(taken.getsockname()[1])
-        wrong_setting, taken_port, no_simulator, uncaught = await asyncio.gather(
-            output_of(tmp_path, *SERVE, TTS_TRANSPORT="pigeon", SIMULATOR_PROFILE="seed"),
-            output_of(tmp_path, *SERVE, PORT=port),
-            output_of(tmp_path, sys.executable, "-c", BROKEN_SIMULATOR, str(broken), "serve"),
-            output_of(tmp_path, sys.executable, "-c", UNCAUGHT),
-        )
-    code, lines = wrong_setting
-    assert (code, lines[-1]["event"]) == (1, "nabra cannot start")
-    assert "pigeon" in lines[-1]["reasons"][0]
-    assert "SIMULATOR_PROFILE=seed is deprecated" in lines[0]["event"]
-
-    code, lines = taken_port
-    assert (code, lines[-1]["reasons"]) == (1, ["Address already in use"])
-    assert f"127.0.0.1:{port} (HOST, PORT)" in lines[-1]["event"]
-
-    code, lines = no_simulator
+    program = (sys.executable, "-c", BROKEN_SIMULATOR, str(broken), "serve")
+    code, lines = await output_of(tmp_path, *program)
     assert code == 3
     assert [line["event"].split(":")[0] for line in lines] == [
         *("starting", "simulator", "RuntimeError", "Application startup failed. Exiting.")
@@ -131,7 +114,10 @@ async def test_a_start_that_fails_prints_json_alone(tmp_path: Path) -> None:
     assert lines[1]["event"] == "simulator: no voice"
     assert "in lifespan" in lines[2]["exception"]
 
-    code, (warning, of_thread, of_process) = uncaught
+
+async def test_what_python_prints_is_json_too(tmp_path: Path) -> None:
+    code, lines = await output_of(tmp_path, sys.executable, "-c", UNCAUGHT)
+    warning, of_thread, of_process = lines
     assert code == 1
     assert "an odd thing" in warning["event"]
     assert "ZeroDivisionError" in of_thread["exception"]
