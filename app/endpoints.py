@@ -100,8 +100,8 @@ def _check_simulator(settings: Settings) -> None:
         raise ConfigurationError(f"SIMULATOR_SCRIPT: {error}") from None
 
 
-def startup_banner(settings: Settings, endpoints: Endpoints) -> str:
-    """Return what the operator is told at the start: version, STT, agent, TTS."""
+def startup_banner(settings: Settings, endpoints: Endpoints) -> tuple[str, ...]:
+    """Return the lines that the operator is told at the start: version, STT, agent, TTS."""
     hamsa = "Hamsa" if endpoints.simulated_voice is None else "simulator"
     stt, tts = settings.stt_transport, settings.tts_transport
     simulates_stt = settings.simulates_speech and stt in HAMSA_NAMES
@@ -109,14 +109,12 @@ def startup_banner(settings: Settings, endpoints: Endpoints) -> str:
     simulates_tts = settings.simulates_speech and tts in HAMSA_NAMES
     voice = f", voice {endpoints.simulated_voice}" if simulates_tts else ""
     agent = "simulator" if settings.simulates_agent else settings.agent_kind
-    return "\n".join(
-        (
-            f"Nabra  {__version__}",
-            f"STT    {_who(hamsa, stt)}{transcripts}{_then(hamsa, settings.stt_fallback)}",
-            f"Agent  {agent}",
-            f"TTS    {_who(hamsa, tts)}{voice}, {settings.tts_sample_rate} Hz"
-            + _then(hamsa, settings.tts_fallback),
-        )
+    return (
+        f"Nabra  {__version__}",
+        f"STT    {_who(hamsa, stt)}{transcripts}{_then(hamsa, settings.stt_fallback)}",
+        f"Agent  {agent}",
+        f"TTS    {_who(hamsa, tts)}{voice}, {settings.tts_sample_rate} Hz"
+        + _then(hamsa, settings.tts_fallback),
     )
 
 

@@ -27,6 +27,15 @@ def names_in(path: Path) -> set[str]:
     return {each.key for each in _lines(path) if each.key}
 
 
+def value_in(path: Path, name: str) -> str | None:
+    """Return the last value that the file gives to a name, in any case; None if it gives none.
+
+    Raises `ConfigurationError` if it cannot be read.
+    """
+    values = [each.value for each in _lines(path) if (each.key or "").upper() == name]
+    return values[-1] if values else None
+
+
 def _lines(path: Path) -> Iterator[Binding]:
     try:
         text = path.read_text(encoding=ENCODING) if path.is_file() else ""

@@ -227,11 +227,14 @@ def create_app(
         async with AsyncExitStack() as stack:
             endpoints = await start_components(app, settings, loaded, collectors, stack)
             banner = (
-                startup_banner(settings, endpoints),
+                *startup_banner(settings, endpoints),
                 f"Access {options.describe_access(settings)}",
                 f"Open   {address}",
             )
-            announce("\n".join(banner))
+            if settings.log_format == "json":
+                log.info("listening", address=address, about=banner)
+            else:
+                announce("\n".join(banner))
             yield
         app.state.session_log.log_stop()
 

@@ -62,7 +62,7 @@ class ConnectionPool(Generic[C]):
         self.opened = 0
         """Number of sockets opened since the start."""
         self._availability = Availability(
-            "no socket could be opened", "sockets can be opened again", pool=name
+            "no socket could be opened", "sockets work again", pool=name
         )
         self.open_error: errors.ProviderError | None = None
         """Why the last socket that was tried could not be opened; None when it could."""
@@ -170,6 +170,7 @@ class ConnectionPool(Generic[C]):
         else:
             self._release(pooled, lease, failed=False)
             self._penalty_s = self._limits.throttle_penalty_s
+            self._availability.on_success()  # not before: a wrong key is accepted at first
 
     def _release(self, pooled: PooledConnection[C], lease: Lease[C], *, failed: bool) -> None:
         if self._tasks is not None:  # otherwise the pool was closed meanwhile, and the socket too
@@ -241,7 +242,6 @@ class ConnectionPool(Generic[C]):
             return
         self.opened += 1
         self.open_error = None
-        self._availability.on_success()
         log.info("Creating new persistent connection", socket=connection.number)
         pooled.connection = connection
         self._recycler.make_idle(pooled)

@@ -3,7 +3,6 @@
 import ctypes
 import gc
 import socket
-import sys
 
 import structlog
 import uvicorn
@@ -22,6 +21,7 @@ from app.serving.admission import (
 from app.serving.http_protocol import MAX_HEAD_BYTES, bounded_protocols
 from app.serving.server import DrainingServer
 from app.serving.start_checks import checked_settings, start_warnings
+from app.serving.start_log import log_start, refuse_start, requested_format
 from app.settings import Settings
 from app.strategies import plug_in_secrets
 from app.telemetry import logs
@@ -50,10 +50,15 @@ begins. With 1 MiB, what 150 rude clients had sent in pieces left twice as much 
 
 def serve() -> None:
     """Run the gateway until a signal has stopped it; exit with one line if it cannot start."""
+    log_format = requested_format()
+    if log_format == "json":
+        logs.configure("info", log_format, is_final=False)
+        logs.own_process()
     try:
         settings, plug_ins = checked_settings()
     except ConfigurationError as error:
-        sys.exit(f"nabra cannot start:\n{error}")
+        message = "nabra cannot start"
+        refuse_start(log_format, message, str(error).splitlines(), f"{message}:\n{error}")
     secrets = [*secrets_of(settings), *plug_in_secrets(plug_ins)]
     logs.configure(settings.log_level, settings.log_format, secrets=secrets)
     for warning in start_warnings(settings):
@@ -63,7 +68,9 @@ def serve() -> None:
     except OSError as error:
         address = f"{settings.host}:{settings.port}"
         reason = str(error.strerror).partition(" (while")[0]  # which repeats the address
-        sys.exit(f"nabra cannot listen on {address} (HOST, PORT): {reason}")
+        message = f"nabra cannot listen on {address} (HOST, PORT)"
+        refuse_start(log_format, message, [reason], f"{message}: {reason}")
+    log_start(settings)
     admission = Admission(connection_limits(settings))
     address = address_of(listener) + settings.root_path
     app = create_app(settings, address, [AdmissionCollector(admission)], plug_ins=plug_ins)

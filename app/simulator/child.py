@@ -14,6 +14,9 @@ from urllib.parse import urlsplit
 START_TIMEOUT_S = 20.0
 """Longest wait until the child listens; it takes under a second on an idle machine."""
 
+RELAY_TIMEOUT_S = 1.0
+"""Longest wait for the last words of a child that has ended: what it started may live on."""
+
 FIRST_RESTART_AFTER_S = 0.1
 MAX_RESTART_AFTER_S = 5.0
 """The wait before a restart doubles with each that fails, from the first to the second."""
@@ -52,6 +55,7 @@ class SimulatorProcess:
         self._arguments = arguments
         self._process: asyncio.subprocess.Process | None = None
         self._supervisor: asyncio.Task[None] | None = None
+        self._relay: asyncio.Task[None] | None = None
         self.urls: dict[str, str] = {}
         """What the child announced: the addresses of `Urls`, and its voice, profile and seed."""
 
@@ -85,9 +89,14 @@ class SimulatorProcess:
             *ports,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
             env=child_environment(os.environ),
             start_new_session=True,  # Ctrl-C must not end it while the gateway needs it
         )
+        if self._relay is not None:
+            await self._relay_end(self._relay)
+        assert process.stderr is not None
+        self._relay = asyncio.create_task(_relay(process.stderr), name="simulator-log")
         try:
             return process, await self._read_announcement(process)
         except BaseException:
@@ -140,3 +149,24 @@ class SimulatorProcess:
         except TimeoutError:
             process.kill()
             await process.wait()
+        if self._relay is not None:
+            await self._relay_end(self._relay)
+
+    async def _relay_end(self, relay: asyncio.Task[None]) -> None:
+        """Wait until all that a child has written is logged, but not for long."""
+        await asyncio.wait([relay], timeout=RELAY_TIMEOUT_S)
+        relay.cancel()
+        await asyncio.wait([relay])
+
+
+async def _relay(stream: asyncio.StreamReader) -> None:
+    """Log what a child writes to its standard error, in the form of this process's log."""
+    while True:
+        try:
+            line = await stream.readline()
+        except ValueError:  # longer than the reader's buffer
+            continue
+        if not line:
+            return
+        if text := line.decode(errors="replace").rstrip():
+            _log.warning("simulator: %s", text)

@@ -88,15 +88,16 @@ class SentenceAttempts:
             return
         record.total_ms = (asyncio.get_running_loop().time() - record.started_at) * 1000
         failure = error if isinstance(error, errors.NabraError) else None
-        outcome = "none" if error is None and is_complete else "abandoned"
+        outcome = "done" if error is None and is_complete else "abandoned"
         if failure is not None:
-            outcome = record.fault = failure.code
-        self._metrics.on_attempt(record.transport, outcome, record.ttfb_ms)
+            outcome, record.fault = "failed", failure.code
+        label = record.fault or ("none" if outcome == "done" else outcome)
+        self._metrics.on_attempt(record.transport, label, record.ttfb_ms)
         write = log.info if is_news else log.debug
         write(
             "attempt",
             transport=record.transport,
-            outcome="failed" if failure is not None else outcome.replace("none", "done"),
+            outcome=outcome,
             connection=record.connection,
             chars=len(self.request.text),
             ttfb_ms=None if record.ttfb_ms is None else round(record.ttfb_ms),

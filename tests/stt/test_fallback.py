@@ -1,16 +1,18 @@
 """STT by the first transcriber that works, with transcribers that follow a script."""
 
 import asyncio
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pytest
+from structlog.testing import capture_logs
 
 from app import errors
 from app.audio import PCM16_16K
 from app.stt.base import Transcriber, Utterance
-from app.stt.fallback import FallbackTranscriber
-from tests.pipeline.fakes import FakeTranscriber
+from app.stt.fallback import FAILURES_TO_BE_DOWN, FallbackTranscriber
+from tests.pipeline.fakes import BlockedTranscriber, FakeTranscriber
 
 UTTERANCE = Utterance(b"\x00\x00" * 1600, PCM16_16K)
 LOST = errors.ConnectionLostError("gone")
@@ -139,3 +141,52 @@ async def test_it_warms_up_the_first_and_closes_all() -> None:
     await fallback.warm_up()
     await fallback.aclose()
     assert [(each.warmed, each.closed) for each in transcribers] == [(1, 1), (0, 1)]
+
+
+async def transcribe_with(transcriber: FallbackTranscriber) -> None:
+    with contextlib.suppress(errors.ProviderError):
+        await transcriber.transcribe(UTTERANCE)
+
+
+async def test_a_transcriber_that_is_down_is_told_once_and_its_failures_at_debug() -> None:
+    script = FakeTranscriber(errors.ProviderTimeoutError("silent"), "first")
+    transcriber = in_turn([script, FakeTranscriber("نعم", "second")])
+    with capture_logs() as lines:
+        for _ in range(FAILURES_TO_BE_DOWN + 1):
+            await transcribe_with(transcriber)
+        script.transcript = "نعم"
+        await transcribe_with(transcriber)
+    told = [
+        (line["log_level"], line["event"], line.get("outcome"))
+        for line in lines
+        if "first" in (line.get("transport"), line.get("transcriber"))
+    ]
+    assert told == [
+        *[("info", "transcription", "failed")] * FAILURES_TO_BE_DOWN,
+        ("warning", "transcriber is down", None),
+        ("debug", "transcription", "failed"),
+        ("debug", "transcriber is down", None),
+        ("info", "transcription", "done"),
+        ("info", "transcriber works again", None),
+    ]
+
+
+@pytest.mark.parametrize("error", [errors.RefusedError("too long"), errors.PoolExhaustedError("")])
+async def test_what_is_no_fault_of_the_transcriber_does_not_count(
+    error: errors.ProviderError,
+) -> None:
+    transcriber = in_turn([FakeTranscriber(error)])
+    with capture_logs() as lines:
+        for _ in range(2 * FAILURES_TO_BE_DOWN):
+            await transcribe_with(transcriber)
+    assert {line["event"] for line in lines} == {"transcription"}
+
+
+async def test_a_transcription_that_is_cancelled_is_abandoned() -> None:
+    blocked = BlockedTranscriber()
+    with capture_logs() as lines:
+        task = asyncio.create_task(in_turn([blocked]).transcribe(UTTERANCE))
+        await blocked.until_requested()
+        task.cancel()
+        await asyncio.wait([task])
+    assert [(line["event"], line["outcome"]) for line in lines] == [("transcription", "abandoned")]

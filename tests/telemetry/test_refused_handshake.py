@@ -5,11 +5,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
-import structlog
 
 from app import errors
 from app.hamsa.connection import Connection
-from app.pool import pool
 from app.telemetry import logs
 from tests.pool.pools import running_pool
 from tests.telemetry.log_lines import FORMATS, KEY, Format, lines_of
@@ -52,10 +50,8 @@ async def test_a_refused_handshake_logs_no_key(
     refusal: bytes,
     format: Format,
     capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     logs.configure("debug", format)
-    monkeypatch.setattr(pool, "log", structlog.get_logger())  # one that is not bound yet
     async with refusing(refusal) as (url, requests):
         with pytest.raises(errors.ProviderError) as caught:
             await Connection.open(url, KEY, connect_timeout_s=5)

@@ -1,0 +1,79 @@
+"""A gateway as a process that logs JSON, and what it has logged."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.test_serve import SERVE, environment
+from tests.waiting import until
+
+Line = dict[str, Any]
+
+FAILURES = ("warning", "error", "critical")
+
+
+@dataclass
+class JsonGateway:
+    """`nabra serve` whose standard output and error are one file."""
+
+    process: asyncio.subprocess.Process
+    log_path: Path
+
+    def text(self) -> str:
+        return self.log_path.read_text(encoding="utf-8")
+
+    def lines(self) -> list[Line]:
+        """Return all that was printed; every line must be a JSON object."""
+        return parsed(self.text())
+
+    @property
+    def endpoint(self) -> str:
+        (line,) = (line for line in self.lines() if line["event"] == "listening")
+        return str(line["address"]).replace("http", "ws") + "/ws/agent/"
+
+    async def stop(self) -> None:
+        self.process.terminate()
+        async with asyncio.timeout(30):
+            assert await self.process.wait() == 0, self.text()
+
+
+def parsed(text: str) -> list[Line]:
+    """Parse lines of JSON, up to the last that is whole."""
+    lines = [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines()]
+    assert all({"event", "level", "timestamp"} <= line.keys() for line in lines)
+    return lines
+
+
+def of_event(lines: Iterable[Line], *events: str) -> list[Line]:
+    return [line for line in lines if line["event"] in events]
+
+
+@asynccontextmanager
+async def json_gateway(cwd: Path, settings: Mapping[str, str]) -> AsyncIterator[JsonGateway]:
+    """Run a gateway until the context is left, and wait until it listens."""
+    log_path = cwd / "log.json"
+    with log_path.open("wb") as output:
+        process = await asyncio.create_subprocess_exec(
+            *SERVE,
+            cwd=cwd,
+            env=environment(**{"DRAIN_S": "5", "LOG_FORMAT": "json", **settings}),
+            stdout=output,
+            stderr=output,
+        )
+    gateway = JsonGateway(process, log_path)
+    try:
+        await until(
+            lambda: '"listening"' in gateway.text() or process.returncode is not None,
+            state=gateway,
+            timeout_s=30,
+        )
+        assert process.returncode is None, gateway.text()
+        yield gateway
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
