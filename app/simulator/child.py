@@ -79,6 +79,8 @@ class SimulatorProcess:
     async def _start(
         self, ports: Sequence[str]
     ) -> tuple[asyncio.subprocess.Process, dict[str, str]]:
+        if self._relay is not None:
+            await self._relay_end(self._relay)
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-P",
@@ -93,8 +95,6 @@ class SimulatorProcess:
             env=child_environment(os.environ),
             start_new_session=True,  # Ctrl-C must not end it while the gateway needs it
         )
-        if self._relay is not None:
-            await self._relay_end(self._relay)
         assert process.stderr is not None
         self._relay = asyncio.create_task(_relay(process.stderr), name="simulator-log")
         try:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from app import errors
 from app.telemetry.availability import Availability, transport_availability
 from app.transports.base import TTSTransport
+from app.transports.bounded_stream import log_defect
 from app.transports.breaker import Breaker
 from app.transports.policy import BreakerLimits, RouteRole
 
@@ -85,7 +86,11 @@ class Route:
             self._availability.on_failure(error)
 
     def _can_connect(self) -> bool:
-        return self.transport.is_usable(asyncio.get_running_loop().time())
+        try:
+            return self.transport.is_usable(asyncio.get_running_loop().time())
+        except Exception as error:  # noqa: BLE001 - transports are strangers
+            log_defect(self.transport.name, error)
+            return True
 
 
 def unblocked_at(routes: Sequence[Route], now: float) -> float:

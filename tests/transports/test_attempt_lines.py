@@ -131,3 +131,13 @@ async def test_what_knows_itself_that_it_is_down_is_not_told_of_again() -> None:
                 ResilientTransport([Disconnected([[errors.AuthenticationError("HTTP 401")]])])
             )
     assert [(line["log_level"], line["event"]) for line in lines] == [("debug", "attempt")]
+
+
+async def test_a_transport_that_cannot_say_whether_it_is_usable_speaks_all_the_same() -> None:
+    class Defective(FakeTransport):
+        def is_usable(self, now: float) -> bool:
+            raise KeyError("no idea")
+
+    with capture_logs() as lines:
+        assert await speak(ResilientTransport([Defective([COMPLETE])])) == SPEECH
+    assert attempts(lines) == [("info", "fake", "done")]
