@@ -36,7 +36,9 @@ class UnsentBytes:
     def begin(self, client: "ClientBacklog", size: int) -> None:
         """Count `size` bytes of a client that begins to wait."""
         self._waiting[client] = None
-        self.add(size)
+        self.total += size
+        if self.total > self._max_bytes:
+            self._disconnect_longest()
 
     def end(self, client: "ClientBacklog", size: int) -> None:
         """Count a client no more, which has taken something or is gone."""
@@ -46,6 +48,10 @@ class UnsentBytes:
     def add(self, size: int) -> None:
         """Count more bytes of a client that waits."""
         self.total += size
+        if self.total > self._max_bytes:
+            self._disconnect_longest()
+
+    def _disconnect_longest(self) -> None:
         while self.total > self._max_bytes:
             longest = next(iter(self._waiting))
             self.disconnected += 1

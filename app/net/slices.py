@@ -57,8 +57,12 @@ class SlicedInput:
 
     def feed(self, data: bytes) -> None:
         """Take what arrived."""
-        if not self._backlog and not self._is_held and len(data) <= self._slice_bytes:
-            self._process_slice(data, time.monotonic())
+        size = len(data)
+        if size <= self._slice_bytes and not self._backlog and not self._is_held:
+            if size <= SLICE_BYTES:
+                self._process(data)
+            else:
+                self._process_slice(data, time.monotonic())
             return
         self._backlog += data
         if not self._is_scheduled:
