@@ -72,9 +72,8 @@ class Turn:
     async def run(self) -> None:
         """Run all stages. A failure is sent to the client as `Failed`; `TurnDone` comes last."""
         metrics = self.timeline.metrics
-        structlog.contextvars.bind_contextvars(
-            turn=self.number
-        )  # of this task, and those it starts
+        # of this task, and of those it starts
+        structlog.contextvars.bind_contextvars(turn=self.number)
         error: NabraError | None = None
         cut_by: str | None = INTERRUPTED
         self._has_started = True

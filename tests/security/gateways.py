@@ -4,14 +4,14 @@ import asyncio
 import signal
 import time
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench.harness import ToneAudio, caller, recorded_utterance, take_turn
+from tests.logged_process import logged_process
 from tests.processes import resident_bytes, tree
-from tests.test_serve import SERVE, environment
-from tests.waiting import until
+from tests.test_serve import SERVE
 
 MiB = 1024 * 1024
 
@@ -64,33 +64,15 @@ async def gateway_process(
     cwd: Path, settings: Mapping[str, str] | None = None, *, descriptors: int = 0
 ) -> AsyncIterator[GatewayProcess]:
     """Start a gateway, with so many files at most; end it however the test ends."""
-    log_path = cwd / "log.txt"
     command = list(SERVE)
     if descriptors:
         command = ["/bin/sh", "-c", f'ulimit -n {descriptors}; exec "$@"', "sh", *SERVE]
-    with log_path.open("wb") as output:
-        process = await asyncio.create_subprocess_exec(
-            *command,
-            cwd=cwd,
-            env=environment(**{"DRAIN_S": "1", **(settings or {})}),
-            stdout=output,
-            stderr=output,
-        )
-    gateway = GatewayProcess(process, log_path)
-    try:
-        await until(
-            lambda: "Open " in gateway.log() or process.returncode is not None,
-            state=gateway,
-            timeout_s=30,
-        )
-        assert process.returncode is None, gateway.log()
+    log_path = cwd / "log.txt"
+    settings = {"DRAIN_S": "1", **(settings or {})}
+    async with logged_process(log_path, settings, "Open ", command) as process:
+        gateway = GatewayProcess(process, log_path)
         gateway.url = gateway.log().split("Open")[1].split()[0]
         yield gateway
-    finally:
-        if process.returncode is None:
-            with suppress(ProcessLookupError):
-                process.kill()
-            await process.wait()
 
 
 @dataclass

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.test_serve import SERVE, environment
-from tests.waiting import until
+from tests.logged_process import logged_process
 
 Line = dict[str, Any]
 
@@ -56,24 +55,6 @@ def of_event(lines: Iterable[Line], *events: str) -> list[Line]:
 async def json_gateway(cwd: Path, settings: Mapping[str, str]) -> AsyncIterator[JsonGateway]:
     """Run a gateway until the context is left, and wait until it listens."""
     log_path = cwd / "log.json"
-    with log_path.open("wb") as output:
-        process = await asyncio.create_subprocess_exec(
-            *SERVE,
-            cwd=cwd,
-            env=environment(**{"DRAIN_S": "5", "LOG_FORMAT": "json", **settings}),
-            stdout=output,
-            stderr=output,
-        )
-    gateway = JsonGateway(process, log_path)
-    try:
-        await until(
-            lambda: '"listening"' in gateway.text() or process.returncode is not None,
-            state=gateway,
-            timeout_s=30,
-        )
-        assert process.returncode is None, gateway.text()
-        yield gateway
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
+    settings = {"DRAIN_S": "5", "LOG_FORMAT": "json", **settings}
+    async with logged_process(log_path, settings, '"listening"') as process:
+        yield JsonGateway(process, log_path)
