@@ -17,7 +17,7 @@ from .library_page import (
     unlock,
     wait_for_event,
 )
-from .recording import record
+from .recording import record, wait_for_sound
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -36,8 +36,7 @@ async def test_an_interruption_silences_within_50_ms_and_reports_what_was_played
         await page.route_web_socket("**/ws/agent/**", relay)
         await connect_client(page, endpoint)
         await page.evaluate("nabra.say('مرحبا')")
-        await wait_for_event(page, kind="playing")
-        await page.wait_for_timeout(400)
+        await wait_for_sound(page, 0.4)
         is_cut_off = True
         now_s = await page.evaluate("(nabra.interrupt(), loudspeaker.now())")
         idle = await wait_for_event(page, kind="idle")
@@ -67,7 +66,7 @@ async def test_a_new_turn_silences_the_one_before(page: Page, simulator: Simulat
         now_s = await page.evaluate("loudspeaker.now()")
         servers[0].send(json.dumps({"type": "text", "text": "وعليكم السلام"}))
         await wait_for_event(page, kind="playing", turn=2)
-        await page.wait_for_timeout(500)
+        await wait_for_sound(page, 0.4, since_s=await page.evaluate("loudspeaker.now()"))
         recording = await record(page)
         [first] = await emitted(page, kind="message", type="sentence", turn=2, index=0)
         spoken = simulator.expected_audio(first["text"])[: int(0.3 * 32000)]
