@@ -22,7 +22,7 @@ from .conversation_page import (
     start,
 )
 from .library_page import collect_received, gateway_for, url_of
-from .microphone import feed_microphone
+from .microphone import feed_microphone, make_microphone_playable, play_into_microphone
 from .recording import record, wait_for_sound
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -75,18 +75,18 @@ async def test_a_held_button_makes_a_spoken_turn(
         await expect(page.locator("#microphone")).to_have_attribute("aria-pressed", "false")
 
 
-async def test_hands_free_the_user_interrupts_by_speaking(
-    page: Page, simulator: Simulator, microphone_file: Path
-) -> None:
+async def test_hands_free_the_user_interrupts_by_speaking(page: Page, simulator: Simulator) -> None:
     """Without any button: a question, a response, an objection during it, another response."""
-    scene = Scene().pause(300).speak(QUESTION).pause(1300).speak(OBJECTION)
-    feed_microphone(microphone_file, scene.pause(20_000).pcm())
     async with gateway_for(page, settings_for(simulator)) as endpoint:
         events = collect_received(page)
         await start(page, endpoint)
+        await make_microphone_playable(page)
         await page.check("#hands-free", force=True)
+        await expect(page.locator("body")).to_have_attribute("data-doing", "hands-free")
+        await play_into_microphone(page, Scene().pause(300).speak(QUESTION).pcm())
+        await wait_for_sound(page, 0.2)
+        await play_into_microphone(page, Scene().speak(OBJECTION).pcm())
         first, second = page.locator(".turn").nth(0), page.locator(".turn").nth(1)
-        await expect(first.locator(".speaking")).to_be_visible()
         await expect(first.locator(".interrupted")).to_be_visible()
         await expect(second.locator(".speaking")).to_be_visible()
         recording = await record(page)
