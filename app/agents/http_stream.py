@@ -143,8 +143,6 @@ async def _read(
     chunks: AsyncGenerator[bytes, None], timeouts: ResponseTimeouts, read_timeout: ReusableTimeout
 ) -> bytes:
     """Return the next bytes of the body; none at its end, or when lingering is over."""
-    loop = asyncio.get_running_loop()
-    started_s = loop.time()
     try:
         return await read_timeout.wait_for(anext(chunks, b""), timeouts.left_s)
     except TimeoutError as error:
@@ -156,7 +154,7 @@ async def _read(
             return b""
         raise AgentCutError(f"connection lost within the response: {error}") from error
     finally:
-        timeouts.spend(loop.time() - started_s - read_timeout.stalled_s)
+        timeouts.spend(read_timeout.waited_s)
 
 
 async def _raise_refused(response: httpx.Response) -> None:
