@@ -1,6 +1,6 @@
 """What traces are made through, whoever records them. Without a tracer nothing is recorded.
 
-A turn has a trace of its own; its spans are told mostly when it ends, of what was measured anyway.
+A turn has a trace of its own; most of its spans are made when it ends, of what was measured anyway.
 """
 
 from abc import ABC, abstractmethod
@@ -23,7 +23,7 @@ class Span(ABC):
     trace_id: str
     """32 hexadecimal digits."""
     is_recorded: bool
-    """Whether the trace is in the sample; others are not told of, but passed on."""
+    """Whether the trace is in the sample; others are not sent, but the agent is told of them."""
 
     @property
     @abstractmethod
