@@ -16,6 +16,8 @@ ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
 PROTOCOL = "OTEL_EXPORTER_OTLP_PROTOCOL"
 EXPORTER = "OTEL_TRACES_EXPORTER"
 HTTP = "http/protobuf"
+DEFAULT_ENDPOINT = "http://localhost:4318"
+"""Where the exporter sends spans unless it is told; by OpenTelemetry's specification."""
 
 log = structlog.get_logger(__name__)
 
@@ -56,7 +58,8 @@ def start_tracer(
     if problem is not None:
         log.warning(f"no traces: {problem}")
         return None
-    log.info("traces are on")
+    collector = urlsplit(_endpoint(environment)[1] or DEFAULT_ENDPOINT).netloc.rpartition("@")[2]
+    log.info("traces are on", host=collector)
     return tracer
 
 
@@ -82,7 +85,7 @@ def problem_with(environment: Mapping[str, str]) -> str | None:
         )
     variable, endpoint = _endpoint(environment)
     try:
-        url = urlsplit(endpoint or "http://localhost:4318")
+        url = urlsplit(endpoint or DEFAULT_ENDPOINT)
         is_valid = url.scheme in ("http", "https") and bool(url.hostname)
     except ValueError:
         is_valid = False
