@@ -1,9 +1,9 @@
 """The agent strategy: the user's text goes in, the agent's response streams out."""
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +18,9 @@ class AgentRequest:
     """The part of the previous response that was played; empty unless it was interrupted."""
     on_form: Callable[[str], None] | None = None
     """Is told the form of the response (`n8n`, `events`, `document`…), where the agent knows it."""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """HTTP headers by which the agent's log finds the turn: `X-Request-Id`, and `traceparent` where
+    traces are on."""
 
 
 class Agent(ABC):

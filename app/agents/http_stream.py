@@ -25,9 +25,10 @@ from app.errors import (
 )
 from app.net.client import body_start, raw_chunks
 from app.net.failures import NOT_CONNECTED
-from app.net.request import RequestTemplate
+from app.net.request import NO_HEADERS, RequestTemplate
 from app.net.response import content_encoding
 from app.net.url import at_host, host_of, web_url
+from app.telemetry.request_ids import request_id_in
 from app.text.speakable import is_speakable
 from app.timeouts import ReusableTimeout, stall_tolerant_timeout
 
@@ -69,10 +70,15 @@ class HttpAgentStream:
         self._error_linger_s = error_linger_s
 
     async def stream(
-        self, payload: Mapping[str, object], parser: ResponseParser
+        self,
+        payload: Mapping[str, object],
+        parser: ResponseParser,
+        *,
+        headers: Mapping[str, str] = NO_HEADERS,
     ) -> AsyncGenerator[str, None]:
         """Post `payload` as JSON, and iterate over the text that `parser` finds in the response.
 
+        `headers` are those of this request alone.
         Raises an `AgentError` where that fails. Close the iterator, or the connection stays open.
         """
         timeouts = ResponseTimeouts(
@@ -81,7 +87,7 @@ class HttpAgentStream:
             total_timeout_s=self._total_timeout_s,
         )
         with at_host(self._host):
-            response = await self._open(payload, timeouts)
+            response = await self._open(payload, headers, timeouts)
             chunks, read_timeout = raw_chunks(response), ReusableTimeout()
             try:
                 while not parser.failed and (data := await _read(chunks, timeouts, read_timeout)):
@@ -115,10 +121,13 @@ class HttpAgentStream:
         return pieces
 
     async def _open(
-        self, payload: Mapping[str, object], timeouts: ResponseTimeouts
+        self,
+        payload: Mapping[str, object],
+        headers: Mapping[str, str],
+        timeouts: ResponseTimeouts,
     ) -> httpx.Response:
         """Send the request, and return the response once its status is a good one."""
-        request = self._template.build(orjson.dumps(payload))
+        request = self._template.build(orjson.dumps(payload), headers)
         started_s = asyncio.get_running_loop().time()
         try:
             async with stall_tolerant_timeout(timeouts.left_s):
@@ -166,7 +175,9 @@ async def _raise_refused(response: httpx.Response) -> None:
     finally:
         await response.aclose()
     reason = _reason(body)
-    raise AgentRefusedError(f"HTTP {response.status_code}: {reason}", response.status_code)
+    error = AgentRefusedError(f"HTTP {response.status_code}: {reason}", response.status_code)
+    error.request_id = request_id_in(response.headers)
+    raise error
 
 
 def _reason(body: bytes) -> str:

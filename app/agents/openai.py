@@ -49,7 +49,8 @@ class OpenAIAgent(Agent):
         payload = {"model": self._model, "stream": True, "messages": messages}
         parser = ResponseParser(max_line_bytes=self._max_line_bytes, on_form=request.on_form)
         try:
-            async with aclosing(self._http.stream(payload, parser)) as pieces:
+            stream = self._http.stream(payload, parser, headers=request.headers)
+            async with aclosing(stream) as pieces:
                 async for piece in pieces:
                     turn.pieces.append(piece)
                     yield piece

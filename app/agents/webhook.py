@@ -33,7 +33,8 @@ class WebhookAgent(Agent):
         parser = ResponseParser(
             node=self._node, max_line_bytes=self._max_line_bytes, on_form=request.on_form
         )
-        async with aclosing(self._http.stream(_payload(request), parser)) as pieces:
+        stream = self._http.stream(_payload(request), parser, headers=request.headers)
+        async with aclosing(stream) as pieces:
             yield pieces
 
 

@@ -240,7 +240,8 @@ class VoiceEndpoint:
         with self._drain.session() as drain:
             try:
                 async with Session(
-                    terms.session_id, components, style, connection.send, quota
+                    *(terms.session_id, components, style, connection.send, quota),
+                    origin=record.origin,
                 ) as session:
                     record.session = session
                     handler = CommandHandler(

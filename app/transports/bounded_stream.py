@@ -132,6 +132,7 @@ class BoundedStream:
             raise errors.ProviderTimeoutError(f"no first audio within {timeout_s} s") from None
         finally:
             self.record.connection = _connection(terms, self._stream)
+            self.record.request_id = self._stream.request_id if self._stream is not None else None
         self.record.first_audio_at = now = asyncio.get_running_loop().time()
         self.record.ttfb_ms = (now - limit.began_at) * 1000
         return first
