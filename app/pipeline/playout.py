@@ -127,7 +127,7 @@ class Playout:
         """
         async for text in texts:
             await self._prefetch_slots.acquire()
-            metrics = self._timeline.add_sentence(text.displayed, _now())
+            metrics = self._timeline.add_sentence(text.displayed, self._now())
             if metrics.index == 0:
                 await self._emit(events.Status("speaking", self._turn))
             sentence = Sentence(metrics, self._request_for(text), self._quota.hold_audio)
@@ -158,7 +158,7 @@ class Playout:
         except ProviderError as error:
             sentence.metrics.error = error
             await self._emit(events.Failed(error, self._turn))
-        sentence.metrics.ended_at = _now()
+        sentence.metrics.ended_at = self._now()
         if self._last_started is sentence and sentence.trailing is None:
             await self._end_sentence(sentence)
 
