@@ -91,7 +91,8 @@ class AgentResponse:
         for start in range(0, len(piece), SLICE_CHARS):
             if start:
                 await asyncio.sleep(0)
-            await self._queue_sentences(self._splitter.feed(piece[start : start + SLICE_CHARS]))
+            if sentences := self._splitter.feed(piece[start : start + SLICE_CHARS]):
+                await self._queue_sentences(sentences)
 
     async def _queue_sentences(self, sentences: list[str]) -> None:
         for displayed in sentences:

@@ -25,11 +25,13 @@ class BoundaryRules:
         self._boundary = Boundary.NONE
 
     def after(self, word: str) -> Boundary:
-        """Return the boundary after the next word; none ends with the marker of a list item."""
-        starts_item = self._starts_line or self._previous_word.endswith(":")
+        """Return the boundary after the next word; none ends with the marker of a list item.
+
+        Most words end with a letter: those are no marker, and nothing ends with them.
+        """
         self._boundary = (
             Boundary.NONE
-            if self._list_markers.is_marker(word, starts_item=starts_item)
+            if word[-1:].isalnum() or self._is_marker(word)
             else boundary_after(
                 word, previous=self._previous_word, previous_boundary=self._boundary
             )
@@ -37,6 +39,10 @@ class BoundaryRules:
         self._previous_word = word
         self._starts_line = False
         return self._boundary
+
+    def _is_marker(self, word: str) -> bool:
+        starts_item = self._starts_line or self._previous_word.endswith(":")
+        return self._list_markers.is_marker(word, starts_item=starts_item)
 
     def end_line(self) -> None:
         """Take a line break after a word: it ends a sentence."""
