@@ -78,21 +78,25 @@ class BoundedStream:
 
     async def next(self) -> bytes:
         """Return the next audio; empty at the end. Raises a `ProviderError` when it fails."""
-        timeout_s = min(self._limits.stall_timeout_s, self._left_s)
-        try:
-            return await self._stall_timeout.wait_for(self._read(), timeout_s)
-        except TimeoutError:
-            raise errors.ProviderTimeoutError(
-                f"no audio for {self._limits.stall_timeout_s} s"
-                if timeout_s == self._limits.stall_timeout_s
-                else "the audio comes more slowly than it plays"
-            ) from None
-        except BaseException as error:
-            if (ours := self._as_provider_error(error)) is None:
-                raise
-            raise ours from None
-        finally:
-            self._left_s -= self._stall_timeout.waited_s
+        assert self._chunks is not None
+        while True:
+            timeout_s = min(self._limits.stall_timeout_s, self._left_s)
+            try:
+                chunk = await self._stall_timeout.wait_for(anext(self._chunks), timeout_s)
+            except StopAsyncIteration:
+                if (trailing := self.trailing) is not None:
+                    trailing.follow(self._aligner, self._metrics)
+                return b""
+            except TimeoutError:
+                raise self._too_slow(timeout_s) from None
+            except BaseException as error:
+                if (ours := self._as_provider_error(error)) is None:
+                    raise
+                raise ours from None
+            finally:
+                self._left_s -= self._stall_timeout.waited_s
+            if samples := self._counted(chunk):
+                return samples
 
     async def release(self, error: BaseException | None) -> None:
         """Release all resources; `error` is what ended the attempt, if anything.
@@ -145,10 +149,7 @@ class BoundedStream:
         async for chunk in self._chunks:
             data += chunk
             self._use_format(self._stream.format)
-            if samples := self._aligner.feed(data):
-                self._received_bytes = len(samples)
-                if self._received_bytes > self._max_bytes:
-                    raise self._too_long()
+            if samples := self._counted(data):
                 return samples
         raise errors.IncompleteAudioError("the provider sent no audio")
 
@@ -157,25 +158,24 @@ class BoundedStream:
         self._aligner = SampleAligner(format.bytes_per_sample)
         self._max_bytes = int(self._max_duration_ms * format.bytes_per_second / 1000)
 
-    async def _read(self) -> bytes:
-        """Wait for the next samples; empty at the end."""
-        assert self._chunks is not None
-        async for chunk in self._chunks:
-            if samples := self._aligner.feed(chunk):
-                self._received_bytes += len(samples)
-                if self._received_bytes > self._max_bytes:
-                    raise self._too_long()
-                return samples
-        if (trailing := self.trailing) is not None:
-            trailing.follow(self._aligner, self._metrics)
-        return b""
+    def _counted(self, data: bytes) -> bytes:
+        """Return the whole samples that there are now.
 
-    def _too_long(self) -> errors.ProtocolError:
-        """Return the error for audio that is longer than the text could ever take."""
-        return errors.ProtocolError(
-            f"more than {self._max_duration_ms / 1000:.0f} s of audio for this text "
-            "(TTS_MAX_MS_PER_CHAR)"
-        )
+        Raises `ProtocolError` when the audio is longer than the text could ever take.
+        """
+        samples = self._aligner.feed(data)
+        self._received_bytes += len(samples)
+        if self._received_bytes > self._max_bytes:
+            raise errors.ProtocolError(
+                f"more than {self._max_duration_ms / 1000:.0f} s of audio for this text "
+                "(TTS_MAX_MS_PER_CHAR)"
+            )
+        return samples
+
+    def _too_slow(self, timeout_s: float) -> errors.ProviderTimeoutError:
+        if timeout_s == self._limits.stall_timeout_s:
+            return errors.ProviderTimeoutError(f"no audio for {timeout_s} s")
+        return errors.ProviderTimeoutError("the audio comes more slowly than it plays")
 
     def _as_provider_error(self, error: BaseException) -> errors.ProviderError | None:
         """Return what an attempt fails with; None if it was cancelled, and has not failed.
