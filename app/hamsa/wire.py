@@ -4,11 +4,11 @@ A socket carries one request at a time, and frames carry no request id. Binary f
 Text frames are JSON `{"type", "payload"}`, except a transcript, which is a bare string.
 """
 
-import base64
 from dataclasses import dataclass
 from typing import Any
 
 import orjson
+import pybase64
 
 from app import errors
 from app.audio import AudioFormat
@@ -103,7 +103,7 @@ def stt_request(wav: bytes, *, language: str) -> str:
 def stt_payload(wav: bytes, *, language: str) -> dict[str, Any]:
     """Return the fields of an STT request that the socket and REST have in common."""
     return {
-        "audioBase64": base64.b64encode(wav).decode("ascii"),
+        "audioBase64": pybase64.b64encode_as_string(wav),
         "language": language,
         "isEosEnabled": True,
         "eosThreshold": STT_EOS_THRESHOLD,
