@@ -8,7 +8,7 @@ import pytest
 
 from app.audio import PCM16_16K, wav
 from app.audio.decoding import MAX_INLINE_SAMPLES, Decoder
-from app.audio.wav_file import WavFile
+from app.audio.wav_file import MAX_CHUNKS, WavFile
 from app.audio.wav_samples import cost_in_samples, to_pcm16
 from app.decoder.ffmpeg import decode_recording
 from app.errors import EmptyAudioError, UndecodableAudioError, UtteranceTooLongError
@@ -63,6 +63,16 @@ async def test_what_is_no_audio_is_told_without_a_decoder(name: str) -> None:
         decode_recording(UNUSABLE[name], max_s=60)
     with pytest.raises(UndecodableAudioError):
         await Decoder().decode(UNUSABLE[name], "s")
+
+
+def test_files_of_nothing_but_chunks_are_refused() -> None:
+    few, many = (
+        riff(fmt(), chunk(b"data", PCM), *[chunk(b"JUNK", b"")] * count)
+        for count in (MAX_CHUNKS - 3, MAX_CHUNKS - 1)
+    )
+    assert (read(few) == SHORTS).all()
+    with pytest.raises(UndecodableAudioError, match="chunks"):
+        WavFile.parse(many)
 
 
 def test_24_bits_in_32_are_read_though_ffmpeg_refuses_them() -> None:
