@@ -81,6 +81,12 @@ class WavFile:
         )
 
     @property
+    def is_pcm16_16k(self) -> bool:
+        """Whether its samples are what speech to text takes, as they stand in the file."""
+        format = (self.kind, self.bytes_per_sample, self.channels, self.sample_rate_hz)
+        return format == ("pcm", 2, 1, 16_000)
+
+    @property
     def duration_s(self) -> float:
         """How long it sounds."""
         return self.frames / self.sample_rate_hz

@@ -4,16 +4,10 @@ import math
 from functools import cache
 
 import numpy as np
-import numpy.typing as npt
-import soxr
 
 from app.audio.companding import decode_mulaw
+from app.audio.speech_resampler import Floats, Shorts, SpeechResampler
 from app.audio.wav_file import WavFile
-
-Floats = npt.NDArray[np.float32]
-Shorts = npt.NDArray[np.int16]
-
-RATE_HZ = 16_000
 
 BLOCK_FRAMES = 65_536
 """Converted at a time: what is between file and result stays small, and in the CPU's cache."""
@@ -30,35 +24,16 @@ _USUAL_SPEAKERS = (0, 0x4, 0x3, 0xB, 0x107, 0x37, 0x3F, 0x70F, 0x63F)
 
 
 def to_pcm16(wav: WavFile) -> bytes:
-    """Convert a file; one that is PCM16 at 16 kHz already is only copied out of it."""
-    if _is_pcm16_16k(wav):
-        return bytes(wav.read(0, wav.frames))
+    """Convert a file."""
     mix = _mix(wav.channels, wav.speakers)
-    resampler = None
-    if wav.sample_rate_hz != RATE_HZ:
-        resampler = soxr.ResampleStream(wav.sample_rate_hz, RATE_HZ, 1, dtype="float32")
+    resampler = SpeechResampler(wav.sample_rate_hz)
     blocks: list[bytes] = []
     for first in range(0, wav.frames, BLOCK_FRAMES):
         mono = _floats(wav.read(first, BLOCK_FRAMES), wav)
         if wav.channels > 1:  # a product by 1 would take longer than all else
             mono = mono.reshape(-1, wav.channels) @ mix
-        if resampler is not None:
-            mono = resampler.resample_chunk(mono, last=first + BLOCK_FRAMES >= wav.frames)
-        blocks.append(_rounded(mono).tobytes())
+        blocks.append(resampler.convert(mono, is_last=first + BLOCK_FRAMES >= wav.frames))
     return b"".join(blocks)
-
-
-def cost_in_samples(wav: WavFile) -> int:
-    """Estimate the work of `to_pcm16` by the samples that go in and come out."""
-    if _is_pcm16_16k(wav):
-        return 0
-    return wav.frames * wav.channels + math.ceil(wav.duration_s * RATE_HZ)
-
-
-def _is_pcm16_16k(wav: WavFile) -> bool:
-    return (wav.kind, wav.bytes_per_sample, wav.channels, wav.sample_rate_hz) == (
-        *("pcm", 2, 1, RATE_HZ),
-    )
 
 
 def _floats(block: memoryview, wav: WavFile) -> Floats:
@@ -86,12 +61,6 @@ def _shorts(block: memoryview, wav: WavFile) -> Shorts:
         return (octets.astype(np.int16) - 128) << 8
     width = wav.bytes_per_sample
     return np.ndarray(len(block) // width, "<i2", block, width - 2, (width,))
-
-
-def _rounded(samples: Floats) -> Shorts:
-    np.rint(samples, out=samples)
-    np.clip(samples, -32_768, 32_767, out=samples)
-    return samples.astype("<i2")
 
 
 def _mix(channels: int, speakers: int) -> Floats:

@@ -1,10 +1,12 @@
 """The components of the voice pipeline that all sessions share."""
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from app.agents.base import Agent
 from app.audio.decoding import Decoder, RecordingDecoder
+from app.audio.preload import preload
 from app.pipeline.conversation_metrics import ConversationMetrics
 from app.stt.base import Transcriber
 from app.text.sentence_splitter import FIRST_CHARS, MAX_CHARS
@@ -44,6 +46,7 @@ class PipelineComponents:
     """Counts the turns of all sessions."""
 
     async def warm_up(self) -> None:
-        """Open the connections that the first turn needs."""
+        """Import and open what the first turn needs."""
+        await asyncio.to_thread(preload)
         await self.transcriber.warm_up()
         await self.transport.warm_up()

@@ -9,7 +9,7 @@ import pytest
 from app.audio import PCM16_16K, wav
 from app.audio.decoding import MAX_INLINE_SAMPLES, Decoder
 from app.audio.wav_file import MAX_CHUNKS, WavFile
-from app.audio.wav_samples import cost_in_samples, to_pcm16
+from app.audio.wav_samples import to_pcm16
 from app.decoder.ffmpeg import decode_recording
 from app.errors import EmptyAudioError, UndecodableAudioError, UtteranceTooLongError
 from tests.audio.recordings import difference_db, noise
@@ -149,7 +149,7 @@ async def test_16_khz_is_copied_out_of_the_file_on_the_event_loop() -> None:
     data = wav(PCM, PCM16_16K)
     file = WavFile.parse(data)
     assert file is not None
-    assert cost_in_samples(file) == 0
+    assert file.is_pcm16_16k
     assert await Decoder().decode(data, "s") == PCM
 
 
@@ -160,7 +160,7 @@ async def test_long_files_are_converted_in_a_thread(monkeypatch: pytest.MonkeyPa
         threads.append(threading.current_thread())
         return to_pcm16(file)
 
-    monkeypatch.setattr("app.audio.decoding.to_pcm16", noted)
+    monkeypatch.setattr("app.audio.wav_samples.to_pcm16", noted)
     for count in (1000, MAX_INLINE_SAMPLES):
         data = riff(fmt(rate_hz=48_000), chunk(b"data", bytes(2 * count)))
         assert len(await Decoder().decode(data, "s")) == pytest.approx(2 * count / 3, abs=4)
