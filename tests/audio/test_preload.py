@@ -13,7 +13,7 @@ from tests.transports.fakes import FakeTransport, PlainSynthesizer
 PROGRAM = """
 import os, sys
 import app.main
-print("start:", *sorted({"numpy", "soxr", "onnxruntime", "av"} & set(sys.modules)))
+print("start:", *sorted({"numpy", "soxr", "onnxruntime", "rich", "av"} & set(sys.modules)))
 from app.audio import PCM16_16K, AudioFormat, Converter
 from app.audio.preload import preload
 from app.audio.wav_file import WavFile
