@@ -23,6 +23,10 @@ class SpeechResampler:
                 rate_hz, PCM16_16K.sample_rate_hz, 1, dtype="float32"
             )
 
+    def convert_pcm(self, pcm: bytes, *, is_last: bool) -> bytes:
+        """Return what can be said of PCM16 so far."""
+        return self.convert(np.frombuffer(pcm, "<i2").astype(np.float32), is_last=is_last)
+
     def convert(self, samples: Floats, *, is_last: bool) -> bytes:
         """Return what can be said of it so far. Floats of PCM16's scale; they are overwritten."""
         if self._stream is not None:
