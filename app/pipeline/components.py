@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from app.agents.base import Agent
@@ -47,6 +48,7 @@ class PipelineComponents:
 
     async def warm_up(self) -> None:
         """Import and open what the first turn needs."""
-        await asyncio.to_thread(preload)
+        with ThreadPoolExecutor(1) as thread:  # of its own: it ends with its work
+            await asyncio.get_running_loop().run_in_executor(thread, preload)
         await self.transcriber.warm_up()
         await self.transport.warm_up()
