@@ -72,8 +72,8 @@ def nearest_supported_format(format: AudioFormat) -> AudioFormat:
 
 def tts_request(
     text: str, *, speaker: str, dialect: str, language: str, format: AudioFormat
-) -> str:
-    """Encode a TTS request for the socket."""
+) -> bytes:
+    """Encode a TTS request for the socket: UTF-8 of a text frame."""
     payload = tts_payload(text, speaker=speaker, dialect=dialect, format=format)
     return _encode("tts", {**payload, "languageId": language})
 
@@ -95,8 +95,11 @@ def tts_payload(text: str, *, speaker: str, dialect: str, format: AudioFormat) -
     return payload
 
 
-def stt_request(wav: bytes, *, language: str) -> str:
-    """Encode an STT request for the socket: one whole utterance as a 16 kHz mono WAV file."""
+def stt_request(wav: bytes, *, language: str) -> bytes:
+    """Encode an STT request for the socket: one whole utterance as a 16 kHz mono WAV file.
+
+    UTF-8 of a text frame: as a string it would be copied twice more on its way.
+    """
     return _encode("stt", stt_payload(wav, language=language))
 
 
@@ -202,8 +205,8 @@ def error_from_status(
     return errors.RefusedError(text)
 
 
-def _encode(kind: str, payload: dict[str, Any]) -> str:
-    return orjson.dumps({"type": kind, "payload": payload}).decode()
+def _encode(kind: str, payload: dict[str, Any]) -> bytes:
+    return orjson.dumps({"type": kind, "payload": payload})
 
 
 def _text_of(payload: Any) -> str:
