@@ -1,5 +1,9 @@
 """Builds everything from the settings: the only module that knows all rooms."""
 
+# isort: off
+from app.telemetry import structlog_import  # noqa: F401 - before structlog
+# isort: on
+
 import asyncio
 import os
 import sys

@@ -88,9 +88,9 @@ def seconds_of(work: Callable[[], object]) -> float:
 BOUNDS: dict[Callable[[], object], float] = {
     split_sentences: 5.6,
     relay_chunks: 1.2,
-    serialize_chunk: 0.9,
+    serialize_chunk: 0.15,
     decode_control: 0.1,
-    convert_to_telephone: 75.0,
+    convert_to_telephone: 9.3,
     compute_min_duration: 3.3,
 }
 """Upper bound of each, in reference loops."""

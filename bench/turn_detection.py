@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 from websockets.asyncio.client import ClientConnection
 
-from app.audio import PCM16_16K, AudioFormat, encode_mulaw, resample
+from app.audio import PCM16_16K, AudioFormat, encode_mulaw
+from app.audio.resample import resample
 from app.vad.endpointer import EndpointerLimits
 from app.vad.segmenting_vad import create_segmenting_vad
 from bench.harness import Event, caller, gateway, percentile

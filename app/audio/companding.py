@@ -1,7 +1,14 @@
-"""G.711 mu-law, the companding of telephones: 14 bits of dynamic range in 8."""
+"""G.711 mu-law, the companding of telephones: 14 bits of dynamic range in 8.
 
-import numpy as np
-import numpy.typing as npt
+numpy is imported by the first call that compresses; see `app.audio.preload`.
+"""
+
+from functools import cache
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
 _BIAS = 132  # ITU-T G.711 in 16-bit terms: 33 << 2, makes every segment a power of two
 _CLIP = 32_635  # the largest magnitude that the bias leaves room for: 32767 - 132
@@ -14,21 +21,9 @@ def _decoded(code: int) -> int:
     return -magnitude if bits & 0x80 else magnitude
 
 
-def _encoded(samples: npt.NDArray[np.int32]) -> npt.NDArray[np.uint8]:
-    magnitude = np.minimum(np.abs(samples), _CLIP) + _BIAS
-    segments = 1 << np.arange(8, 15)  # where each begins but the first
-    exponent = np.searchsorted(segments, magnitude, side="right")
-    mantissa = magnitude >> exponent + 3 & 0x0F
-    sign = np.where(samples < 0, 0x80, 0)
-    codes: npt.NDArray[np.uint8] = (~(sign | exponent << 4 | mantissa) & 0xFF).astype(np.uint8)
-    return codes
-
-
 _LOW_BYTES, _HIGH_BYTES = (
     bytes(_decoded(code) >> shift & 0xFF for code in range(256)) for shift in (0, 8)
 )
-# Indexed by the 16 bits of a sample read as unsigned, so that the negative half comes second.
-_CODES = _encoded(np.arange(1 << 16).astype(np.int16).astype(np.int32))
 
 
 def decode_mulaw(data: bytes) -> bytes:
@@ -44,5 +39,25 @@ def encode_mulaw(pcm: bytes) -> bytes:
 
     Raises `ValueError` when `pcm` is not sample-aligned.
     """
+    import numpy as np  # noqa: PLC0415 - slow the first time
+
     # 1.5 µs for 20 ms, and 10 µs for 1 s, where a loop over a table takes 1 ms.
-    return _CODES.take(np.frombuffer(pcm, "<u2")).tobytes()
+    return codes().take(np.frombuffer(pcm, "<u2")).tobytes()
+
+
+@cache
+def codes() -> "npt.NDArray[np.uint8]":
+    """Return the code of each sample.
+
+    The index is its 16 bits read as unsigned, so that the negative half comes second.
+    """
+    import numpy as np  # noqa: PLC0415 - slow the first time
+
+    samples = np.arange(1 << 16).astype(np.int16).astype(np.int32)
+    magnitude = np.minimum(np.abs(samples), _CLIP) + _BIAS
+    segments = 1 << np.arange(8, 15)  # where each begins but the first
+    exponent = np.searchsorted(segments, magnitude, side="right")
+    mantissa = magnitude >> exponent + 3 & 0x0F
+    sign = np.where(samples < 0, 0x80, 0)
+    table: npt.NDArray[np.uint8] = (~(sign | exponent << 4 | mantissa) & 0xFF).astype(np.uint8)
+    return table

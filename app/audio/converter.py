@@ -1,8 +1,12 @@
 """Conversion of a stream from one AudioFormat to another."""
 
+from typing import TYPE_CHECKING
+
 from app.audio.companding import decode_mulaw, encode_mulaw
 from app.audio.format import AudioFormat
-from app.audio.resample import Resampler
+
+if TYPE_CHECKING:
+    from app.audio.resample import Resampler
 
 
 class Converter:
@@ -16,18 +20,24 @@ class Converter:
         self.target = target
         self.converts = source != target
         """Whether the formats differ."""
-        self._resampler = Resampler(source.sample_rate_hz, target.sample_rate_hz)
+        self._resampler = _resampler(source, target) if self.converts else None
 
     def feed(self, data: bytes) -> bytes:
         """Return what can be converted so far, which may be nothing."""
-        if not self.converts:
+        if self._resampler is None:
             return data
         pcm = decode_mulaw(data) if self.source.encoding == "mulaw" else data
         return self._encoded(self._resampler.feed(pcm))
 
     def flush(self) -> bytes:
         """Return what was held back, and reset; drop an incomplete sample."""
-        return self._encoded(self._resampler.flush())
+        return b"" if self._resampler is None else self._encoded(self._resampler.flush())
 
     def _encoded(self, pcm: bytes) -> bytes:
         return encode_mulaw(pcm) if self.target.encoding == "mulaw" else pcm
+
+
+def _resampler(source: AudioFormat, target: AudioFormat) -> "Resampler":
+    from app.audio.resample import Resampler  # noqa: PLC0415 - slow the first time
+
+    return Resampler(source.sample_rate_hz, target.sample_rate_hz)

@@ -4,16 +4,10 @@ import math
 from functools import cache
 
 import numpy as np
-import numpy.typing as npt
-import soxr
 
 from app.audio.companding import decode_mulaw
+from app.audio.speech_resampler import Floats, Shorts, SpeechResampler
 from app.audio.wav_file import WavFile
-
-Floats = npt.NDArray[np.float32]
-Shorts = npt.NDArray[np.int16]
-
-RATE_HZ = 16_000
 
 BLOCK_FRAMES = 65_536
 """Converted at a time: what is between file and result stays small, and in the CPU's cache."""
@@ -30,28 +24,16 @@ _USUAL_SPEAKERS = (0, 0x4, 0x3, 0xB, 0x107, 0x37, 0x3F, 0x70F, 0x63F)
 
 
 def to_pcm16(wav: WavFile) -> bytes:
-    """Convert a file; one that is PCM16 at 16 kHz already is only copied out of it."""
-    if wav.sample_rate_hz == RATE_HZ and wav.channels == 1 and wav.kind == "pcm":
-        block = wav.read(0, wav.frames)
-        return bytes(block) if wav.bytes_per_sample == 2 else _shorts(block, wav).tobytes()
+    """Convert a file."""
     mix = _mix(wav.channels, wav.speakers)
-    resampler = None
-    if wav.sample_rate_hz != RATE_HZ:
-        resampler = soxr.ResampleStream(wav.sample_rate_hz, RATE_HZ, 1, dtype="float32")
+    resampler = SpeechResampler(wav.sample_rate_hz)
     blocks: list[bytes] = []
     for first in range(0, wav.frames, BLOCK_FRAMES):
-        mono = _floats(wav.read(first, BLOCK_FRAMES), wav).reshape(-1, wav.channels) @ mix
-        if resampler is not None:
-            mono = resampler.resample_chunk(mono, last=first + BLOCK_FRAMES >= wav.frames)
-        blocks.append(_rounded(mono).tobytes())
+        mono = _floats(wav.read(first, BLOCK_FRAMES), wav)
+        if wav.channels > 1:  # a product by 1 would take longer than all else
+            mono = mono.reshape(-1, wav.channels) @ mix
+        blocks.append(resampler.convert(mono, is_last=first + BLOCK_FRAMES >= wav.frames))
     return b"".join(blocks)
-
-
-def cost_in_samples(wav: WavFile) -> int:
-    """Estimate the work of `to_pcm16` by the samples that go in and come out."""
-    if wav.sample_rate_hz == RATE_HZ and wav.channels == 1 and wav.kind == "pcm":
-        return 0
-    return wav.frames * wav.channels + math.ceil(wav.duration_s * RATE_HZ)
 
 
 def _floats(block: memoryview, wav: WavFile) -> Floats:
@@ -60,8 +42,12 @@ def _floats(block: memoryview, wav: WavFile) -> Floats:
         return _shorts(block, wav).astype(np.float32)
     with np.errstate(over="ignore", invalid="ignore"):  # a stranger may write any number
         samples = np.frombuffer(block, f"<f{wav.bytes_per_sample}").astype(np.float32)
-    np.nan_to_num(samples, copy=False, posinf=0.0, neginf=0.0)
-    return np.clip(samples, -1.0, 1.0) * np.float32(32_768)
+        is_finite = np.isfinite(samples.sum())
+    if not is_finite:  # one at least is no number, or very large
+        np.nan_to_num(samples, copy=False, posinf=0.0, neginf=0.0)
+    np.clip(samples, -1.0, 1.0, out=samples)
+    samples *= 32_768
+    return samples
 
 
 def _shorts(block: memoryview, wav: WavFile) -> Shorts:
@@ -73,16 +59,8 @@ def _shorts(block: memoryview, wav: WavFile) -> Shorts:
         return _alaw_table()[octets]
     if wav.bytes_per_sample == 1:
         return (octets.astype(np.int16) - 128) << 8
-    if wav.bytes_per_sample == 2:
-        return np.frombuffer(block, "<i2")
-    upper = octets.reshape(-1, wav.bytes_per_sample)[:, -2:]
-    return np.ascontiguousarray(upper).view("<i2").reshape(-1)
-
-
-def _rounded(samples: Floats) -> Shorts:
-    np.rint(samples, out=samples)
-    np.clip(samples, -32_768, 32_767, out=samples)
-    return samples.astype("<i2")
+    width = wav.bytes_per_sample
+    return np.ndarray(len(block) // width, "<i2", block, width - 2, (width,))
 
 
 def _mix(channels: int, speakers: int) -> Floats:

@@ -132,14 +132,15 @@ class Connection:
 
     async def send(
         self,
-        request: str,
+        request: bytes,
         *,
         last_frame: type[wire.End] | type[wire.Transcript] = wire.End,
         max_audio_s: float = MAX_TRAILING_AUDIO_S,
     ) -> None:
-        """Send a request. A frame of type `last_frame`, or a failure, ends its response.
+        """Send a request, which is UTF-8, in a text frame.
 
-        More audio than `max_audio_s` seconds could have is an error of the provider.
+        A frame of type `last_frame`, or a failure, ends its response. More audio than
+        `max_audio_s` seconds could have is an error of the provider.
 
         Raises the error for the close code if the socket is closed.
         """
@@ -149,7 +150,7 @@ class Connection:
         self._audio_bytes_left = int(max_audio_s * MAX_AUDIO_BYTES_PER_S)
         self._trailing_bytes_left = self._max_trailing_bytes
         try:
-            await self._socket.send(request)
+            await self._socket.send(request, text=True)
         except ConnectionClosed:
             raise self.close_error from None
 

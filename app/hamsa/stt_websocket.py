@@ -54,7 +54,7 @@ class WebSocketTranscriber(Transcriber):
         """Have a socket opened; do not wait for it."""
         self._pool.warm_up()
 
-    async def _send(self, request: str, timeout_s: float) -> str:
+    async def _send(self, request: bytes, timeout_s: float) -> str:
         """Send the request over a leased socket and wait for the transcript.
 
         The wait for a socket does not count: `timeout_s` bounds the provider's time alone.

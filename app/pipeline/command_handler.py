@@ -1,11 +1,16 @@
 """Carries out the commands of a client."""
 
+import asyncio
+
 from app.errors import BadInputError, EmptyAudioError, EmptyTextError
 from app.pipeline import commands, events
 from app.pipeline.input_audio import InputAudioBuffer
 from app.pipeline.session import Session
 from app.pipeline.session_config import SessionConfig, SessionTerms
 from app.pipeline.user_input import EncodedUtterance
+
+SLICE_BYTES = 256 * 1024
+"""Audio that is converted before other tasks may run: 0.6 ms of CPU."""
 
 
 class CommandHandler:
@@ -66,14 +71,21 @@ class CommandHandler:
         if self._detects_turns:
             await self._session.append_audio(data)
         else:
-            self._input_audio.append(data, self._config.input)
+            await self._buffer(data)
+
+    async def _buffer(self, data: bytes) -> None:
+        self._input_audio.append(data[:SLICE_BYTES], self._config.input)
+        for start in range(SLICE_BYTES, len(data), SLICE_BYTES):
+            await asyncio.sleep(0)
+            self._input_audio.append(data[start : start + SLICE_BYTES], self._config.input)
 
     async def _commit(self) -> None:
         if self._detects_turns:
             if not await self._session.commit():
                 raise EmptyAudioError("no speech was detected")
         elif (utterance := self._input_audio.take_utterance()) is not None:
-            await self._session.start_turn(EncodedUtterance(utterance))
+            self._session.metrics.on_audio_in(utterance.received_bytes, utterance.duration_s)
+            await self._session.start_turn(utterance)
 
     async def _clear(self) -> None:
         if self._detects_turns:

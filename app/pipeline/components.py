@@ -1,10 +1,13 @@
 """The components of the voice pipeline that all sessions share."""
 
+import asyncio
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from app.agents.base import Agent
 from app.audio.decoding import Decoder, RecordingDecoder
+from app.audio.preload import preload
 from app.pipeline.conversation_metrics import ConversationMetrics
 from app.stt.base import Transcriber
 from app.telemetry.tracing import Tracer
@@ -47,6 +50,8 @@ class PipelineComponents:
     """Records a trace of each turn; None: traces are off."""
 
     async def warm_up(self) -> None:
-        """Open the connections that the first turn needs."""
+        """Import and open what the first turn needs."""
+        with ThreadPoolExecutor(1) as thread:  # of its own: it ends with its work
+            await asyncio.get_running_loop().run_in_executor(thread, preload)
         await self.transcriber.warm_up()
         await self.transport.warm_up()

@@ -1,11 +1,13 @@
 """Push to talk: buffers the input stream until the client ends its utterance."""
 
 from app import errors
-from app.audio import AudioFormat, SampleAligner, decode_mulaw, wav
+from app.audio import AudioFormat
+from app.audio.utterance_converter import UtteranceConverter
+from app.pipeline.user_input import CommittedUtterance
 
 
 class InputAudioBuffer:
-    """Buffers one utterance, up to `max_bytes` and `max_s` seconds.
+    """Buffers one utterance, up to `max_bytes` and `max_s` seconds, and converts it meanwhile.
 
     Audio that arrives during a response is buffered, too: it belongs to the next utterance.
     """
@@ -14,8 +16,8 @@ class InputAudioBuffer:
         self._max_bytes = max_bytes
         self._max_s = max_s
         self._format = AudioFormat()
-        self._aligner = SampleAligner(self._format.bytes_per_sample)
-        self._audio = bytearray()
+        self._converter = UtteranceConverter(self._format)
+        self._size_bytes = 0
         self._is_full = False
 
     def append(self, data: bytes, format: AudioFormat) -> None:
@@ -28,31 +30,35 @@ class InputAudioBuffer:
             self.clear()
         if self._is_full:
             return
-        self._audio += self._aligner.feed(data)
-        too_long = self._format.duration_ms(len(self._audio)) > self._max_s * 1000
-        if too_long or len(self._audio) > self._max_bytes:
+        self._size_bytes += len(data)
+        if self._duration_s > self._max_s or self._size_bytes > self._max_bytes:
             self.clear()
             self._is_full = True
             raise errors.UtteranceTooLongError(
                 f"more than {self._max_bytes} bytes or {self._max_s:g} s"
             )
+        self._converter.feed(data)
 
-    def take_utterance(self) -> bytes | None:
-        """Return the utterance as a WAV file, and clear the buffer; None if it was too long.
+    def take_utterance(self) -> CommittedUtterance | None:
+        """Return the utterance, and clear the buffer; None if it was too long.
 
         Raises `EmptyAudioError`.
         """
-        audio, was_full = bytes(self._audio), self._is_full
+        was_full = self._is_full
+        utterance = CommittedUtterance(self._converter.finish(), self._size_bytes, self._duration_s)
         self.clear()
         if was_full:
             return None
-        if not audio:
+        if not utterance.pcm:
             raise errors.EmptyAudioError("no audio was streamed")
-        pcm = decode_mulaw(audio) if self._format.encoding == "mulaw" else audio
-        return wav(pcm, AudioFormat("pcm_s16le", self._format.sample_rate_hz))
+        return utterance
 
     def clear(self) -> None:
         """Drop the buffered audio."""
-        self._audio = bytearray()
-        self._aligner = SampleAligner(self._format.bytes_per_sample)
+        self._converter = UtteranceConverter(self._format)
+        self._size_bytes = 0
         self._is_full = False
+
+    @property
+    def _duration_s(self) -> float:
+        return self._size_bytes / self._format.bytes_per_second

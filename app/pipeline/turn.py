@@ -18,9 +18,16 @@ from app.pipeline.timeline import Timeline
 from app.pipeline.turn_outcome import CLIENT_LEFT, INTERRUPTED, TurnOutcome, turn_outcome
 from app.pipeline.turn_taking import TurnTaking
 from app.pipeline.turn_trace import TurnTrace
-from app.pipeline.user_input import EncodedUtterance, StreamedUtterance, UserInput
+from app.pipeline.user_input import (
+    CommittedUtterance,
+    EncodedUtterance,
+    StreamedUtterance,
+    UserInput,
+)
 from app.stt.base import Utterance
 from app.telemetry.request_ids import Origin, upstream_id
+
+_Speech = EncodedUtterance | CommittedUtterance | StreamedUtterance
 
 log = structlog.get_logger(__name__)
 
@@ -134,7 +141,7 @@ class Turn:
         finally:
             self._user_input = ""
 
-    async def _transcribe(self, user_input: EncodedUtterance | StreamedUtterance) -> str:
+    async def _transcribe(self, user_input: _Speech) -> str:
         await self._emit(events.Status("transcribing", self.number))
         text = await self._speculative_text(user_input)
         if text is None:
@@ -146,16 +153,14 @@ class Turn:
         await self._emit(events.Transcribed(self.number, text))
         return text
 
-    async def _speculative_text(
-        self, user_input: EncodedUtterance | StreamedUtterance
-    ) -> str | None:
-        if isinstance(user_input, EncodedUtterance):
+    async def _speculative_text(self, user_input: _Speech) -> str | None:
+        if not isinstance(user_input, StreamedUtterance):
             return None
         self.timeline.metrics.endpointing_ms = user_input.silence_s * 1000
         return await user_input.speculative.text() if user_input.speculative is not None else None
 
-    async def _pcm(self, user_input: EncodedUtterance | StreamedUtterance) -> bytes:
-        if isinstance(user_input, StreamedUtterance):
+    async def _pcm(self, user_input: _Speech) -> bytes:
+        if not isinstance(user_input, EncodedUtterance):
             return user_input.pcm
         pcm = await self._components.decoder.decode(user_input.data, self._session_id)
         seconds = len(pcm) / PCM16_16K.bytes_per_second

@@ -1,4 +1,4 @@
-"""What starts a turn: typed text, an encoded recording, or an utterance cut from a stream."""
+"""What starts a turn: typed text, a recording, or an utterance out of a stream."""
 
 import asyncio
 from dataclasses import dataclass
@@ -16,6 +16,16 @@ class EncodedUtterance:
     """A whole utterance as the client encoded it, in any container."""
 
     data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class CommittedUtterance:
+    """An utterance that was streamed until the client said that it ended: PCM16 at 16 kHz."""
+
+    pcm: bytes
+    received_bytes: int
+    """Its size in the format of the stream."""
+    duration_s: float
 
 
 class SpeculativeTranscript:
@@ -56,7 +66,7 @@ class SpeculativeTranscript:
 
 @dataclass(frozen=True, slots=True)
 class StreamedUtterance:
-    """An utterance cut from an input stream: PCM16 at 16 kHz."""
+    """An utterance that was detected in an input stream: PCM16 at 16 kHz."""
 
     pcm: bytes
     silence_s: float = 0.0
@@ -65,5 +75,5 @@ class StreamedUtterance:
     """The transcript, if it was requested at the pause before the end."""
 
 
-UserInput = EncodedUtterance | StreamedUtterance | str
+UserInput = EncodedUtterance | CommittedUtterance | StreamedUtterance | str
 """A string is typed text."""

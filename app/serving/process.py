@@ -1,5 +1,9 @@
 """The process: listens on the port, runs the application, ends on a signal."""
 
+# isort: off
+from app.telemetry import structlog_import  # noqa: F401 - before structlog
+# isort: on
+
 import ctypes
 import gc
 import socket

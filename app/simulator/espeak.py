@@ -5,8 +5,6 @@ import importlib.util
 import threading
 from functools import cache
 
-from app.audio import resample
-
 # Calibrated at this rate: 3,200 bytes a character (PCM16, 16 kHz) over seven Arabic sentences of 24
 # to 159 characters, single ones between 2,707 and 3,655; 3,123 over the sentences of the built-in
 # conversation, single ones between 2,829 and 3,967 (the one with a waybill number, read digit by
@@ -59,6 +57,8 @@ class Espeak:
             )
             if code != 0:
                 raise EspeakError(f"espeak_Synth returned {code}")
+            from app.audio.resample import resample  # noqa: PLC0415 - slow; in its thread
+
             return resample(bytes(self._collected), self._sample_rate_hz, 16_000)
 
     def _load(self) -> ctypes.CDLL:

@@ -6,7 +6,8 @@ from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
 from typing import Literal, Protocol
 
-from app.audio import PCM16_16K, AudioFormat, encode_mulaw, resample
+from app.audio import PCM16_16K, AudioFormat, encode_mulaw
+from app.audio.resample import resample
 from app.simulator.espeak import is_installed, shared_espeak
 from app.simulator.tone_voice import ToneVoice
 

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from app.audio import AudioFormat, decode_mulaw, encode_mulaw, resample
+from app.audio import AudioFormat, decode_mulaw, encode_mulaw
+from app.audio.resample import resample
 from app.simulator import Simulator
 from tests.gateway import (
     ARABIC_WAV,

@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from app.audio import AudioFormat, encode_mulaw, resample
+from app.audio import AudioFormat, encode_mulaw
+from app.audio.resample import resample
 from app.simulator import Simulator
 from tests.gateway import Caller, Event, calling, of_type, running_gateway, settings_for
 from tests.voices import Scene, noise

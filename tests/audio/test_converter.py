@@ -2,14 +2,8 @@
 
 import pytest
 
-from app.audio import (
-    PCM16_16K,
-    AudioFormat,
-    Converter,
-    decode_mulaw,
-    encode_mulaw,
-    resample,
-)
+from app.audio import PCM16_16K, AudioFormat, Converter, decode_mulaw, encode_mulaw
+from app.audio.resample import resample
 from tests.audio.signals import MULAW_8K, PCM, sine, tone_share
 
 

@@ -2,11 +2,8 @@
 
 import pytest
 
-from app.audio import (
-    Resampler,
-    peak_dbfs,
-    resample,
-)
+from app.audio import peak_dbfs
+from app.audio.resample import Resampler, resample
 from tests.audio.signals import sine, tone_share
 
 

@@ -7,8 +7,8 @@ import av
 import numpy as np
 import pytest
 
-from app.audio import Resampler, peak_dbfs, resample
-from app.audio.resample import MAX_BLOCK, make_filter
+from app.audio import peak_dbfs
+from app.audio.resample import MAX_BLOCK, Resampler, make_filter, resample
 from tests.audio.recordings import Shorts, difference_db, noise
 from tests.audio.signals import sine, tone_share
 

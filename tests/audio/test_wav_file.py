@@ -8,8 +8,8 @@ import pytest
 
 from app.audio import PCM16_16K, wav
 from app.audio.decoding import MAX_INLINE_SAMPLES, Decoder
-from app.audio.wav_file import WavFile
-from app.audio.wav_samples import cost_in_samples, to_pcm16
+from app.audio.wav_file import MAX_CHUNKS, WavFile
+from app.audio.wav_samples import to_pcm16
 from app.decoder.ffmpeg import decode_recording
 from app.errors import EmptyAudioError, UndecodableAudioError, UtteranceTooLongError
 from tests.audio.recordings import difference_db, noise
@@ -63,6 +63,16 @@ async def test_what_is_no_audio_is_told_without_a_decoder(name: str) -> None:
         decode_recording(UNUSABLE[name], max_s=60)
     with pytest.raises(UndecodableAudioError):
         await Decoder().decode(UNUSABLE[name], "s")
+
+
+def test_files_of_nothing_but_chunks_are_refused() -> None:
+    few, many = (
+        riff(fmt(), chunk(b"data", PCM), *[chunk(b"JUNK", b"")] * count)
+        for count in (MAX_CHUNKS - 3, MAX_CHUNKS - 1)
+    )
+    assert (read(few) == SHORTS).all()
+    with pytest.raises(UndecodableAudioError, match="chunks"):
+        WavFile.parse(many)
 
 
 def test_24_bits_in_32_are_read_though_ffmpeg_refuses_them() -> None:
@@ -139,7 +149,7 @@ async def test_16_khz_is_copied_out_of_the_file_on_the_event_loop() -> None:
     data = wav(PCM, PCM16_16K)
     file = WavFile.parse(data)
     assert file is not None
-    assert cost_in_samples(file) == 0
+    assert file.is_pcm16_16k
     assert await Decoder().decode(data, "s") == PCM
 
 
@@ -150,7 +160,7 @@ async def test_long_files_are_converted_in_a_thread(monkeypatch: pytest.MonkeyPa
         threads.append(threading.current_thread())
         return to_pcm16(file)
 
-    monkeypatch.setattr("app.audio.decoding.to_pcm16", noted)
+    monkeypatch.setattr("app.audio.wav_samples.to_pcm16", noted)
     for count in (1000, MAX_INLINE_SAMPLES):
         data = riff(fmt(rate_hz=48_000), chunk(b"data", bytes(2 * count)))
         assert len(await Decoder().decode(data, "s")) == pytest.approx(2 * count / 3, abs=4)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from playwright.async_api import Page
 
-from app.audio import resample
+from app.audio.resample import resample
 
 Samples = np.ndarray[Any, np.dtype[np.float32]]
 

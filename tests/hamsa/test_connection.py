@@ -56,7 +56,7 @@ async def test_a_pong_behind_audio_that_is_not_read_yet_is_not_missing() -> None
         running_pool(provider.url, ping_interval_s=0.02, ping_timeout_s=0.2) as pool,
     ):
         async with pool.lease() as lease:
-            await lease.connection.send("{}", max_audio_s=60)
+            await lease.connection.send(b"{}", max_audio_s=60)
             await lease.connection.receive()
             closed = asyncio.create_task(provider.sockets[0].connection.wait_closed())
             await asyncio.wait([closed], timeout=0.5)  # a ping times out meanwhile

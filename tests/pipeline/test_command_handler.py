@@ -1,5 +1,6 @@
 """Commands: what each does to a session, and what is refused without an effect."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -9,8 +10,9 @@ import pytest
 from app import errors
 from app.audio import AudioFormat, wav
 from app.pipeline import commands, events
-from app.pipeline.command_handler import CommandHandler
+from app.pipeline.command_handler import SLICE_BYTES, CommandHandler
 from app.pipeline.components import PipelineComponents
+from app.pipeline.conversation_metrics import ConversationMetrics
 from app.pipeline.session import Session
 from app.pipeline.session_config import InputLimits, SessionConfig, SessionTerms, SpeechStyle
 from app.types import Voice
@@ -33,6 +35,7 @@ class Client:
     recorder: Recorder
     agent: FakeAgent
     transcriber: FakeTranscriber
+    metrics: ConversationMetrics
 
     async def give(self, *given: commands.Command) -> None:
         for command in given:
@@ -45,7 +48,11 @@ class Client:
 
 @asynccontextmanager
 async def client(
-    *, has_vad: bool = True, fixed_speaker: str | None = None, transports: tuple[str, ...] = ()
+    *,
+    has_vad: bool = True,
+    fixed_speaker: str | None = None,
+    transports: tuple[str, ...] = (),
+    utterance_bytes: int = 100_000,
 ) -> AsyncIterator[Client]:
     agent, transcriber, recorder = FakeAgent([FIRST]), FakeTranscriber(), Recorder()
 
@@ -59,11 +66,11 @@ async def client(
         max_utterance_s=10,
         create_detector=create_detector if has_vad else None,
     )
-    limits = InputLimits(utterance_bytes=100_000, text_chars=20)
+    limits = InputLimits(utterance_bytes=utterance_bytes, text_chars=20)
     terms = SessionTerms("s", SessionConfig(STYLE), limits, transports, fixed_speaker)
     async with Session("s", components, STYLE, recorder.emit) as session:
         handler = CommandHandler(session, terms, recorder.emit, max_utterance_s=10)
-        yield Client(handler, recorder, agent, transcriber)
+        yield Client(handler, recorder, agent, transcriber, components.metrics)
 
 
 async def test_text_waits_for_respond() -> None:
@@ -104,6 +111,38 @@ async def test_streamed_audio_is_transcribed_when_it_is_committed() -> None:
         await user.give(commands.Commit())
         await user.recorder.until(events.TurnDone)
         assert [utterance.pcm for utterance in user.transcriber.utterances] == [PCM]
+
+
+async def test_streamed_audio_is_converted_and_counted_as_it_came() -> None:
+    async with client() as user:
+        telephone = SessionConfig(STYLE, input=AudioFormat("mulaw", 8000))
+        await user.give(commands.Configure(telephone), commands.AppendAudio(b"\xff" * 8000))
+        await user.give(commands.Commit())
+        await user.recorder.until(events.TurnDone)
+        assert [utterance.pcm for utterance in user.transcriber.utterances] == [bytes(32_000)]
+        assert (user.metrics.audio_bytes["in"], user.metrics.audio_s["in"]) == (8000, 1.0)
+        (done,) = user.recorder.of(events.TurnDone)
+        assert done.metrics.endpointing_ms is None, "nobody had to find the end"
+
+
+async def test_others_run_while_a_large_frame_is_converted() -> None:
+    turns: list[int] = []
+
+    async def other() -> None:
+        while True:
+            turns.append(len(turns))
+            await asyncio.sleep(0)
+
+    async with client(utterance_bytes=3 * SLICE_BYTES) as user:
+        wideband = SessionConfig(STYLE, input=AudioFormat("pcm_s16le", 48_000))
+        await user.give(commands.Configure(wideband))
+        task = asyncio.create_task(other())
+        await user.give(commands.AppendAudio(bytes(3 * SLICE_BYTES)))
+        task.cancel()
+        assert len(turns) == 2
+        await user.give(commands.Commit())
+        await user.recorder.until(events.TurnDone)
+        assert [len(each.pcm) for each in user.transcriber.utterances] == [SLICE_BYTES]
 
 
 async def test_a_recording_begins_a_turn() -> None:

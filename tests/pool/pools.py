@@ -42,7 +42,7 @@ async def frames_of_request(pool: ConnectionPool[Connection]) -> list[wire.Frame
     """Send a request over a leased socket, and return the frames of its response."""
     frames: list[wire.Frame] = []
     async with pool.lease() as lease:
-        await lease.connection.send("{}")
+        await lease.connection.send(b"{}")
         while lease.connection.in_flight:
             frames.append(await lease.connection.receive())
     return frames

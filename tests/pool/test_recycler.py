@@ -30,7 +30,7 @@ class RecordingSink:
 
 async def read_to_the_end(lease: Lease[Connection], sink: RecordingSink) -> None:
     """Send a request and read its stream; `sink` takes the trailing audio."""
-    await lease.connection.send("{}")
+    await lease.connection.send(b"{}")
     while lease.connection.in_flight:
         await lease.connection.receive()
     lease.connection.trailing = sink
@@ -45,7 +45,7 @@ async def test_a_refused_voice_costs_no_socket() -> None:
     async with scripted_provider(refuses_once) as provider, running_pool(provider.url) as pool:
         with pytest.raises(errors.RefusedError):
             async with pool.lease() as lease:
-                await lease.connection.send("{}")
+                await lease.connection.send(b"{}")
                 frame = await lease.connection.receive()
                 assert isinstance(frame, wire.Failure)
                 raise frame.error
@@ -66,7 +66,7 @@ async def test_an_abandoned_stream_is_drained_and_its_socket_is_used_again() -> 
 
     async with scripted_provider(long_stream) as provider, running_pool(provider.url) as pool:
         async with pool.lease() as lease:
-            await lease.connection.send("{}")
+            await lease.connection.send(b"{}")
             assert isinstance(await lease.connection.receive(), wire.Ack)
         assert pool.counts()["draining"] == 1
         resume.set()
@@ -86,7 +86,7 @@ async def test_a_drain_that_takes_too_long_closes_the_socket() -> None:
         running_pool(provider.url, drain_timeout_s=0.05) as pool,
     ):
         async with pool.lease() as lease:
-            await lease.connection.send("{}")
+            await lease.connection.send(b"{}")
         await until_pool(pool, EMPTY)
         await provider.until_open(0)
 

@@ -33,7 +33,7 @@ async def truncated_request(pool: ConnectionPool[Connection]) -> bool:
     with pytest.raises(errors.IncompleteAudioError):
         async with pool.lease() as lease:
             reused = lease.reused
-            await lease.connection.send("{}")
+            await lease.connection.send(b"{}")
             while lease.connection.in_flight:
                 await lease.connection.receive()
             raise errors.IncompleteAudioError("640 bytes")

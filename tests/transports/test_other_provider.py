@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import pytest
 
 from app import errors
-from app.audio import PCM16_16K, AudioFormat, resample
+from app.audio import PCM16_16K, AudioFormat
+from app.audio.resample import resample
 from app.transports.base import AudioStream, LeaseTerms, SpeechRequest, Urgency
 from app.transports.breaker import Breaker
 from app.transports.policy import BreakerLimits, Policy

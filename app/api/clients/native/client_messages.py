@@ -1,12 +1,10 @@
 """The messages of clients, as models that are validated on arrival. See `docs/protocol.md`."""
 
-import asyncio
-import base64
-import binascii
 import re
 from typing import Annotated, Any, Literal
 
 import orjson
+import pybase64
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from app import errors
@@ -20,8 +18,7 @@ MAX_MESSAGE_CHARS = 64 * 1024
 MAX_ID_CHARS = 64
 """Longest `id` of a message: a UUID has 36."""
 
-SLICE_CHARS = 1024 * 1024
-"""Base64 that is decoded at a time, some 5 ms."""
+_BLANKS = b" \t\r\n"
 
 _OPENING = re.compile(r"[ \t\r\n]{0,64}:[ \t\r\n]{0,64}\"")
 
@@ -178,7 +175,10 @@ def split_recording(frame: str) -> tuple[str, str]:
     rest = frame[:start] + frame[end : end + MAX_MESSAGE_CHARS + 1]
     if len(rest) > MAX_MESSAGE_CHARS:
         raise _too_large()
-    return rest, frame[start:end].replace("\\/", "/")  # some encoders escape the slash
+    audio_base64 = frame[start:end]
+    if "\\" in audio_base64:  # to look is a hundred times as fast as to replace nothing
+        audio_base64 = audio_base64.replace("\\/", "/")  # some encoders escape the slash
+    return rest, audio_base64
 
 
 def _validated(message: dict[str, Any]) -> ClientMessage:
@@ -217,38 +217,29 @@ def _field_error(kind: str, error: ValidationError) -> errors.BadInputError:
     return errors.InvalidMessageError(text)
 
 
-async def decode_audio(audio_base64: str, *, max_bytes: int) -> bytes:
+def decode_audio(audio_base64: str, *, max_bytes: int) -> bytes:
     """Decode an utterance; the prefix of a `data:` URL and line breaks are tolerated.
 
-    Others have their turn after each megabyte. Raises `InvalidBase64Error`, `EmptyAudioError` or
-    `UtteranceTooLongError`.
+    A megabyte takes 0.1 ms, with line breaks 2 ms. Raises `InvalidBase64Error`, `EmptyAudioError`
+    or `UtteranceTooLongError`.
     """
-    start = 0
     if audio_base64.startswith("data:"):
-        start = audio_base64.find(",", 0, MAX_MESSAGE_CHARS) + 1
-    if (len(audio_base64) - start) * 3 // 4 > max_bytes + 3:
+        audio_base64 = audio_base64[audio_base64.find(",", 0, MAX_MESSAGE_CHARS) + 1 :]
+    if len(audio_base64) * 3 // 4 > max_bytes + 3:
         raise errors.UtteranceTooLongError(f"more than {max_bytes} bytes")
-    data, carry = bytearray(), ""
-    for at in range(start, len(audio_base64), SLICE_CHARS):
-        piece = carry + "".join(audio_base64[at : at + SLICE_CHARS].split())
-        whole = len(piece) - len(piece) % 4
-        if piece and len(data) % 3:  # what came before was padded, and so was the end
-            raise errors.InvalidBase64Error("data after the padding")
-        data += _decoded(piece[:whole])
-        carry = piece[whole:]
-        if at + SLICE_CHARS < len(audio_base64):
-            await asyncio.sleep(0)
-    if carry:
-        raise errors.InvalidBase64Error("the padding is missing")
+    data = _decoded(audio_base64)
     if not data:
         raise errors.EmptyAudioError("no bytes")
     if len(data) > max_bytes:
         raise errors.UtteranceTooLongError(f"more than {max_bytes} bytes")
-    return bytes(data)
+    return data
 
 
 def _decoded(audio_base64: str) -> bytes:
     try:
-        return base64.b64decode(audio_base64, validate=True)
-    except (binascii.Error, ValueError) as error:
+        if any(chr(blank) in audio_base64 for blank in _BLANKS):
+            octets = audio_base64.encode("ascii").translate(None, _BLANKS)
+            return pybase64.b64decode(octets, validate=True)
+        return pybase64.b64decode(audio_base64, validate=True)
+    except ValueError as error:
         raise errors.InvalidBase64Error(str(error)) from None

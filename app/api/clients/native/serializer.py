@@ -1,8 +1,7 @@
 """Makes messages of events, and frames of messages. See `docs/protocol.md`."""
 
-import base64
-
 import orjson
+import pybase64
 
 from app import __version__
 from app.api.clients.native import server_messages as messages
@@ -38,7 +37,7 @@ def chunk_frame(chunk: events.AudioChunk, seq: int) -> str:
 
     Validating the model and dumping it would add half to the cost of the most frequent message.
     """
-    audio_base64 = base64.b64encode(chunk.data).decode("ascii")
+    audio_base64 = pybase64.b64encode_as_string(chunk.data)
     return f'{{"type":"tts_chunk","audio_base64":"{audio_base64}","turn":{chunk.turn},"seq":{seq}}}'
 
 

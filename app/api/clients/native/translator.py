@@ -52,7 +52,7 @@ class NativeTranslator(Translator):
             raise
         del frame  # a recording need not be kept twice
         self._message_id = message.id
-        return await self._commands(message)
+        return self._commands(message)
 
     def write(self, event: events.Event | Reply) -> Iterator[Frame]:
         """Yield the frame of an event. A number is used up once its message has been sent."""
@@ -62,13 +62,11 @@ class NativeTranslator(Translator):
             yield frame
             self._seq += 1
 
-    async def _commands(
-        self, message: messages.ClientMessage
-    ) -> Sequence[commands.Command | Reply]:
+    def _commands(self, message: messages.ClientMessage) -> Sequence[commands.Command | Reply]:
         """Translate a message: one case for each type."""
         match message:
             case messages.AudioMessage():
-                data = await messages.decode_audio(
+                data = messages.decode_audio(
                     message.audio_base64, max_bytes=self._terms.limits.utterance_bytes
                 )
                 return (commands.SubmitRecording(data),)
