@@ -5,8 +5,8 @@ It knows no client protocol: a translator makes commands of frames, and frames o
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, closing
+from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 
 from starlette.types import Message
@@ -14,7 +14,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from app.api.access import AccessControl, Grant
 from app.api.clients.base import CreateTranslator, Frame, Reply, Translator
-from app.api.drain import RESTARTING, Drain, SessionDrain, retry_after_ms
+from app.api.drain import RESTARTING, Drain, ending, retry_after_ms
 from app.api.session_log import STOPPED_READING, SessionLog, SessionRecord
 from app.api.sessions import denial
 from app.api.unsent import ClientBacklog, UnsentBytes
@@ -249,7 +249,7 @@ class VoiceEndpoint:
                     )
                     await connection.send(events.SessionOpened())
                     await connection.send(events.Status("connected"))
-                    async with _ending(session, drain, max_s=max_s):
+                    async with ending(session.wait_idle, drain, max_s=max_s):
                         idle_timeout_s = self._session_limits.idle_timeout_s
                         await connection.run(handler, idle_timeout_s=idle_timeout_s)
             except SessionExpiredError as error:
@@ -275,27 +275,6 @@ class VoiceEndpoint:
 
     def _max_s(self, grant: Grant) -> float:
         return min(self._session_limits.max_s, grant.max_s or self._session_limits.max_s)
-
-
-@asynccontextmanager
-async def _ending(session: Session, drain: SessionDrain, *, max_s: float) -> AsyncIterator[None]:
-    """End the body by `SessionExpiredError` when its time is up, by `DrainedError` in a drain."""
-    try:
-        async with asyncio.timeout(max_s) as longest:
-            with drain.watching(session.wait_idle, end=lambda: _expire(longest)):
-                yield
-    except TimeoutError:
-        if not longest.expired():
-            raise
-        if drain.has_ended:
-            raise events.DrainedError from None
-        raise SessionExpiredError("longest time reached") from None
-
-
-def _expire(timeout: asyncio.Timeout) -> None:
-    """Let a timeout expire now, unless it has."""
-    if not timeout.expired():
-        timeout.reschedule(0)
 
 
 def _frame_of(message: Message) -> Frame:

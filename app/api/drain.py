@@ -6,13 +6,14 @@ its turn, and all of them after `drain_s` seconds. Each client is told before it
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Final
 
 import structlog
 
-from app.errors import AccessDeniedError
+from app.errors import AccessDeniedError, SessionExpiredError
+from app.pipeline.events import DrainedError
 
 CLOSE_S = 3.0
 """Longest wait, after the last turn, for clients to read what is left; chosen."""
@@ -137,3 +138,26 @@ class Drain:
 def retry_after_ms() -> int:
     """Return when a client that is let go may come back, in milliseconds."""
     return random.randint(*RESTART_RETRY_MS)  # noqa: S311 - no secret
+
+
+@asynccontextmanager
+async def ending(
+    wait_idle: Callable[[], Awaitable[None]], drain: SessionDrain, *, max_s: float
+) -> AsyncIterator[None]:
+    """End the body by `SessionExpiredError` when its time is up, by `DrainedError` in a drain."""
+    try:
+        async with asyncio.timeout(max_s) as longest:
+            with drain.watching(wait_idle, end=lambda: _expire(longest)):
+                yield
+    except TimeoutError:
+        if not longest.expired():
+            raise
+        if drain.has_ended:
+            raise DrainedError from None
+        raise SessionExpiredError("longest time reached") from None
+
+
+def _expire(timeout: asyncio.Timeout) -> None:
+    """Let a timeout expire now, unless it has."""
+    if not timeout.expired():
+        timeout.reschedule(0)
