@@ -130,12 +130,12 @@ def test_no_cancellation_is_left_pending() -> None:
 
 
 def test_what_ends_at_once_is_not_timed() -> None:
-    async def at_once() -> str:
+    async def finish() -> str:
         return "done"
 
     async def work() -> None:
         timeout, waits = ReusableTimeout(), list[str]()
-        assert await timeout.wait_for(at_once(), 0.0, on_wait=lambda: waits.append("no")) == "done"
+        assert await timeout.wait_for(finish(), 0.0, on_wait=lambda: waits.append("no")) == "done"
         assert (waits, timers(), timeout.waited_s) == ([], [], 0.0)
         await timeout.wait_for(asyncio.sleep(0.5), 1.0, on_wait=lambda: waits.append("yes"))
         assert waits == ["yes"]
