@@ -4,6 +4,7 @@ No message shows a credential. Of a URL, whose query, user or path may hold one,
 the host and the port are shown.
 """
 
+import re
 from collections.abc import Iterable, Iterator
 from ipaddress import ip_network
 from typing import Annotated, Any, Literal, get_args, get_origin
@@ -21,6 +22,15 @@ MIN_KEY_CHARS = 16
 
 MIN_SECRET_CHARS = 32
 """Shortest secret of HS256, in bytes (RFC 7518)."""
+
+MAX_NODES = 16
+"""Nodes that may be named: more than a workflow lets speak."""
+
+MAX_NODE_CHARS = 128
+"""Longest name of a node: what n8n's editor shows is shorter."""
+
+MAX_POINTER_CHARS = 200
+"""Longest JSON Pointer: chosen."""
 
 BUILT_IN_NAMES = ("websocket", "rest", "auto", "webhook", "openai", "none")
 """Names that stand beside those of plug-ins."""
@@ -171,6 +181,27 @@ def _check_root_path(value: str) -> str:
     return "/" + "/".join(names)
 
 
+def _check_nodes(names: tuple[str, ...]) -> tuple[str, ...]:
+    if len(names) > MAX_NODES:
+        raise ValueError(f"must be at most {MAX_NODES} nodes, got {len(names)}")
+    for name in names:
+        if len(name) > MAX_NODE_CHARS:
+            raise ValueError(
+                f"a node's name has at most {MAX_NODE_CHARS} characters, got {shown(name)}"
+            )
+        if names.count(name) > 1:
+            raise ValueError(f"must name each node once, got {shown(name)} twice")
+    return names
+
+
+def _check_json_pointer(value: str) -> str:
+    if re.fullmatch(r"(/([^~/]|~[01])*)+", value) is None or len(value) > MAX_POINTER_CHARS:
+        raise ValueError(
+            f"must be a JSON Pointer such as /output/answer or /0/text, got {shown(value)}"
+        )
+    return value
+
+
 def _check_strategy_name(value: str) -> str:
     if not (0 < len(value) <= 64 and _consists_of(value, "_.-")):
         raise ValueError(f"must have 1 to 64 letters A-Z, digits and _ . -, got {shown(value)}")
@@ -251,6 +282,12 @@ Networks = Annotated[
 ]
 RootPath = Annotated[str, AfterValidator(_check_root_path)]
 """A path without a slash at its end; empty for none."""
+NodeNames = Annotated[
+    tuple[str, ...], NoDecode, BeforeValidator(_split), AfterValidator(_check_nodes)
+]
+"""Names of n8n nodes, separated by commas."""
+JsonPointer = Annotated[str, AfterValidator(_check_json_pointer)]
+"""Where a value stands in JSON (RFC 6901)."""
 HeaderName = Annotated[str, AfterValidator(_check_header_name)]
 StrategyName = Annotated[str, BeforeValidator(_built_in_name), AfterValidator(_check_strategy_name)]
 """A built-in strategy, or that of an installed plug-in."""

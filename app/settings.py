@@ -29,6 +29,8 @@ from app.setting_checks import (
     HeaderName,
     HttpOrigin,
     HttpUrl,
+    JsonPointer,
+    NodeNames,
     RootPath,
     SampleRate,
     Seconds,
@@ -37,7 +39,7 @@ from app.setting_checks import (
     WebSocketUrl,
     choice_in_any_case,
 )
-from app.setting_errors import describe_error
+from app.setting_errors import describe_error, shown
 from app.types import Dialect, Language
 
 SYSTEM_PROMPT = (
@@ -121,12 +123,24 @@ class Settings(AccessSettings, LimitSettings):
     """The model's name, as the API knows it."""
     agent_system_prompt: str = SYSTEM_PROMPT
     """The system message of each request to the model."""
+    agent_history: bool = False
+    """Whether a webhook is sent the earlier turns, cut to what was heard; a model always is."""
     agent_history_turns: Annotated[int, Field(ge=0, le=1000)] = 20
-    """Earlier turns that are sent to the model; more turns cost more and slow it down."""
+    """Earlier turns that are sent; more turns cost more and slow a model down."""
     agent_history_sessions: Annotated[int, Field(ge=1, le=100_000)] = 1000
     """Most sessions that are remembered; the least recently used is forgotten."""
-    agent_node: str | None = None
-    """The n8n node that answers the user; default: the first that sends text."""
+    agent_node: NodeNames = ()
+    """The n8n nodes that are spoken, separated by commas. By default the first that sends text,
+    and after it the one that ends the run."""
+    agent_data_nodes: NodeNames = ()
+    """The n8n nodes whose output is data for the client and is not spoken, separated by commas."""
+    agent_answer_path: JsonPointer | None = None
+    """Where the text stands in an answer that is JSON, as a JSON Pointer (`/output/answer`). By
+    default under `output`, `text`, `answer`, `response`, `reply`, `result`, `content` or
+    `message`."""
+    agent_retry_s: Annotated[float, Field(ge=0, le=60)] = 10.0
+    """How long a turn waits for an agent that is not there, or is starting; n8n takes 5 to 9 s. A
+    request that may have begun a run is never sent again."""
     agent_token: Credential | None = None
     """Value of the header `AGENT_TOKEN_HEADER`, sent unchanged (`Bearer …` if it is one)."""
     agent_token_header: HeaderName = "Authorization"  # noqa: S105
@@ -233,6 +247,14 @@ class Settings(AccessSettings, LimitSettings):
     @classmethod
     def _accept_any_case(cls, value: object, info: ValidationInfo) -> object:
         return choice_in_any_case(value, cls.model_fields[str(info.field_name)])
+
+    @field_validator("agent_data_nodes")
+    @classmethod
+    def _check_data_nodes(cls, names: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        for name in names:
+            if name in info.data.get("agent_node", ()):
+                raise ValueError(f"must not name a node of AGENT_NODE, got {shown(name)}")
+        return names
 
     @field_validator("agent_webhook_url", "agent_model")
     @classmethod

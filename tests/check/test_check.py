@@ -160,7 +160,10 @@ async def test_a_model_is_asked_one_turn() -> None:
     ("fault", "reason"),
     [
         ("agent_404", "is not registered. The workflow must be active for a production URL to run"),
-        ("agent_empty", "the response holds no text: in n8n set the Webhook node to Streaming"),
+        (
+            "agent_empty",
+            "the response holds no text: in n8n set the Webhook node's Respond to Streaming",
+        ),
         ("agent_error", "The model answered 500: look into the agent's own log"),
         ("agent_cut", "own log"),
     ],
