@@ -117,5 +117,5 @@ def _built_in_agent(settings: Settings, endpoints: Endpoints, stack: AsyncExitSt
         limits=options.http_limits(settings),
     )
     stack.push_async_callback(client.aclose)
-    at_once = replace(options.agent_options(settings), retry_s=0.0)
-    return make_agent(at_once, client, endpoints.agent_url)
+    without_waiting = replace(options.agent_options(settings), retry_s=0.0)
+    return make_agent(without_waiting, client, endpoints.agent_url)
