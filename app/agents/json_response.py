@@ -17,7 +17,7 @@ NO_TEXT = "the response holds no text"
 STARTED = "Workflow was started"
 FAILURE = "Error in workflow"
 OWN_MESSAGES = (STARTED, FAILURE, "Workflow executed successfully")
-"""What n8n itself writes as the `message` of a document, which is no answer."""
+"""How the `message` of a document begins that n8n itself wrote, which is no answer."""
 
 _MAY_BE_JSON = re.compile(rb'\{\s*("|\}|\Z)|\[\s*(\{|\]|\Z)')
 _BROKEN_OBJECT = re.compile(rb'(\[\s*)?\{\s*"[^"]*"\s*:')

@@ -4,7 +4,10 @@ from app.errors import AgentError, AgentNotReadyError, AgentRefusedError
 
 _FIRST_PAUSE_S = 0.1  # n8n shows its starting page for so long at an ordinary restart
 _LONGEST_PAUSE_S = 1.0
-_NOT_REGISTERED = "is not registered"  # n8n's 404 for a webhook
+_NO_WEBHOOK = ("is not registered", "Cannot POST")
+"""n8n's 404: it knows no such webhook, or while it starts not even that there are webhooks."""
+
+_NO_DATABASE = "Database is not ready"  # n8n's 503 before it looks at a request
 
 
 class RetryPolicy:
@@ -25,7 +28,7 @@ class RetryPolicy:
 
         `waited_s` is the time since the first request.
         """
-        if isinstance(error, AgentNotReadyError):
+        if isinstance(error, AgentNotReadyError) or _NO_DATABASE in str(error):
             self._may_be_starting = True
         elif not (self._may_be_starting and is_not_registered(error)):
             return None
@@ -38,10 +41,11 @@ class RetryPolicy:
 
 def was_run(error: AgentError) -> bool:
     """Return whether a run may have begun before the error: n8n's runs that fail are a 500."""
-    return isinstance(error, AgentRefusedError) and error.status >= 500
+    is_refusal = isinstance(error, AgentRefusedError) and error.status >= 500
+    return is_refusal and _NO_DATABASE not in str(error)
 
 
 def is_not_registered(error: AgentError) -> bool:
     """Return whether n8n does not know the webhook: it is inactive, or not registered yet."""
     is_missing = isinstance(error, AgentRefusedError) and error.status == 404
-    return is_missing and _NOT_REGISTERED in str(error)
+    return is_missing and any(text in str(error) for text in _NO_WEBHOOK)

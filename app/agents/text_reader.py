@@ -94,4 +94,4 @@ def _is_text_key(key: str, value: dict[str, object]) -> bool:
     entry = value[key]
     if key != "message" or not isinstance(entry, str):
         return True
-    return not value.get("error") and entry.strip() not in OWN_MESSAGES
+    return not value.get("error") and not entry.strip().startswith(OWN_MESSAGES)

@@ -100,13 +100,21 @@ PAGE = b"n8n is starting up. Please wait"
 PAGE_HEAD = (
     b"HTTP/1.1 200 OK\r\nContent-Type: text/html; charset=utf-8\r\nContent-Length: %d\r\n\r\n"
 )
+NO_ROUTE = (
+    '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>Error</title>\n'
+    "</head>\n<body>\n<pre>Cannot POST /webhook/voice</pre>\n</body>\n</html>\n"
+)
 PAGE_RESPONSE = PAGE_HEAD % len(PAGE) + PAGE
 
 
 @pytest.mark.parametrize("before", [0, 1])
 async def test_a_turn_waits_for_n8n_to_start(make_source: MakeSource, before: int) -> None:
     """The page and the 404 after it are told to nobody, and only one run begins."""
-    refusals = [PAGE_RESPONSE, whole("404 Not Found", NOT_REGISTERED)]
+    refusals = [
+        PAGE_RESPONSE,
+        whole("404 Not Found", NO_ROUTE, "text/html"),
+        whole("404 Not Found", NOT_REGISTERED),
+    ]
 
     async def script(exchange: Exchange) -> None:
         number = len(webhook.exchanges) - before
@@ -121,8 +129,8 @@ async def test_a_turn_waits_for_n8n_to_start(make_source: MakeSource, before: in
             await ask(agent)
         told = Told()
         assert await ask(agent, AgentRequest("a", "s1", observer=told)) == ANSWER
-    assert told.taken == [False] * 2 + [True]
-    assert len(webhook.exchanges) == before + 3
+    assert told.taken == [False] * 3 + [True]
+    assert len(webhook.exchanges) == before + 4
     assert len({exchange.body for exchange in webhook.exchanges[before:]}) == 1
 
 

@@ -31,7 +31,10 @@ async def answer(exchange: Exchange) -> None:
     """Answer by the script that the text names; a text that is none is never answered."""
     text = json.loads(exchange.body)["text"]
     if text not in ANSWERS:
-        await exchange.send(HEAD, chunk(line("begin") + line("item", "هذه جملة أولى طويلة بما يكفي لتقال وحدها. وهذه")))
+        await exchange.send(
+            HEAD,
+            chunk(line("begin") + line("item", "هذه جملة أولى طويلة بما يكفي لتقال وحدها. وهذه")),
+        )
         await exchange.gone()
     else:
         await exchange.send(HEAD, chunk(ANSWERS[text]), END)
@@ -106,6 +109,9 @@ async def test_the_agent_is_told_of_an_interruption_until_it_has_taken_it(how: s
     assert "interrupted" not in first
     assert first["channel"] == "text"
     assert refused["interrupted"] and told["interrupted"]
-    assert (told["heard"], told["interrupted_text"]) == ("هذه جملة أولى طويلة بما يكفي لتقال وحدها.", "أين شحنتي؟")
+    assert (told["heard"], told["interrupted_text"]) == (
+        "هذه جملة أولى طويلة بما يكفي لتقال وحدها.",
+        "أين شحنتي؟",
+    )
     assert (told["turn"], told["sessionId"]) == (2, "amal")
     assert "interrupted" not in after
