@@ -12,7 +12,8 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
 PIP_INSTALL := $(BIN)/python -m pip install --quiet
 COMPILE := $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 \
-	--fork-strategy fewest --generate-hashes --no-emit-index-url --no-emit-find-links --no-header
+	--fork-strategy fewest --generate-hashes --no-emit-index-url --no-emit-find-links --no-header \
+	--extra otel
 
 .DEFAULT_GOAL := help
 .PHONY: help install run test test-n8n coverage lint format types types-web bench report screenshots \

@@ -1,5 +1,6 @@
 """The file `.env`: where it is, and whether it can be read as it was meant."""
 
+import os
 from collections.abc import Iterator
 from io import StringIO
 from pathlib import Path
@@ -34,6 +35,16 @@ def value_in(path: Path, name: str) -> str | None:
     """
     values = [each.value for each in _lines(path) if (each.key or "").upper() == name]
     return values[-1] if values else None
+
+
+def export_variables(path: Path, prefix: str) -> None:
+    """Put names of the file into the environment, for libraries that read nothing else.
+
+    What the environment has already stays. Raises `ConfigurationError` if the file cannot be read.
+    """
+    for each in _lines(path):
+        if each.key and each.value and each.key.startswith(prefix):
+            os.environ.setdefault(each.key, each.value)
 
 
 def _lines(path: Path) -> Iterator[Binding]:

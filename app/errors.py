@@ -36,6 +36,8 @@ class NabraError(Exception):
     """Whether another attempt at the same request may succeed."""
     host: str | None = None
     """Who failed, as `host:port`, where that is known; for the log."""
+    request_id: str | None = None
+    """The id that they gave the request, where they sent one; for the log."""
 
 
 class ConfigurationError(NabraError):

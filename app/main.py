@@ -36,8 +36,16 @@ from app.pipeline.components import PipelineComponents
 from app.pipeline.session_config import InputLimits
 from app.pool.pool_metrics import PoolCollector
 from app.settings import Settings
-from app.strategies import PlugIns, Strategies, load_plugins, strategy_names
+from app.strategies import (
+    PlugIns,
+    Strategies,
+    load_plugins,
+    plug_in_secrets,
+    strategy_names,
+)
 from app.telemetry.loop_monitor import LoopMonitor
+from app.telemetry.start_tracer import tracing
+from app.telemetry.tracing import Tracer
 from app.transports.breaker_metrics import BreakerCollector
 from app.vad.segmenting_vad import create_segmenting_vad
 
@@ -62,7 +70,7 @@ def make_decoder_pool(settings: Settings) -> DecoderPool:
 
 
 def make_components(
-    settings: Settings, strategies: Strategies, decoders: DecoderPool
+    settings: Settings, strategies: Strategies, decoders: DecoderPool, tracer: Tracer | None = None
 ) -> PipelineComponents:
     """Build the components of the pipeline."""
     return PipelineComponents(
@@ -83,6 +91,7 @@ def make_components(
         stt_early=settings.stt_early,
         log_transcripts=settings.log_transcripts,
         transports=strategies.choices(),
+        tracer=tracer,
     )
 
 
@@ -161,12 +170,14 @@ async def start_components(
 
     Returns the addresses of the provider and the agent.
     """
+    secrets = [*options.secrets_of(settings), *plug_in_secrets(plug_ins)]
+    tracer = await stack.enter_async_context(tracing(os.environ, __version__, secrets))
     endpoints = await resolve_endpoints(settings, stack)
     strategies = Strategies(settings, endpoints, plug_ins)
     await strategies.start(stack)
     decoders = make_decoder_pool(settings)
     stack.push_async_callback(decoders.aclose)
-    components = make_components(settings, strategies, decoders)
+    components = make_components(settings, strategies, decoders, tracer)
     app.state.fault_injection = make_fault_injection(settings, endpoints)
     usage = Usage(options.usage_limits(settings))
     unsent = UnsentBytes(settings.max_unsent_bytes)
@@ -238,7 +249,14 @@ def create_app(
             yield
         app.state.session_log.log_stop()
 
-    app = FastAPI(title="Nabra", version=__version__, lifespan=lifespan, openapi_url=None)
+    app = FastAPI(
+        title="Nabra",
+        version=__version__,
+        lifespan=lifespan,
+        openapi_url=None,
+        # its spans would hold the query of a handshake, and so the token of a browser
+        telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
+    )
     app.state.drain = Drain(settings.drain_s)
     app.state.session_log = SessionLog()
     if settings.allowed_origins:

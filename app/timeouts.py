@@ -6,10 +6,10 @@ late must not wait for ever.
 """
 
 import asyncio
-from collections.abc import Awaitable, Iterator
+from collections.abc import Awaitable, Callable, Generator, Iterator
 from contextlib import contextmanager
-from types import TracebackType
-from typing import Self, TypeVar
+from types import TracebackType, coroutine
+from typing import Any, Self, TypeVar
 
 T = TypeVar("T")
 
@@ -88,12 +88,15 @@ class ReusableTimeout:
 
     `asyncio.timeout` creates a timer for each wait, which costs more than reading a chunk does.
     Here a wait only moves the deadline; the timer reads the deadline when it fires, and is set
-    again if that has not passed. `close` cancels the timer.
+    again if that has not passed. What ends without waiting is not timed at all. `close` cancels
+    the timer.
     """
 
     def __init__(self) -> None:
-        self.stalled_s = 0.0
-        """How long the loop stood still in the last wait, as far as its timer shows."""
+        self.waited_s = 0.0
+        """How long the last wait lasted, but for the time in which the loop stood still."""
+        self._stalled_s = 0.0
+        """How long it stood still in this wait, as far as the timer shows."""
         self._loop: asyncio.AbstractEventLoop | None = None
         """That of the first wait; asking for it at each wait costs a system call in Python 3.11."""
         self._task: asyncio.Task[object] | None = None
@@ -103,12 +106,26 @@ class ReusableTimeout:
         self._timer_at = 0.0
         self._expired = False
 
-    async def wait_for(self, work: Awaitable[T], timeout_s: float) -> T:
+    @coroutine
+    def wait_for(
+        self, work: Awaitable[T], timeout_s: float, *, on_wait: Callable[[], None] | None = None
+    ) -> Generator[Any, Any, T]:
         """Await `work`. Cancel it and raise `TimeoutError` after `timeout_s` seconds.
 
         One wait at a time. A cancellation from outside is passed on, even if it arrives together
-        with the timeout.
+        with the timeout. `on_wait` is called if `work` does not end at once.
+
+        A coroutine by hand: its first step shows whether there is anything to wait for. Most
+        messages are sent, and most chunks read, without a wait.
         """
+        self.waited_s = 0.0
+        steps = work.__await__()
+        try:
+            awaited = next(steps)
+        except StopIteration as end:
+            return end.value  # type: ignore[no-any-return]
+        if on_wait is not None:
+            on_wait()
         loop = self._loop
         if loop is None:
             loop = self._loop = asyncio.get_running_loop()
@@ -117,7 +134,15 @@ class ReusableTimeout:
         cancellations = task.cancelling()
         self._start(loop, task, timeout_s)
         try:
-            return await work
+            while True:
+                try:
+                    yield awaited
+                except BaseException as error:  # noqa: BLE001 - thrown to where the wait is
+                    awaited = steps.throw(error)
+                else:
+                    return (yield from steps)
+        except StopIteration as end:
+            return end.value  # type: ignore[no-any-return]
         except asyncio.CancelledError:
             if self._expired and task.cancelling() == cancellations + 1:
                 raise TimeoutError from None
@@ -127,6 +152,7 @@ class ReusableTimeout:
             now = loop.time()
             if now - self._timer_at > MAX_LATENESS_S:
                 self._note_stall(now)  # what came in a stall may be seen before the timer is
+            self.waited_s = now - self._began_at - self._stalled_s
             if self._expired:
                 task.uncancel()
 
@@ -140,7 +166,7 @@ class ReusableTimeout:
         self, loop: asyncio.AbstractEventLoop, task: asyncio.Task[object], timeout_s: float
     ) -> None:
         assert self._task is None, "one wait at a time"
-        self._task, self._expired, self.stalled_s = task, False, 0.0
+        self._task, self._expired, self._stalled_s = task, False, 0.0
         self._began_at = loop.time()
         self._deadline = self._began_at + timeout_s
         if self._timer is None or self._timer_at > self._deadline:
@@ -166,6 +192,6 @@ class ReusableTimeout:
     def _note_stall(self, now: float) -> None:
         """Move the deadline by the lateness of the timer, once a wait."""
         due = max(self._timer_at, self._began_at)
-        if not self.stalled_s and now - due > MAX_LATENESS_S:
-            self.stalled_s = now - due
-            self._deadline = max(self._deadline, now) + self.stalled_s
+        if not self._stalled_s and now - due > MAX_LATENESS_S:
+            self._stalled_s = now - due
+            self._deadline = max(self._deadline, now) + self._stalled_s

@@ -133,9 +133,12 @@ class Caller:
 
 
 @asynccontextmanager
-async def calling(url: str) -> AsyncIterator[Caller]:
-    """Connect, and receive the first events."""
-    async with connect(url, compression=None, max_size=None, proxy=None) as socket:
+async def calling(url: str, **headers: str) -> AsyncIterator[Caller]:
+    """Connect with these headers, `_` standing for `-`, and receive the first events."""
+    fields = {name.replace("_", "-"): value for name, value in headers.items()}
+    async with connect(
+        url, compression=None, max_size=None, proxy=None, additional_headers=fields
+    ) as socket:
         caller = Caller(socket)
         await caller.until("status")
         yield caller

@@ -3,8 +3,10 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import httpx
+from prometheus_client.openmetrics import parser as openmetrics_parser
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
@@ -56,3 +58,16 @@ async def until_scraped(
     while not condition(scraped := await scrape(url)):
         if asyncio.get_running_loop().time() > deadline:
             raise AssertionError(f"not within {timeout_s:g} s: {scraped}")
+
+
+async def exemplars(url: str) -> list[tuple[str, dict[str, str]]]:
+    """Return the samples that have an exemplar, with its labels, as OpenMetrics shows them."""
+    address = f"{url.replace('ws://', 'http://').partition('/ws/')[0]}/metrics"
+    accept = {"Accept": "application/openmetrics-text;version=1.0.0"}
+    async with httpx.AsyncClient(trust_env=False) as client:
+        response = await client.get(address, headers=accept)
+    assert response.headers["content-type"].startswith("application/openmetrics-text")
+    read: Any = openmetrics_parser.text_string_to_metric_families  # which has no types
+    families = read(response.text)
+    samples = [sample for family in families for sample in family.samples]
+    return [(each.name, dict(each.exemplar.labels)) for each in samples if each.exemplar]

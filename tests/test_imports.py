@@ -101,6 +101,8 @@ ONLY_IN = {
     "hyperframe": "net",
     "httpcore": "net",
     "av": "decoder",
+    "opentelemetry": "telemetry",
+    "requests": "telemetry",
 }
 """Libraries that one room hides from all others."""
 

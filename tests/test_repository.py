@@ -56,8 +56,9 @@ def declared() -> dict[str, list[str]]:
     """Map each lock to the names of the packages that pyproject.toml asks to be in it."""
     project = tomllib.loads(text("pyproject.toml"))
     groups = project["dependency-groups"]
-    runtime = project["project"]["dependencies"] + groups["build"]
-    simulator = runtime + project["project"]["optional-dependencies"]["simulator"]
+    extras = project["project"]["optional-dependencies"]
+    runtime = project["project"]["dependencies"] + extras["otel"] + groups["build"]
+    simulator = runtime + extras["simulator"]
     lists = dict(zip(LOCKS, (runtime, simulator, simulator + groups["dev"]), strict=True))
     return {lock: [_name(item) for item in items] for lock, items in lists.items()}
 

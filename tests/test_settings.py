@@ -1,10 +1,12 @@
 """Settings: where they come from, and what an operator is told, without any credential."""
 
+import os
 import traceback
 from pathlib import Path
 
 import pytest
 
+from app.env_file import export_variables
 from app.errors import ConfigurationError
 from app.settings import Settings, load
 
@@ -199,6 +201,18 @@ def test_the_environment_takes_precedence_over_the_file(
     assert settings.hamsa_api_key is not None
     assert settings.hamsa_api_key.get_secret_value() == SECRET
     assert (settings.port, settings.tts_speaker, settings.host) == (9001, "سلمى", "127.0.0.1")
+
+
+def test_variables_of_a_library_may_stand_in_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / ".env").write_text("OTEL_A=of-file\nOTEL_B=of-file\nOTEL_C=\nPORT=9000\n")
+    monkeypatch.setenv("OTEL_A", "of-environment")
+    monkeypatch.setattr(os, "environ", dict(os.environ))  # what is added goes again
+    export_variables(tmp_path / ".env", "OTEL_")
+    added = {name: value for name, value in os.environ.items() if name.startswith("OTEL_")}
+    assert added == {"OTEL_A": "of-environment", "OTEL_B": "of-file"}
+    assert os.environ.get("PORT") != "9000"
 
 
 def test_the_file_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """The agent strategy: the user's text goes in, the agent's response streams out."""
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 
@@ -55,6 +55,9 @@ class AgentRequest:
     """Language of the session, `ar` or `en`."""
     is_typed: bool = False
     """Whether the text was typed; else it is a transcript."""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """HTTP headers by which the agent's log finds the turn: `X-Request-Id`, and `traceparent` where
+    traces are on."""
     observer: ResponseObserver = field(default_factory=ResponseObserver)
 
 

@@ -82,13 +82,12 @@ class BoundedAgent(Agent):
     async def _wait(
         self, work: Awaitable[T], timeouts: ResponseTimeouts, limit: ReusableTimeout
     ) -> T:
-        began_at = asyncio.get_running_loop().time()
         try:
             return await limit.wait_for(work, timeouts.left_s)
         except TimeoutError:
             raise AgentTimeoutError(timeouts.reason()) from None
         finally:
-            timeouts.spend(asyncio.get_running_loop().time() - began_at - limit.stalled_s)
+            timeouts.spend(limit.waited_s)
 
     async def _release(self, entered: AsyncExitStack) -> None:
         try:

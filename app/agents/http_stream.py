@@ -30,9 +30,10 @@ from app.errors import (
 )
 from app.net.client import body_start
 from app.net.failures import NOT_CONNECTED
-from app.net.request import RequestTemplate
+from app.net.request import NO_HEADERS, RequestTemplate
 from app.net.response import content_encoding
 from app.net.url import at_host, host_of, web_url
+from app.telemetry.request_ids import request_id_in
 from app.text.speakable import is_speakable
 from app.timeouts import stall_tolerant_timeout
 
@@ -87,10 +88,13 @@ class HttpAgentStream:
         self,
         payload: Mapping[str, object],
         parser: ResponseParser,
+        *,
+        headers: Mapping[str, str] = NO_HEADERS,
         observer: ResponseObserver | None = None,
     ) -> AsyncGenerator[str, None]:
         """Post `payload` as JSON, and iterate over the text that `parser` finds in the response.
 
+        `headers` are those of this request alone.
         Raises an `AgentError` where that fails. Close the iterator, or the connection stays open.
         """
         observer = observer or ResponseObserver()
@@ -100,7 +104,7 @@ class HttpAgentStream:
             total_timeout_s=self._total_timeout_s,
         )
         with at_host(self._host):
-            body = await self._request(payload, timeouts, observer)
+            body = await self._request(payload, headers, timeouts, observer)
             try:
                 while not parser.failed and (data := await body.read()):
                     for start in range(0, len(data), _SLICE_BYTES):
@@ -138,6 +142,7 @@ class HttpAgentStream:
     async def _request(
         self,
         payload: Mapping[str, object],
+        headers: Mapping[str, str],
         timeouts: ResponseTimeouts,
         observer: ResponseObserver,
     ) -> ResponseBody:
@@ -147,7 +152,7 @@ class HttpAgentStream:
         began_at = loop.time()
         while True:
             try:
-                return await self._open_body(content, timeouts, observer)
+                return await self._open_body(content, headers, timeouts, observer)
             except (AgentNotReadyError, AgentRefusedError) as error:
                 if not was_run(error):
                     observer.on_refused()
@@ -159,10 +164,14 @@ class HttpAgentStream:
             timeouts.spend(pause_s)
 
     async def _open_body(
-        self, content: bytes, timeouts: ResponseTimeouts, observer: ResponseObserver
+        self,
+        content: bytes,
+        headers: Mapping[str, str],
+        timeouts: ResponseTimeouts,
+        observer: ResponseObserver,
     ) -> ResponseBody:
         """Send the request; return the body of a response that is the agent's own."""
-        response = await self._open(content, timeouts, observer)
+        response = await self._open(content, headers, timeouts, observer)
         body = ResponseBody(response, timeouts)
         try:
             if _may_be_page(response) and await body.starts_with(STARTING_PAGE):
@@ -175,10 +184,14 @@ class HttpAgentStream:
         return body
 
     async def _open(
-        self, content: bytes, timeouts: ResponseTimeouts, observer: ResponseObserver
+        self,
+        content: bytes,
+        headers: Mapping[str, str],
+        timeouts: ResponseTimeouts,
+        observer: ResponseObserver,
     ) -> httpx.Response:
         """Send the request, and return the response once its status is a good one."""
-        request = self._template.build(content)
+        request = self._template.build(content, headers)
         started_s = asyncio.get_running_loop().time()
         try:
             async with stall_tolerant_timeout(timeouts.left_s):
@@ -226,7 +239,9 @@ async def _raise_refused(response: httpx.Response) -> None:
     finally:
         await response.aclose()
     reason = _reason(body)
-    raise AgentRefusedError(f"HTTP {response.status_code}: {reason}", response.status_code)
+    error = AgentRefusedError(f"HTTP {response.status_code}: {reason}", response.status_code)
+    error.request_id = request_id_in(response.headers)
+    raise error
 
 
 def _reason(body: bytes) -> str:

@@ -46,7 +46,9 @@ class OpenAIAgent(Agent):
         messages = [{"role": "system", "content": self._system_prompt}, *history.messages()]
         payload = {"model": self._model, "stream": True, "messages": messages}
         parser = ResponseParser(self._options, request.observer)
-        stream = self._http.stream(payload, parser, request.observer)
+        stream = self._http.stream(
+            payload, parser, headers=request.headers, observer=request.observer
+        )
         async with aclosing(turn.record(stream)) as pieces:
             async for piece in pieces:
                 yield piece

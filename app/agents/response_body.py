@@ -1,7 +1,5 @@
 """The body of an agent's response, read within its time limits."""
 
-import asyncio
-
 import httpx
 
 from app.agents.response_timeouts import ResponseTimeouts
@@ -25,8 +23,7 @@ class ResponseBody:
         if self._peeked:
             data, self._peeked = self._peeked, b""
             return data
-        loop, timeouts = asyncio.get_running_loop(), self._timeouts
-        started_s = loop.time()
+        timeouts = self._timeouts
         try:
             return await self._read_timeout.wait_for(anext(self._chunks, b""), timeouts.left_s)
         except TimeoutError as error:
@@ -38,7 +35,7 @@ class ResponseBody:
                 return b""
             raise AgentCutError(f"connection lost within the response: {error}") from error
         finally:
-            timeouts.spend(loop.time() - started_s - self._read_timeout.stalled_s)
+            timeouts.spend(self._read_timeout.waited_s)
 
     async def starts_with(self, start: bytes) -> bool:
         """Return whether the body begins with `start`; what is read for that is read again."""

@@ -39,7 +39,9 @@ class WebhookAgent(Agent):
         self, request: AgentRequest, payload: dict[str, object]
     ) -> AsyncGenerator[str, None]:
         parser = ResponseParser(self._options, request.observer)
-        return self._http.stream(payload, parser, request.observer)
+        return self._http.stream(
+            payload, parser, headers=request.headers, observer=request.observer
+        )
 
     async def _stream_with_history(
         self, request: AgentRequest, payload: dict[str, object]

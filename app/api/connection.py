@@ -64,6 +64,8 @@ class ClientConnection:
         self._backlog = backlog
         self._send_lock = asyncio.Lock()
         self._send_timeout = ReusableTimeout()
+        self._frame_bytes = 0
+        """Size of the frame that is being sent."""
         self._receive_timeout = ReusableTimeout()
 
     async def run(self, handler: CommandHandler, *, idle_timeout_s: float) -> None:
@@ -78,9 +80,12 @@ class ClientConnection:
 
     async def send(self, event: events.Event | Reply) -> None:
         """Send the frames of an event. Raises `ClientGoneError`."""
-        async with self._send_lock:
+        await self._send_lock.acquire()
+        try:
             for frame in self._translator.write(event):
                 await self._write(frame)
+        finally:
+            self._send_lock.release()
 
     async def end(self, last: events.Failed | events.Status, code: int, reason: str) -> None:
         """Tell the client why its session ends, and hang up. Raises `ClientGoneError`."""
@@ -133,13 +138,11 @@ class ClientConnection:
             await self.send(events.Failed(error))
 
     async def _write(self, frame: Frame) -> None:
-        if isinstance(frame, str):
-            sending = self._websocket.send_text(frame)
-        else:
-            sending = self._websocket.send_bytes(frame)
-        self._backlog.begin_send(len(frame))
+        self._frame_bytes = size = len(frame)
+        kind = "text" if isinstance(frame, str) else "bytes"
+        sending = self._websocket.send({"type": "websocket.send", kind: frame})
         try:
-            await self._send_timeout.wait_for(sending, SEND_TIMEOUT_S)
+            await self._send_timeout.wait_for(sending, SEND_TIMEOUT_S, on_wait=self._on_wait)
         except TimeoutError as error:
             self._abort()
             raise events.ClientGoneError from error
@@ -147,8 +150,12 @@ class ClientConnection:
             # starlette raises RuntimeError for a send after the close
             raise events.ClientGoneError from error
         finally:
-            self._backlog.end_send()
-        self._record.bytes_out += len(frame)
+            if self._backlog.is_waiting:
+                self._backlog.end_send()
+        self._record.bytes_out += size
+
+    def _on_wait(self) -> None:
+        self._backlog.begin_send(self._frame_bytes)
 
 
 class VoiceEndpoint:
@@ -233,7 +240,8 @@ class VoiceEndpoint:
         with self._drain.session() as drain:
             try:
                 async with Session(
-                    terms.session_id, components, style, connection.send, quota
+                    *(terms.session_id, components, style, connection.send, quota),
+                    origin=record.origin,
                 ) as session:
                     record.session = session
                     handler = CommandHandler(

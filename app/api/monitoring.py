@@ -5,8 +5,9 @@ import platform
 from collections.abc import Callable, Iterator, Mapping
 
 from fastapi import APIRouter
-from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
+from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily, Metric
+from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -23,9 +24,6 @@ from app.errors import (
     UtteranceTooLongError,
 )
 from app.telemetry.counts import counter_metric, gauge_metric
-
-CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-"""Prometheus's text format."""
 
 DECODES = (
     *("decoded", "cancelled", "timeout", "died", DecoderBusyError.code, EmptyAudioError.code),
@@ -82,9 +80,13 @@ class Metrics:
             self._registry.register(collector)
         ProcessCollector(registry=self._registry)
 
-    def response(self) -> Response:
-        """Return the response to a scrape."""
-        return Response(generate_latest(self._registry), media_type=CONTENT_TYPE)
+    def response(self, accept: str = "") -> Response:
+        """Return the response to a scrape, in Prometheus's text format or in OpenMetrics.
+
+        `accept` is the header that says which; only OpenMetrics has exemplars.
+        """
+        encode, content_type = choose_encoder(accept)
+        return Response(encode(self._registry), media_type=content_type)
 
 
 def make_router() -> APIRouter:
@@ -116,4 +118,4 @@ async def _metrics(request: Request) -> Response:
     except AccessDeniedError as error:
         return denial(error)
     metrics: Metrics = request.app.state.metrics
-    return metrics.response()
+    return metrics.response(request.headers.get("accept", ""))

@@ -12,6 +12,7 @@ from starlette.requests import HTTPConnection
 from app.api.access import Grant
 from app.pipeline.session import Session
 from app.pipeline.turn_outcome import CLIENT_LEFT, SHUTDOWN
+from app.telemetry.request_ids import Origin, origin_of
 
 MAX_USER_AGENT_CHARS = 120
 """Longest user agent in the log; those of browsers have some 110."""
@@ -26,8 +27,9 @@ log = structlog.get_logger(__name__)
 
 @dataclass(slots=True)
 class SessionRecord:
-    """What the line says by which a client goes."""
+    """What is known of a session, much of it for the line by which its client goes."""
 
+    origin: Origin
     ended_by: str = CLIENT_LEFT
     bytes_in: int = 0
     """Messages of the client, as they came out of their frames."""
@@ -58,14 +60,15 @@ class SessionLog:
         with structlog.contextvars.bound_contextvars(session=session_id):
             began_at = asyncio.get_running_loop().time()
             self.begun += 1
+            record = SessionRecord(origin_of(client.headers))
             user_agent = client.headers.get("user-agent", "")[:MAX_USER_AGENT_CHARS]
             log.info(
                 "client connected",
+                request=record.origin.request_id,
                 address=grant.address,
                 protocol=protocol,
                 user_agent=user_agent,
             )
-            record = SessionRecord()
             try:
                 yield record
             except asyncio.CancelledError:

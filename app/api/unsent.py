@@ -16,9 +16,9 @@ MAX_UNSENT_BYTES = 64 * 1024 * 1024
 class UnsentBytes:
     """Counts what waits while clients do not take it, and disconnects some when it is too much.
 
-    A client counts only while a message to it waits. Whoever has waited longest is disconnected
-    first. That is never one who reads: until so much has piled up, many others have taken nothing
-    for longer.
+    A client counts only while a message to it waits, because its socket is full. Whoever has waited
+    longest is disconnected first. That is never one who reads: until so much has piled up, many
+    others have taken nothing for longer.
     """
 
     def __init__(self, max_bytes: int = MAX_UNSENT_BYTES) -> None:
@@ -67,24 +67,25 @@ class ClientBacklog:
         self._audio_bytes = 0
         """Audio in buffers, whether or not the client reads."""
         self._message_bytes = 0
-        self._is_waiting = False
+        self.is_waiting = False
+        """Whether a message waits to be sent."""
 
     def hold_audio(self, size: int) -> None:
         """Count audio that was put into a buffer; a negative size was taken out."""
         self._audio_bytes += size
-        if self._is_waiting:
+        if self.is_waiting:
             self._unsent.add(size)
 
     def begin_send(self, size: int) -> None:
-        """Note that a message of `size` bytes is being sent."""
+        """Note that a message of `size` bytes waits to be sent."""
         self._message_bytes = size
-        self._is_waiting = True
+        self.is_waiting = True
         self._unsent.begin(self, self._audio_bytes + size)
 
     def end_send(self) -> None:
-        """Note that the message was taken, or never will be."""
-        if self._is_waiting:
-            self._is_waiting = False
+        """Note that a message was taken, or never will be."""
+        if self.is_waiting:
+            self.is_waiting = False
             self._unsent.end(self, self._audio_bytes + self._message_bytes)
 
     def disconnect(self) -> None:

@@ -14,11 +14,13 @@ class Converter:
     def __init__(self, source: AudioFormat, target: AudioFormat) -> None:
         self.source = source
         self.target = target
+        self.converts = source != target
+        """Whether the formats differ."""
         self._resampler = Resampler(source.sample_rate_hz, target.sample_rate_hz)
 
     def feed(self, data: bytes) -> bytes:
         """Return what can be converted so far, which may be nothing."""
-        if self.source == self.target:
+        if not self.converts:
             return data
         pcm = decode_mulaw(data) if self.source.encoding == "mulaw" else data
         return self._encoded(self._resampler.feed(pcm))

@@ -81,6 +81,11 @@ class HeaderStripper:
         """Return whether it is known where the audio begins, and in which format."""
         return self._state == "audio"
 
+    @property
+    def passes_all(self) -> bool:
+        """Whether whatever follows is audio, so that it need not be fed."""
+        return self._state == "audio" and self._left_bytes is None
+
     def feed(self, data: bytes) -> bytes:
         """Return the audio in `data`, and in what was held back.
 

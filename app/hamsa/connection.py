@@ -59,7 +59,8 @@ class Connection:
         self._max_trailing_bytes = int(max_trailing_audio_s * MAX_AUDIO_BYTES_PER_S)
         self.number = next(_numbers)
         """Tells the sockets of the process apart in the log; counted from 1."""
-        self.opened_at = asyncio.get_running_loop().time()
+        self._now = asyncio.get_running_loop().time
+        self.opened_at = self._now()
         self.last_pong_at = self.opened_at
         """When a pong or a frame came last."""
         self.requests = 0
@@ -166,7 +167,7 @@ class Connection:
                 frame = wire.decode(await self._socket.recv())
             except ConnectionClosed:
                 raise self.close_error from None
-            self.last_pong_at = asyncio.get_running_loop().time()
+            self.last_pong_at = self._now()
             match frame:
                 case wire.Audio(data) if self.trailing is not None:
                     self._trailing_bytes_left -= len(data)
@@ -216,7 +217,7 @@ class Connection:
                 await self._ping(timeout_s)
 
     async def _ping(self, timeout_s: float) -> None:
-        pinged_at = asyncio.get_running_loop().time()
+        pinged_at = self._now()
         try:
             async with stall_tolerant_timeout(
                 timeout_s
@@ -228,7 +229,7 @@ class Connection:
         except ConnectionClosed:
             return
         else:
-            self.last_pong_at = asyncio.get_running_loop().time()
+            self.last_pong_at = self._now()
 
     async def close(self) -> None:
         """Close with a closing handshake; after `CLOSE_TIMEOUT_S` without one."""

@@ -19,6 +19,7 @@ from app.net.request import RequestTemplate
 from app.net.response import content_encoding
 from app.net.url import at_host, host_of, web_url
 from app.telemetry.availability import Availability
+from app.telemetry.request_ids import request_id_in
 
 log = structlog.get_logger(__name__)
 
@@ -42,6 +43,7 @@ class HamsaResponse:
         self.http_version = response.http_version
         self.reused = bool(response.extensions.get("reused"))
         """Whether the connection had carried a request before."""
+        self.request_id = request_id_in(response.headers)
 
     async def chunks(self) -> AsyncGenerator[bytes, None]:
         """Iterate over the body as it arrives. Raises `ConnectionLostError` when it is cut."""
@@ -121,7 +123,9 @@ class HamsaClient:
                 if (encoding := content_encoding(response)) is not None:
                     raise errors.ProtocolError(f"Content-Encoding: {encoding}; none is accepted")
                 if response.status_code != OK:
-                    raise await _error_of(response)
+                    refusal = await _error_of(response)
+                    refusal.request_id = hamsa_response.request_id
+                    raise refusal
                 yield hamsa_response
             finally:
                 await response.aclose()

@@ -56,6 +56,7 @@ class RestStream(HeaderlessStream):
     def __init__(self, format: AudioFormat, response: HamsaResponse) -> None:
         super().__init__(format)
         self.connection = "reused" if response.reused else "new"
+        self.request_id = response.request_id
         self._response = response
 
     def raw_chunks(self) -> AsyncGenerator[bytes, None]:

@@ -1,6 +1,11 @@
-"""Requests that differ in their body only."""
+"""Requests that differ in their body, and in few headers."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
 
 import httpx
+
+NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
 
 class RequestTemplate:
@@ -14,9 +19,10 @@ class RequestTemplate:
         self._url = url
         self._fields = [(b"Host", url.netloc), *headers.raw]
 
-    def build(self, body: bytes) -> httpx.Request:
-        """Build a request that carries `body`."""
-        headers = httpx.Headers([*self._fields, (b"Content-Length", b"%d" % len(body))])
+    def build(self, body: bytes, extra: Mapping[str, str] = NO_HEADERS) -> httpx.Request:
+        """Build a request that carries `body`, and headers of its own, of ASCII alone."""
+        own = [(name.encode("ascii"), value.encode("ascii")) for name, value in extra.items()]
+        headers = httpx.Headers([*self._fields, (b"Content-Length", b"%d" % len(body)), *own])
         stream = httpx.ByteStream(body)
         request = httpx.Request(self._method, self._url, headers=headers, stream=stream)
         request.read()

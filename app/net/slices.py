@@ -78,7 +78,8 @@ class SlicedInput:
     def release(self) -> None:
         """Go on after `hold`."""
         self._is_held = False
-        self._schedule()
+        if self._backlog:
+            self._schedule()
 
     def clear(self) -> None:
         """Drop what has not been processed."""

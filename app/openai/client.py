@@ -13,6 +13,7 @@ from app.net.response import content_encoding
 from app.net.url import at_host, host_of
 from app.openai.settings import OpenAISettings
 from app.plugins import PluginContext
+from app.telemetry.request_ids import request_id_in
 
 MAX_ERROR_BODY_BYTES = 4096
 """How much of an error's body is read for its reason."""
@@ -66,7 +67,9 @@ class OpenAIClient:
                 if (encoding := content_encoding(response)) is not None:
                     raise errors.ProtocolError(f"Content-Encoding: {encoding}; none is accepted")
                 if response.status_code != OK:
-                    raise await _error_of(response)
+                    refusal = await _error_of(response)
+                    refusal.request_id = request_id_in(response.headers)
+                    raise refusal
                 yield response
             finally:
                 await response.aclose()

@@ -10,6 +10,7 @@ from app.audio import AudioFormat
 from app.openai.client import OpenAIClient, chunks_of
 from app.openai.settings import OpenAISettings
 from app.plugins import PluginContext
+from app.telemetry.request_ids import request_id_in
 from app.transports.base import AudioStream, LeaseTerms, SpeechRequest, TTSTransport
 from app.transports.headerless_stream import HeaderlessStream
 
@@ -50,6 +51,7 @@ class OpenAIStream(HeaderlessStream):
     def __init__(self, response: httpx.Response) -> None:
         super().__init__(AudioFormat("pcm_s16le", 24_000))
         self.connection = "reused" if response.extensions.get("reused") else "new"
+        self.request_id = request_id_in(response.headers)
         self._response = response
 
     def raw_chunks(self) -> AsyncGenerator[bytes, None]:

@@ -33,22 +33,33 @@ class AudioBuffer:
         self._bytes = 0
         self._ended = False
         self._error: Exception | None = None
-        self._changed = asyncio.Event()
+        self._change: asyncio.Future[None] | None = None
+        """Resolved at the next change. Either the reader waits for it, or the writer: a buffer is
+        not empty and full at once."""
 
     async def put(self, chunk: bytes) -> None:
         """Append a chunk. Wait while the buffer is full."""
         while self._bytes >= self._max_bytes:
             await self._wait_for_change()
         self._chunks.append(chunk)
-        self._bytes += len(chunk)
-        self._hold(len(chunk))
-        self._changed.set()
+        size = len(chunk)
+        self._bytes += size
+        self._hold(size)
+        if self._change is not None:
+            self._on_change()
+
+    def clear(self) -> None:
+        """Drop what has not been read."""
+        self._chunks.clear()
+        self._hold(-self._bytes)
+        self._bytes = 0
 
     def end(self, error: Exception | None = None) -> None:
         """Mark the end of the audio. The reader gets `error` after the last chunk."""
         self._ended = True
         self._error = error
-        self._changed.set()
+        if self._change is not None:
+            self._on_change()
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         """Iterate over the chunks, once. Raises the error that `end` was given."""
@@ -57,7 +68,8 @@ class AudioBuffer:
                 chunk = self._pop()
                 self._bytes -= len(chunk)
                 self._hold(-len(chunk))
-                self._changed.set()
+                if self._change is not None:
+                    self._on_change()
                 yield chunk
             if self._ended:
                 break
@@ -67,13 +79,20 @@ class AudioBuffer:
 
     def _pop(self) -> bytes:
         """Remove the first chunk, joined with those after it that fit."""
-        chunks = [self._chunks.popleft()]
-        size = len(chunks[0])
+        first = self._chunks.popleft()
+        if not self._chunks:
+            return first
+        chunks, size = [first], len(first)
         while self._chunks and size + len(self._chunks[0]) <= self._max_chunk_bytes:
             size += len(self._chunks[0])
             chunks.append(self._chunks.popleft())
-        return b"".join(chunks) if len(chunks) > 1 else chunks[0]
+        return b"".join(chunks)
 
     async def _wait_for_change(self) -> None:
-        self._changed.clear()
-        await self._changed.wait()
+        self._change = asyncio.get_running_loop().create_future()
+        await self._change
+
+    def _on_change(self) -> None:
+        change, self._change = self._change, None
+        if change is not None and not change.done():
+            change.set_result(None)

@@ -8,6 +8,7 @@ from app.audio.decoding import Decoder, RecordingDecoder
 from app.pipeline.conversation_metrics import ConversationMetrics
 from app.pipeline.interruptions import UntoldInterruptions
 from app.stt.base import Transcriber
+from app.telemetry.tracing import Tracer
 from app.text.sentence_splitter import FIRST_CHARS, MAX_CHARS
 from app.transports.base import SpeechSynthesizer
 from app.vad.base import CreateDetector
@@ -45,6 +46,8 @@ class PipelineComponents:
     """What sessions have left untold."""
     metrics: ConversationMetrics = field(default_factory=ConversationMetrics)
     """Counts the turns of all sessions."""
+    tracer: Tracer | None = None
+    """Records a trace of each turn; None: traces are off."""
 
     async def warm_up(self) -> None:
         """Open the connections that the first turn needs."""

@@ -41,9 +41,10 @@ class Sentence:
         self.metrics.attempts = speech.attempts
         try:
             async with speech as stream:
-                self._converter = Converter(stream.format, format)
+                self._converter = converter = Converter(stream.format, format)
                 async for chunk in stream:
-                    if data := self._converter.feed(chunk):
+                    data = converter.feed(chunk) if converter.converts else chunk
+                    if data:
                         await self.audio.put(data)
                 self.trailing = stream.trailing
         except ProviderError as error:
@@ -85,8 +86,9 @@ class Playout:
         self._timeline = timeline
         self._emit = emit
         self._quota = quota or Unlimited()
-        self._held_bytes = 0
-        """Audio in the buffers of all sentences."""
+        self._sentences: list[Sentence] = []
+        self._now = asyncio.get_running_loop().time
+        self._bytes_per_second = style.format.bytes_per_second
         self._prefetch_slots = asyncio.Semaphore(1 + lookahead)
         self._last_started: Sentence | None = None
         """The last sentence that had audio, while its trailing audio may still be sent."""
@@ -96,7 +98,8 @@ class Playout:
         try:
             await self._play(texts)
         finally:
-            self._hold(-self._held_bytes)  # of an interrupted turn: nobody will take it
+            for sentence in self._sentences:
+                sentence.audio.clear()  # of an interrupted turn: nobody will take it
 
     async def _play(self, texts: AsyncIterator[SentenceText]) -> None:
         sentences: asyncio.Queue[Sentence | None] = asyncio.Queue()
@@ -124,20 +127,17 @@ class Playout:
         """
         async for text in texts:
             await self._prefetch_slots.acquire()
-            metrics = self._timeline.add_sentence(text.displayed)
+            metrics = self._timeline.add_sentence(text.displayed, self._now())
             if metrics.index == 0:
                 await self._emit(events.Status("speaking", self._turn))
-            sentence = Sentence(metrics, self._request_for(text), self._hold)
+            sentence = Sentence(metrics, self._request_for(text), self._quota.hold_audio)
+            self._sentences.append(sentence)
             sentences.put_nowait(sentence)
             tasks.create_task(
                 sentence.synthesize(self._synthesizer, self._style.format),
                 name=f"sentence-{metrics.index}",
             )
         sentences.put_nowait(None)
-
-    def _hold(self, size: int) -> None:
-        self._held_bytes += size
-        self._quota.hold_audio(size)
 
     def _request_for(self, text: SentenceText) -> SpeechRequest:
         style = self._style
@@ -153,11 +153,12 @@ class Playout:
                     await self._start_sentence(sentence)
                 await self._emit_audio(sentence, chunk)
                 if is_first and sentence.metrics.index == 0:
-                    self._timeline.on_first_audio_sent(sentence.metrics, _now())
+                    self._timeline.on_first_audio_sent(sentence.metrics, self._now())
             sentence.metrics.is_sent = True
         except ProviderError as error:
             sentence.metrics.error = error
             await self._emit(events.Failed(error, self._turn))
+        sentence.metrics.ended_at = self._now()
         if self._last_started is sentence and sentence.trailing is None:
             await self._end_sentence(sentence)
 
@@ -173,7 +174,7 @@ class Playout:
         self._last_started = sentence
         metrics = self._timeline.metrics
         if metrics.first_audio_ms is None:
-            metrics.first_audio_ms = self._timeline.since_start_ms(_now())
+            metrics.first_audio_ms = self._timeline.since_start_ms(self._now())
             await self._emit(events.PlayoutStarted(self._turn, self._style.format))
         text = sentence.metrics.text
         await self._emit(events.SentenceStarted(self._turn, sentence.metrics.index, text))
@@ -187,7 +188,7 @@ class Playout:
 
     async def _wait_for_trailing(self, sentence: Sentence) -> None:
         """Wait for trailing audio as long as the client has enough audio left to play."""
-        spare_s = self._timeline.buffered_ms(_now()) / 1000 - JITTER_MARGIN_S
+        spare_s = self._timeline.buffered_ms(self._now()) / 1000 - JITTER_MARGIN_S
         if sentence.trailing is None or spare_s <= 0:
             return
         try:
@@ -198,10 +199,6 @@ class Playout:
 
     async def _emit_audio(self, sentence: Sentence, data: bytes) -> None:
         if data:
-            audio_ms = self._style.format.duration_ms(len(data))
-            self._timeline.on_audio_sent(sentence.metrics, audio_ms, _now())
+            audio_ms = len(data) * 1000 / self._bytes_per_second
+            self._timeline.on_audio_sent(sentence.metrics, audio_ms, self._now())
             await self._emit(events.AudioChunk(self._turn, data))
-
-
-def _now() -> float:
-    return asyncio.get_running_loop().time()

@@ -22,6 +22,7 @@ from app.pipeline.turn_outcome import CLIENT_LEFT, INTERRUPTED, SHUTDOWN
 from app.pipeline.turn_taking import Interrupt, InterruptReason, TurnTaking
 from app.pipeline.user_input import StreamedUtterance, UserInput
 from app.pipeline.user_speech import UserSpeechHandler
+from app.telemetry.request_ids import Origin
 
 
 class Session:
@@ -37,6 +38,8 @@ class Session:
         style: SpeechStyle,
         emit: events.Emit,
         quota: Quota | None = None,
+        *,
+        origin: Origin | None = None,
     ) -> None:
         self.id = session_id
         self.style = style
@@ -44,6 +47,7 @@ class Session:
         self._components = components
         self._emit = emit
         self._quota = quota or Unlimited()
+        self._origin = origin or Origin()
         self._tasks = asyncio.TaskGroup()
         self._turn: Turn | None = None
         self._turn_task: asyncio.Task[None] | None = None
@@ -113,6 +117,7 @@ class Session:
             added_text=self._added_text,
             turn_taking=self._turn_taking,
             quota=self._quota,
+            origin=self._origin,
         )
         if self._turn_taking.on_turn_started(turn.number, turn.timeline):
             self._turn = turn

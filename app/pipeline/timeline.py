@@ -18,6 +18,10 @@ class SentenceMetrics:
     index: int
     text: str
     attempts: Sequence[Attempt] = ()
+    started_at: float = 0.0
+    """When its audio was requested, in seconds of the loop's clock."""
+    ended_at: float | None = None
+    """When all of its audio was sent, or none of it will be any more."""
     audio_ms: float = 0.0
     """Duration of the audio that was sent to the client."""
     is_sent: bool = False
@@ -101,9 +105,9 @@ class Timeline:
             self.metrics.total_ms = self.since_start_ms(now)
         return self.metrics
 
-    def add_sentence(self, text: str) -> SentenceMetrics:
-        """Append the next sentence."""
-        sentence = SentenceMetrics(len(self.metrics.sentences), text)
+    def add_sentence(self, text: str, now: float = 0.0) -> SentenceMetrics:
+        """Append the next sentence, whose audio is requested now."""
+        sentence = SentenceMetrics(len(self.metrics.sentences), text, started_at=now)
         self.metrics.sentences.append(sentence)
         return sentence
 

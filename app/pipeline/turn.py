@@ -17,8 +17,10 @@ from app.pipeline.session_config import SpeechStyle
 from app.pipeline.timeline import Timeline
 from app.pipeline.turn_outcome import CLIENT_LEFT, INTERRUPTED, TurnOutcome, turn_outcome
 from app.pipeline.turn_taking import TurnTaking
+from app.pipeline.turn_trace import TurnTrace
 from app.pipeline.user_input import EncodedUtterance, StreamedUtterance, UserInput
 from app.stt.base import Utterance
+from app.telemetry.request_ids import Origin, upstream_id
 
 log = structlog.get_logger(__name__)
 
@@ -41,10 +43,14 @@ class Turn:
         turn_taking: TurnTaking,
         added_text: AddedText | None = None,
         quota: Quota | None = None,
+        origin: Origin | None = None,
     ) -> None:
         self.number = number
         self.timeline = Timeline(asyncio.get_running_loop().time() - _silence_s(user_input))
         self._session_id = session_id
+        self._origin = origin or Origin()
+        self._request_id = self._origin.turn_id(number)
+        self._trace: TurnTrace | None = None
         self._components = components
         self._style = style
         self._emit_to_client = emit
@@ -81,7 +87,18 @@ class Turn:
         """Run all stages. A failure is sent to the client as `Failed`; `TurnDone` comes last."""
         metrics = self.timeline.metrics
         # of this task, and of those it starts
-        structlog.contextvars.bind_contextvars(turn=self.number)
+        structlog.contextvars.bind_contextvars(turn=self.number, request=self._request_id)
+        if (tracer := self._components.tracer) is not None:
+            is_spoken = not isinstance(self._user_input, str)
+            self._trace = TurnTrace(
+                tracer,
+                metrics,
+                self._origin,
+                session_id=self._session_id,
+                turn=self.number,
+                is_spoken=is_spoken,
+            )
+            structlog.contextvars.bind_contextvars(trace_id=self._trace.trace_id)
         error: NabraError | None = None
         cut_by: str | None = INTERRUPTED
         self._has_started = True
@@ -180,6 +197,9 @@ class Turn:
             return
         self._user_text = user_text = joined(self._added_text.take(), user_text)
         self._on_taken(True)  # until the agent says otherwise
+        headers = {"X-Request-Id": self._request_id}
+        if self._trace is not None:
+            headers |= self._trace.begin_agent(self._components.agent.name)
         told = ask.interruption
         request = AgentRequest(
             user_text,
@@ -190,6 +210,7 @@ class Turn:
             turn=self.number,
             language=self._style.language,
             is_typed=self._is_typed,
+            headers=headers,
             observer=self._response,
         )
         await self._response.read(request)
@@ -220,10 +241,14 @@ class Turn:
         """
         metrics = self.timeline.metrics
         self._components.metrics.on_turn_end(outcome, metrics, self._style.format)
+        if self._trace is not None:
+            self._trace.end(outcome)
         write = log.warning if outcome.is_failure else log.info
         write(
             "turn",
-            turn=self.number,  # a turn that never started is told of outside its task
+            # a turn that never started is told of outside its task
+            turn=self.number,
+            request=self._request_id,
             outcome=outcome.name,
             **_cause(outcome),
             endpointing_ms=_rounded(metrics.endpointing_ms),
@@ -250,7 +275,8 @@ def _cause(outcome: TurnOutcome) -> dict[str, str]:
     """Return why the caller missed something."""
     if (cause := outcome.cause) is not None:
         host = {} if cause.host is None else {"host": cause.host}
-        return {"code": cause.code, "reason": str(cause), **host}
+        upstream = upstream_id(cause.request_id)
+        return {"code": cause.code, "reason": str(cause), **host, **upstream}
     return {"reason": "the response holds nothing to speak"} if outcome.is_failure else {}
 
 

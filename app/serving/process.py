@@ -8,6 +8,7 @@ import structlog
 import uvicorn
 from fastapi import FastAPI
 
+from app.env_file import ENV_FILE, export_variables
 from app.errors import ConfigurationError
 from app.main import create_app
 from app.options import secrets_of
@@ -59,6 +60,7 @@ def serve() -> None:
     except ConfigurationError as error:
         message = "nabra cannot start"
         refuse_start(log_format, message, str(error).splitlines(), f"{message}:\n{error}")
+    export_variables(ENV_FILE, "OTEL_")
     secrets = [*secrets_of(settings), *plug_in_secrets(plug_ins)]
     logs.configure(settings.log_level, settings.log_format, secrets=secrets)
     for warning in start_warnings(settings):

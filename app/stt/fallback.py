@@ -14,6 +14,7 @@ from app.errors import (
 )
 from app.stt.base import Transcriber, Utterance
 from app.telemetry.availability import transcriber_availability
+from app.telemetry.request_ids import upstream_id
 from app.timeouts import stall_tolerant_timeout
 
 FAILURES_TO_BE_DOWN = 3
@@ -69,6 +70,7 @@ class _Route:
             total_ms=total_ms,
             fault=None if error is None else error.code,
             **({} if error is None else {"reason": str(error), "host": error.host}),
+            **upstream_id(None if error is None else error.request_id),
         )
 
 

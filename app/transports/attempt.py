@@ -62,7 +62,7 @@ class AttemptRunner:
             self._buffer = self._sentence.buffer_for(self.route, self.format)
             self._first_audio = self._buffer.feed(self._converter.feed(chunk))
             while not self._first_audio and not self._ended:
-                self._first_audio = await self._next_chunk()
+                self._first_audio = self._playable(await self._stream.next())
         except BaseException as error:
             await self._end(error)
             raise
@@ -73,6 +73,7 @@ class AttemptRunner:
         Raises the `ProviderError` with which the attempt fails. The format is set here and not
         before: of several attempts that race, only the selected one is iterated over.
         """
+        assert self._stream is not None
         assert self._buffer is not None
         self._sentence.format = self.format
         self.record.delivered = True
@@ -81,7 +82,7 @@ class AttemptRunner:
             if chunk:
                 self._sentence.on_delivered(self.route, self._buffer.position, chunk)
                 yield chunk
-            chunk = b"" if self._ended else await self._next_chunk()
+            chunk = b"" if self._ended else self._playable(await self._stream.next())
         if not self._is_continuation:
             duration_ms = self.format.duration_ms(self._buffer.position)
             self.route.on_spoken(duration_ms, self._sentence.request.speakable_chars)
@@ -116,17 +117,17 @@ class AttemptRunner:
                 is_news=not self.route.is_down,
             )
 
-    async def _next_chunk(self) -> bytes:
-        """Wait for the next audio; empty while it is held back, and at the end.
+    def _playable(self, chunk: bytes) -> bytes:
+        """Return the audio that may be played now that a chunk has come; an empty one is the end.
 
         At the end the sentence is judged by all audio delivered of it, not by this attempt alone:
         a continuation brings only the rest.
         """
-        assert self._stream is not None
         assert self._buffer is not None
         assert self._converter is not None
-        if chunk := await self._stream.next():
-            return self._buffer.feed(self._converter.feed(chunk))
+        if chunk:
+            converted = self._converter.feed(chunk) if self._converter.converts else chunk
+            return self._buffer.feed(converted)
         self._ended = True
         rest = self._buffer.feed(self._converter.flush()) + self._buffer.finish()
         duration_ms = self.format.duration_ms(self._buffer.position)

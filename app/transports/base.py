@@ -55,6 +55,14 @@ class Attempt:
     """Start to end of the attempt, with the wait for a connection."""
     fault: str | None = None
     """The code of the error that ended the attempt; None if there was none."""
+    reason: str | None = None
+    """What the error says."""
+    host: str | None = None
+    """Who failed, where that is known."""
+    outcome: Literal["done", "failed", "abandoned"] | None = None
+    """How it ended; None while it runs."""
+    request_id: str | None = None
+    """The provider's own id of the request, where it sends one."""
     delivered: bool = False
     """Whether any of its audio was passed on to the session."""
 
@@ -146,6 +154,8 @@ class AudioStream(ABC):
     connection: Literal["new", "reused"] | None = None
     """Whether the connection had carried a request before; None if that is not known, or if it was
     leased from a pool, which tells it."""
+    request_id: str | None = None
+    """The provider's own id of the request, where it sends one."""
     trailing: TrailingAudio | None = None
     """Set at the end of the stream if the transport can have audio after it."""
 

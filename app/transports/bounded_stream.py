@@ -78,8 +78,6 @@ class BoundedStream:
 
     async def next(self) -> bytes:
         """Return the next audio; empty at the end. Raises a `ProviderError` when it fails."""
-        loop = asyncio.get_running_loop()
-        began_at = loop.time()
         timeout_s = min(self._limits.stall_timeout_s, self._left_s)
         try:
             return await self._stall_timeout.wait_for(self._read(), timeout_s)
@@ -94,7 +92,7 @@ class BoundedStream:
                 raise
             raise ours from None
         finally:
-            self._left_s -= loop.time() - began_at - self._stall_timeout.stalled_s
+            self._left_s -= self._stall_timeout.waited_s
 
     async def release(self, error: BaseException | None) -> None:
         """Release all resources; `error` is what ended the attempt, if anything.
@@ -134,6 +132,7 @@ class BoundedStream:
             raise errors.ProviderTimeoutError(f"no first audio within {timeout_s} s") from None
         finally:
             self.record.connection = _connection(terms, self._stream)
+            self.record.request_id = self._stream.request_id if self._stream is not None else None
         self.record.first_audio_at = now = asyncio.get_running_loop().time()
         self.record.ttfb_ms = (now - limit.began_at) * 1000
         return first
@@ -147,7 +146,9 @@ class BoundedStream:
             data += chunk
             self._use_format(self._stream.format)
             if samples := self._aligner.feed(data):
-                self._count(samples)
+                self._received_bytes = len(samples)
+                if self._received_bytes > self._max_bytes:
+                    raise self._too_long()
                 return samples
         raise errors.IncompleteAudioError("the provider sent no audio")
 
@@ -161,20 +162,20 @@ class BoundedStream:
         assert self._chunks is not None
         async for chunk in self._chunks:
             if samples := self._aligner.feed(chunk):
-                self._count(samples)
+                self._received_bytes += len(samples)
+                if self._received_bytes > self._max_bytes:
+                    raise self._too_long()
                 return samples
         if (trailing := self.trailing) is not None:
             trailing.follow(self._aligner, self._metrics)
         return b""
 
-    def _count(self, samples: bytes) -> None:
-        """Raise `ProtocolError` when the audio is longer than the text could ever take."""
-        self._received_bytes += len(samples)
-        if self._received_bytes > self._max_bytes:
-            raise errors.ProtocolError(
-                f"more than {self._max_duration_ms / 1000:.0f} s of audio for this text "
-                "(TTS_MAX_MS_PER_CHAR)"
-            )
+    def _too_long(self) -> errors.ProtocolError:
+        """Return the error for audio that is longer than the text could ever take."""
+        return errors.ProtocolError(
+            f"more than {self._max_duration_ms / 1000:.0f} s of audio for this text "
+            "(TTS_MAX_MS_PER_CHAR)"
+        )
 
     def _as_provider_error(self, error: BaseException) -> errors.ProviderError | None:
         """Return what an attempt fails with; None if it was cancelled, and has not failed.

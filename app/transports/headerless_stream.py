@@ -25,10 +25,14 @@ class HeaderlessStream(AudioStream):
         one, but only before the first audio.
         """
         header = HeaderStripper()
+        is_past_header = False
         async with aclosing(self.raw_chunks()) as chunks:
             async for chunk in chunks:
-                if audio := header.feed(chunk):
+                if is_past_header:
+                    yield chunk
+                elif audio := header.feed(chunk):
                     self.format = header.format or self.format
+                    is_past_header = header.passes_all
                     yield audio
         if rest := header.flush():
             yield rest

@@ -7,6 +7,7 @@ import structlog
 from app import errors
 from app.audio import AudioFormat
 from app.pool.terms import LeaseTerms, Urgency
+from app.telemetry.request_ids import upstream_id
 from app.telemetry.speech_metrics import SpeechMetrics
 from app.transports.base import Attempt, SpeechRequest
 from app.transports.bounded_stream import BoundedStream
@@ -88,22 +89,25 @@ class SentenceAttempts:
             return
         record.total_ms = (asyncio.get_running_loop().time() - record.started_at) * 1000
         failure = error if isinstance(error, errors.NabraError) else None
-        outcome = "done" if error is None and is_complete else "abandoned"
+        record.outcome = "done" if error is None and is_complete else "abandoned"
         if failure is not None:
-            outcome, record.fault = "failed", failure.code
-        label = record.fault or ("none" if outcome == "done" else outcome)
+            record.outcome, record.fault = "failed", failure.code
+            record.reason, record.host = str(failure), failure.host
+            record.request_id = failure.request_id or record.request_id
+        label = record.fault or ("none" if record.outcome == "done" else record.outcome)
         self._metrics.on_attempt(record.transport, label, record.ttfb_ms)
         write = log.info if is_news else log.debug
         write(
             "attempt",
             transport=record.transport,
-            outcome=outcome,
+            outcome=record.outcome,
             connection=record.connection,
             chars=len(self.request.text),
             ttfb_ms=None if record.ttfb_ms is None else round(record.ttfb_ms),
             total_ms=round(record.total_ms),
             fault=record.fault,
-            **({} if failure is None else {"reason": str(failure), "host": failure.host}),
+            **({} if failure is None else {"reason": record.reason, "host": record.host}),
+            **upstream_id(record.request_id),
         )
 
     def buffer_for(self, route: Route, format: AudioFormat) -> AttemptBuffer:

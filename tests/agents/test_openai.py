@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -76,7 +77,8 @@ async def test_a_response_is_passed_on_while_it_is_written(make_model: MakeModel
 async def test_the_request_is_what_the_api_takes(make_model: MakeModel) -> None:
     async with serve(lambda exchange: respond(exchange, "نعم")) as webhook:
         model = make_model(webhook.url, headers={"Authorization": "Bearer t"})
-        assert await ask(model, request("أين شحنتي؟")) == "نعم"
+        asked = replace(request("أين شحنتي؟"), headers={"X-Request-Id": "r-1"})
+        assert await ask(model, asked) == "نعم"
     (exchange,) = webhook.exchanges
     assert json.loads(exchange.body) == {
         "model": "m",
@@ -84,6 +86,7 @@ async def test_the_request_is_what_the_api_takes(make_model: MakeModel) -> None:
         "messages": [SYSTEM, {"role": "user", "content": "أين شحنتي؟"}],
     }
     assert b"authorization: bearer t\r\n" in exchange.head.lower()
+    assert exchange.fields("x-request-id") == ["r-1"]
 
 
 async def test_each_session_has_a_history_of_its_own(make_model: MakeModel) -> None:

@@ -21,6 +21,7 @@ from tests.gateway import (
     settings_for,
 )
 from tests.metrics import scrape, until_scraped
+from tests.net.scripted_http1 import one_by_one, scripted_http1, whole
 
 ONCE = {"probability": 1, "times": 1}
 ALWAYS = {"probability": 1}
@@ -162,6 +163,28 @@ async def test_a_failure_moves_the_counters_of_its_turn_and_stage(
         await caller.until("done")
         assert await moved(url, "nabra_turns_total") == {(outcome,): 1}
         assert set(await moved(url, "nabra_errors_total")) == {error}
+
+
+async def test_an_agent_that_refuses_or_answers_a_web_page_moves_its_counters(
+    simulator: Simulator,
+) -> None:
+    replies = one_by_one(whole(b"no", "403 Forbidden"), whole(b"<!doctype html><p>Log in"))
+    async with (
+        scripted_http1(replies) as agent,
+        call(simulator, agent_webhook_url=f"{agent.url}/hook") as (url, caller),
+    ):
+        for _ in range(2):
+            await caller.send({"type": "text", "text": "مرحبا"})
+            await caller.until("done")
+        assert await moved(url, "nabra_turns_total") == {
+            ("agent-refused",): 1,
+            ("agent-failed",): 1,
+        }
+        assert await moved(url, "nabra_errors_total") == {
+            ("agent-refused", "agent"): 1,
+            ("agent-failed", "agent"): 1,
+        }
+        assert await moved(url, "nabra_sentences_total") == {}
 
 
 async def test_stt_that_fails_is_an_error_of_its_stage() -> None:

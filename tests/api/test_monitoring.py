@@ -11,7 +11,7 @@ from app.simulator import Simulator
 from app.telemetry.speech_metrics import SpeechMetrics
 from app.transports.base import TrailingAudio
 from tests.gateway import calling, instant_simulator, of_type, running_gateway, settings_for
-from tests.metrics import scrape, until_scraped
+from tests.metrics import exemplars, scrape, until_scraped
 
 ALL_IDLE = {
     "idle": 2.0,
@@ -66,6 +66,12 @@ async def test_connected_clients_and_the_process_are_measured(simulator: Simulat
             assert metrics.value("nabra_sessions") == 2
             assert metrics.value("process_open_fds") > 4
         await until_scraped(url, lambda metrics: metrics.value("nabra_sessions") == 0)
+
+
+async def test_a_scrape_that_asks_for_openmetrics_gets_it(simulator: Simulator) -> None:
+    """Prometheus does; without traces there are no exemplars, and all else is the same."""
+    async with running_gateway(settings_for(simulator)) as url:
+        assert await exemplars(url) == []
 
 
 async def test_a_gateway_that_serves_is_healthy(simulator: Simulator) -> None:

@@ -72,3 +72,10 @@ async def record(page: Page) -> Recording:
     recorded = await page.evaluate("loudspeaker.recording()")
     samples = np.frombuffer(base64.b64decode(recorded["samples"]), "<f4")
     return Recording(int(recorded["rate"]), recorded["from"], samples)
+
+
+async def wait_for_sound(page: Page, seconds: float = 0.3, *, since_s: float = 0) -> None:
+    """Wait until the page has sounded so long in total, from a moment of its audio clock on."""
+    await page.evaluate(
+        "([seconds, since]) => loudspeaker.sounded(seconds, since)", [seconds, since_s]
+    )

@@ -29,6 +29,15 @@
     return bus;
   }
 
+  // Resolves when there was sound (above -50 dB) for so many seconds in total, since a moment.
+  loudspeaker.sounded = async (seconds, since) => {
+    const energy = (block) => block.reduce((sum, sample) => sum + sample * sample, 0);
+    const loud = ({ at, block }) => at >= since && energy(block) > 0.003 ** 2 * block.length;
+    while (loudspeaker.blocks.filter(loud).length * 1024 < seconds * loudspeaker.rate) {
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
+  };
+
   // Everything up to now: when it began, in seconds of the context, and its samples.
   loudspeaker.recording = async () => {
     const { blocks, rate } = loudspeaker;

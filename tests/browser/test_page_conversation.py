@@ -22,8 +22,8 @@ from .conversation_page import (
     start,
 )
 from .library_page import collect_received, gateway_for, url_of
-from .microphone import feed_microphone
-from .recording import record
+from .microphone import feed_microphone, make_microphone_playable, play_into_microphone
+from .recording import record, wait_for_sound
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -71,23 +71,22 @@ async def test_a_held_button_makes_a_spoken_turn(
         await expect(speaking(page)).to_be_visible()
         [transcription] = of_type(events, "transcription")
         await expect(last_turn(page).locator(".user-text")).to_contain_text(transcription["text"])
-        await page.wait_for_timeout(500)
-        assert 0.4 < (await record(page)).loud_s() < 2
+        await wait_for_sound(page)
         await expect(page.locator("#microphone")).to_have_attribute("aria-pressed", "false")
 
 
-async def test_hands_free_the_user_interrupts_by_speaking(
-    page: Page, simulator: Simulator, microphone_file: Path
-) -> None:
+async def test_hands_free_the_user_interrupts_by_speaking(page: Page, simulator: Simulator) -> None:
     """Without any button: a question, a response, an objection during it, another response."""
-    scene = Scene().pause(300).speak(QUESTION).pause(1300).speak(OBJECTION)
-    feed_microphone(microphone_file, scene.pause(20_000).pcm())
     async with gateway_for(page, settings_for(simulator)) as endpoint:
         events = collect_received(page)
         await start(page, endpoint)
+        await make_microphone_playable(page)
         await page.check("#hands-free", force=True)
+        await expect(page.locator("body")).to_have_attribute("data-doing", "hands-free")
+        await play_into_microphone(page, Scene().pause(300).speak(QUESTION).pcm())
+        await wait_for_sound(page, 0.2)
+        await play_into_microphone(page, Scene().speak(OBJECTION).pcm())
         first, second = page.locator(".turn").nth(0), page.locator(".turn").nth(1)
-        await expect(first.locator(".speaking")).to_be_visible()
         await expect(first.locator(".interrupted")).to_be_visible()
         await expect(second.locator(".speaking")).to_be_visible()
         recording = await record(page)
@@ -96,19 +95,20 @@ async def test_hands_free_the_user_interrupts_by_speaking(
         kinds = [event["type"] for event in events if event["type"].startswith("speech_")]
         assert kinds == ["speech_started", "speech_stopped"] * 2
         # The response sounded until it was interrupted. Then it was silent while the user went on
-        # speaking, and during the pause that ends an utterance.
+        # speaking, and during the pause that ends an utterance. How long it still sounded after
+        # the page's last report is up to how busy the machine is; it was not the whole response.
         assert recording.longest_gap_s() > 0.5
-        sentence_s = len(simulator.expected_audio(of_type(events, "sentence")[0]["text"])) / 32000
-        assert 0.1 < interrupted["played_ms"] / 1000 < sentence_s
-        # on a busy machine the page's sound is later than its last report says
-        assert recording.first_sound_s() == pytest.approx(interrupted["played_ms"] / 1000, abs=0.6)
+        sent = [one["text"] for one in of_type(events, "sentence") if one["turn"] == 1]
+        sent_s = sum(len(simulator.expected_audio(text)) / 32000 for text in sent)
+        assert 0.1 < interrupted["played_ms"] / 1000 < recording.first_sound_s() + 0.1
+        assert recording.first_sound_s() < sent_s / 2
 
 
 async def test_the_stop_button_silences_the_page(page: Page, simulator: Simulator) -> None:
     async with gateway_for(page, settings_for(simulator)) as endpoint:
         await start(page, endpoint)
         await ask(page)
-        await page.wait_for_timeout(300)
+        await wait_for_sound(page)
         await page.click("#stop")
         await expect_silence(page)
 
@@ -128,8 +128,7 @@ async def test_everything_works_by_keyboard(
             await page.keyboard.press("Tab")
         await page.keyboard.type("مرحبا")
         await page.keyboard.press("Enter")
-        await expect(speaking(page)).to_be_visible()
-        await page.wait_for_timeout(300)
+        await wait_for_sound(page)
         await page.keyboard.press("Escape")
         await expect_silence(page)
         await page.locator("#microphone").focus()

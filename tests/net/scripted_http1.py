@@ -78,6 +78,16 @@ def raw(data: bytes, *, close: bool = True) -> Script:
     return script
 
 
+def one_by_one(*scripts: Script) -> Script:
+    """A script for each request, in their order."""
+    left = list(scripts)
+
+    async def script(exchange: Exchange) -> None:
+        await left.pop(0)(exchange)
+
+    return script
+
+
 @asynccontextmanager
 async def scripted_http1(
     script: Script, *, path: str = "", tls: ssl.SSLContext | None = None

@@ -4,12 +4,15 @@ import asyncio
 import json
 
 import pytest
+from structlog.testing import capture_logs
 
 from app import errors
 from app.audio import AudioFormat, wav_header
 from app.openai.client import error_from_status
 from app.openai.tts import OpenAITransport
 from app.transports.base import TTSTransport
+from app.transports.policy import Policy
+from app.transports.resilient import ResilientTransport
 from tests.net.scripted_http1 import END, HEAD, Exchange, Script, chunk, scripted_http1, whole
 from tests.openai.servers import built
 from tests.transports.fakes import (
@@ -27,13 +30,14 @@ PCM_24K = AudioFormat("pcm_s16le", 24_000)
 async def test_the_request_names_model_voice_and_pcm(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_TTS_VOICE", "sage")
     async with (
-        scripted_http1(whole(SPEECH)) as server,
+        scripted_http1(whole(SPEECH, "200 OK", "X-Request-Id: req_7")) as server,
         built(OpenAITransport, TTSTransport, server.url, monkeypatch) as transport,
     ):
         async with OneAttempt(transport) as attempt:
             assert attempt.format == PCM_24K
             assert b"".join(await chunks_of(attempt)) == SPEECH
         assert attempt.record.connection == "new"
+        assert attempt.record.request_id == "req_7"
         await speak(transport)
     first = server.exchanges[0]
     assert first.head.startswith(b"POST /v1/audio/speech HTTP/1.1\r\n")
@@ -80,6 +84,20 @@ async def test_what_goes_wrong_is_an_error_of_ours(
         built(OpenAITransport, TTSTransport, server.url, monkeypatch) as transport,
     ):
         await audio_before_error(transport, kind)
+
+
+async def test_a_refusal_has_the_id_that_the_server_gave_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    refusal = whole(b"{}", "500 Oops", "X-Request-Id: req_8")
+    async with (
+        scripted_http1(refusal) as server,
+        built(OpenAITransport, TTSTransport, server.url, monkeypatch) as transport,
+    ):
+        with capture_logs() as lines, pytest.raises(errors.ProviderUnavailableError):
+            await speak(ResilientTransport([transport], Policy(attempts=1)))
+    (line,) = (each for each in lines if each["event"] == "attempt")
+    assert line["upstream_request_id"] == "req_8"
 
 
 async def test_a_server_that_is_not_there_is_unreachable(monkeypatch: pytest.MonkeyPatch) -> None:
