@@ -4,7 +4,6 @@ No message shows a credential. Of a URL, whose query, user or path may hold one,
 the host and the port are shown.
 """
 
-import re
 from collections.abc import Iterable, Iterator
 from ipaddress import ip_network
 from typing import Annotated, Any, Literal, get_args, get_origin
@@ -22,15 +21,6 @@ MIN_KEY_CHARS = 16
 
 MIN_SECRET_CHARS = 32
 """Shortest secret of HS256, in bytes (RFC 7518)."""
-
-MAX_NODES = 16
-"""Nodes that may be named: more than a workflow lets speak."""
-
-MAX_NODE_CHARS = 128
-"""Longest name of a node: what n8n's editor shows is shorter."""
-
-MAX_POINTER_CHARS = 200
-"""Longest JSON Pointer: chosen."""
 
 BUILT_IN_NAMES = ("websocket", "rest", "auto", "webhook", "openai", "none")
 """Names that stand beside those of plug-ins."""
@@ -105,7 +95,7 @@ def _check_credential(value: SecretStr) -> SecretStr:
     return value
 
 
-def _split(value: object) -> object:
+def split_list(value: object) -> object:
     """Split a list that is written with commas between its items."""
     if isinstance(value, str):
         return tuple(item.strip() for item in value.split(",") if item.strip())
@@ -181,27 +171,6 @@ def _check_root_path(value: str) -> str:
     return "/" + "/".join(names)
 
 
-def _check_nodes(names: tuple[str, ...]) -> tuple[str, ...]:
-    if len(names) > MAX_NODES:
-        raise ValueError(f"must be at most {MAX_NODES} nodes, got {len(names)}")
-    for name in names:
-        if len(name) > MAX_NODE_CHARS:
-            raise ValueError(
-                f"a node's name has at most {MAX_NODE_CHARS} characters, got {shown(name)}"
-            )
-        if names.count(name) > 1:
-            raise ValueError(f"must name each node once, got {shown(name)} twice")
-    return names
-
-
-def _check_json_pointer(value: str) -> str:
-    if re.fullmatch(r"(/([^~/]|~[01])*)+", value) is None or len(value) > MAX_POINTER_CHARS:
-        raise ValueError(
-            f"must be a JSON Pointer such as /output/answer or /0/text, got {shown(value)}"
-        )
-    return value
-
-
 def _check_strategy_name(value: str) -> str:
     if not (0 < len(value) <= 64 and _consists_of(value, "_.-")):
         raise ValueError(f"must have 1 to 64 letters A-Z, digits and _ . -, got {shown(value)}")
@@ -210,7 +179,7 @@ def _check_strategy_name(value: str) -> str:
 
 def _split_names(value: object) -> object:
     """Split a list of names; `none` is the empty one."""
-    names = _split(value)
+    names = split_list(value)
     if isinstance(names, list | tuple):
         names = tuple(map(_built_in_name, names))
     return () if names == ("none",) else names
@@ -271,23 +240,20 @@ HttpOrigin = Annotated[HttpUrl, AfterValidator(_check_origin)]
 Credential = Annotated[SecretStr, AfterValidator(_check_credential)]
 SigningSecret = Annotated[Credential, AfterValidator(_check_signing_secret)]
 ClientKeys = Annotated[
-    tuple[Credential, ...], NoDecode, BeforeValidator(_split), AfterValidator(_check_client_keys)
+    tuple[Credential, ...],
+    NoDecode,
+    BeforeValidator(split_list),
+    AfterValidator(_check_client_keys),
 ]
 """Keys separated by commas, each with or without a name before a colon."""
 Origins = Annotated[
-    tuple[str, ...], NoDecode, BeforeValidator(_split), AfterValidator(_check_origins)
+    tuple[str, ...], NoDecode, BeforeValidator(split_list), AfterValidator(_check_origins)
 ]
 Networks = Annotated[
-    tuple[str, ...], NoDecode, BeforeValidator(_split), AfterValidator(_check_networks)
+    tuple[str, ...], NoDecode, BeforeValidator(split_list), AfterValidator(_check_networks)
 ]
 RootPath = Annotated[str, AfterValidator(_check_root_path)]
 """A path without a slash at its end; empty for none."""
-NodeNames = Annotated[
-    tuple[str, ...], NoDecode, BeforeValidator(_split), AfterValidator(_check_nodes)
-]
-"""Names of n8n nodes, separated by commas."""
-JsonPointer = Annotated[str, AfterValidator(_check_json_pointer)]
-"""Where a value stands in JSON (RFC 6901)."""
 HeaderName = Annotated[str, AfterValidator(_check_header_name)]
 StrategyName = Annotated[str, BeforeValidator(_built_in_name), AfterValidator(_check_strategy_name)]
 """A built-in strategy, or that of an installed plug-in."""
