@@ -75,7 +75,8 @@ def _major(node: str) -> int:
 
 def _npm(node: Path | None, folder: Path, command: str, *arguments: str) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "package.json").write_text('{"private": true}\n')
+    if not (package := folder / "package.json").exists():
+        package.write_text('{"private": true}\n')
     env = dict(os.environ)
     if node is not None:
         env["PATH"] = f"{node.parent}{os.pathsep}{env['PATH']}"
