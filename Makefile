@@ -16,11 +16,11 @@ COMPILE := $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-ver
 	--extra otel
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test coverage lint format types types-web bench report screenshots \
+.PHONY: help install run test test-n8n coverage lint format types types-web bench report screenshots \
 	asyncapi lock clean
 
 help:  ## show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
 
 install: $(RUN_STAMP)  ## make .venv with the gateway and its simulator
 
@@ -29,6 +29,9 @@ run: $(RUN_STAMP)  ## start the gateway; HOST and PORT say where (make run PORT=
 
 test: lint types  ## check style and types, then run the tests
 	@$(BIN)/python -m pytest --numprocesses 4 --dist loadgroup --benchmark-disable
+
+test-n8n: $(DEV_STAMP)  ## run the examples in a real n8n; needs npm and 2 GB, which it keeps in ~/.cache/nabra
+	@$(BIN)/python -m tests.n8n
 
 coverage: $(DEV_STAMP)  ## run the tests but those of the browser, and list the lines that none has run
 	@$(BIN)/python -m pytest --numprocesses 4 --dist loadgroup --benchmark-disable --ignore tests/browser \

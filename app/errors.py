@@ -15,8 +15,9 @@ NabraError
 │   │              StrategyFailedError
 │   └── final:     AuthenticationError  QuotaExceededError  RefusedError
 ├── AgentError                   the agent sent no response, or an incomplete one
-│   └── AgentUnreachableError  AgentRefusedError  AgentFailedError  AgentEmptyError
-│       AgentCutError  AgentTimeoutError
+│   ├── AgentUnreachableError    nobody has taken the request: AgentNotReadyError
+│   └── AgentRefusedError  AgentFailedError  AgentEmptyError  AgentCutError  AgentTimeoutError
+│       AgentDataLimitError
 └── InternalError                a bug of the gateway; the log has the cause
 """
 
@@ -274,9 +275,15 @@ class AgentError(NabraError):
 
 
 class AgentUnreachableError(AgentError):
-    """No connection to the agent could be opened."""
+    """The agent cannot be reached, or something else answered in its place."""
 
     code = "agent-unreachable"
+
+
+class AgentNotReadyError(AgentUnreachableError):
+    """Nothing has taken the request: no run can have begun, so that it is safe to send it again."""
+
+    retryable = True
 
 
 class AgentRefusedError(AgentError):
@@ -305,6 +312,12 @@ class AgentCutError(AgentError):
     """The response ended before it was complete."""
 
     code = "agent-cut"
+
+
+class AgentDataLimitError(AgentError):
+    """The agent sent more data for the client than is passed on; its words are spoken."""
+
+    code = "agent-data-limit"
 
 
 class AgentTimeoutError(AgentError):

@@ -3,6 +3,7 @@
 from ipaddress import ip_network
 
 from app.agents.built_in import AgentOptions
+from app.agents.parser_options import ParserOptions, pointer_names
 from app.api.access import AccessOptions, parse_keys
 from app.api.origins import is_loopback
 from app.api.usage import UsageLimits
@@ -190,7 +191,6 @@ def agent_options(settings: Settings) -> AgentOptions:
     return AgentOptions(
         kind=settings.agent_kind,
         headers={settings.agent_token_header: token.get_secret_value()} if token else {},
-        node=settings.agent_node,
         model=settings.agent_model,
         system_prompt=settings.agent_system_prompt,
         history_turns=settings.agent_history_turns,
@@ -198,7 +198,14 @@ def agent_options(settings: Settings) -> AgentOptions:
         first_token_timeout_s=settings.agent_first_token_timeout_s,
         between_tokens_timeout_s=settings.agent_between_tokens_timeout_s,
         total_timeout_s=settings.agent_total_timeout_s,
-        max_line_bytes=settings.agent_max_line_bytes,
+        retry_s=settings.agent_retry_s,
+        sends_history=settings.agent_history,
+        parser=ParserOptions(
+            nodes=settings.agent_node,
+            data_nodes=frozenset(settings.agent_data_nodes),
+            answer_path=pointer_names(settings.agent_answer_path or ""),
+            max_line_bytes=settings.agent_max_line_bytes,
+        ),
     )
 
 

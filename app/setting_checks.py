@@ -95,7 +95,7 @@ def _check_credential(value: SecretStr) -> SecretStr:
     return value
 
 
-def _split(value: object) -> object:
+def split_list(value: object) -> object:
     """Split a list that is written with commas between its items."""
     if isinstance(value, str):
         return tuple(item.strip() for item in value.split(",") if item.strip())
@@ -179,7 +179,7 @@ def _check_strategy_name(value: str) -> str:
 
 def _split_names(value: object) -> object:
     """Split a list of names; `none` is the empty one."""
-    names = _split(value)
+    names = split_list(value)
     if isinstance(names, list | tuple):
         names = tuple(map(_built_in_name, names))
     return () if names == ("none",) else names
@@ -240,14 +240,17 @@ HttpOrigin = Annotated[HttpUrl, AfterValidator(_check_origin)]
 Credential = Annotated[SecretStr, AfterValidator(_check_credential)]
 SigningSecret = Annotated[Credential, AfterValidator(_check_signing_secret)]
 ClientKeys = Annotated[
-    tuple[Credential, ...], NoDecode, BeforeValidator(_split), AfterValidator(_check_client_keys)
+    tuple[Credential, ...],
+    NoDecode,
+    BeforeValidator(split_list),
+    AfterValidator(_check_client_keys),
 ]
 """Keys separated by commas, each with or without a name before a colon."""
 Origins = Annotated[
-    tuple[str, ...], NoDecode, BeforeValidator(_split), AfterValidator(_check_origins)
+    tuple[str, ...], NoDecode, BeforeValidator(split_list), AfterValidator(_check_origins)
 ]
 Networks = Annotated[
-    tuple[str, ...], NoDecode, BeforeValidator(_split), AfterValidator(_check_networks)
+    tuple[str, ...], NoDecode, BeforeValidator(split_list), AfterValidator(_check_networks)
 ]
 RootPath = Annotated[str, AfterValidator(_check_root_path)]
 """A path without a slash at its end; empty for none."""

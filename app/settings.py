@@ -2,8 +2,8 @@
 
 The docstring of each field says what it does and why its default is what it is; `.env.example` and
 the README repeat them for operators. How much others may send and use stands in
-`limit_settings.py`, who may come in in `access_settings.py`. Facts about the provider have their
-source in `docs/hamsa.md`.
+`limit_settings.py`, who may come in in `access_settings.py`, who answers in `agent_settings.py`.
+Facts about the provider have their source in `docs/hamsa.md`.
 """
 
 import logging
@@ -20,15 +20,14 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import SettingsConfigDict
 
 from app.access_settings import AccessSettings
+from app.agent_settings import AgentSettings
 from app.env_file import ENCODING, ENV_FILE, check_env_file
 from app.errors import ConfigurationError
 from app.limit_settings import LimitSettings
 from app.setting_checks import (
     ClientChoice,
     Credential,
-    HeaderName,
     HttpOrigin,
-    HttpUrl,
     RootPath,
     SampleRate,
     Seconds,
@@ -40,12 +39,6 @@ from app.setting_checks import (
 from app.setting_errors import describe_error
 from app.types import Dialect, Language
 
-SYSTEM_PROMPT = (
-    "أنت مساعد صوتي، وكلامك يُسمع ولا يُقرأ. أجب بلغة السائل بجمل قصيرة واضحة كما يتحدث الناس، "
-    "بلا Markdown ولا قوائم ولا رموز تعبيرية."
-)
-"""Tells a model how to write text that is spoken: short sentences, no Markdown."""
-
 HAMSA_NAMES = {"websocket", "rest", "auto", "true"}
 """Transports and transcribers that are Hamsa's; `true` is what clients may choose by default."""
 
@@ -54,7 +47,7 @@ BUILT_IN_AGENTS = {"webhook", "openai"}
 log = logging.getLogger(__name__)
 
 
-class Settings(AccessSettings, LimitSettings):
+class Settings(AccessSettings, AgentSettings, LimitSettings):
     """The settings of this process. Use `load()`, whose errors are fit for operators."""
 
     model_config = SettingsConfigDict(
@@ -110,35 +103,6 @@ class Settings(AccessSettings, LimitSettings):
     """Sockets that are kept, however long they are idle."""
     hamsa_drain_timeout_s: Seconds = 15.0
     """How long an abandoned stream may drain before its socket is closed."""
-
-    agent_kind: StrategyName = "webhook"
-    """What answers the user: a webhook (n8n), a model behind OpenAI's chat completions (`openai`),
-    or the name of an installed plug-in."""
-    agent_webhook_url: HttpUrl | None = Field(default=None, validate_default=True)
-    """The agent's whole URL; for a model, that of its `…/v1/chat/completions`. Without it the
-    simulator's agent answers."""
-    agent_model: str | None = Field(default=None, validate_default=True)
-    """The model's name, as the API knows it."""
-    agent_system_prompt: str = SYSTEM_PROMPT
-    """The system message of each request to the model."""
-    agent_history_turns: Annotated[int, Field(ge=0, le=1000)] = 20
-    """Earlier turns that are sent to the model; more turns cost more and slow it down."""
-    agent_history_sessions: Annotated[int, Field(ge=1, le=100_000)] = 1000
-    """Most sessions that are remembered; the least recently used is forgotten."""
-    agent_node: str | None = None
-    """The n8n node that answers the user; default: the first that sends text."""
-    agent_token: Credential | None = None
-    """Value of the header `AGENT_TOKEN_HEADER`, sent unchanged (`Bearer …` if it is one)."""
-    agent_token_header: HeaderName = "Authorization"  # noqa: S105
-    """Header that carries `AGENT_TOKEN`."""
-    agent_connect_timeout_s: Seconds = 5.0
-    """Longest wait for a connection to the agent."""
-    agent_first_token_timeout_s: Seconds = 30.0
-    """Longest wait for the first text; agents that call tools take long."""
-    agent_between_tokens_timeout_s: Seconds = 15.0
-    """Longest wait for more text that can be spoken; keep-alives and white space do not count."""
-    agent_total_timeout_s: Seconds = 120.0
-    """Longest wait for a whole response; n8n can leave a failed one open for ever."""
 
     stt_transport: StrategyName = "websocket"
     """Transport for STT: `websocket` (the sockets that TTS uses, so they are warm), `rest`,
@@ -233,13 +197,6 @@ class Settings(AccessSettings, LimitSettings):
     @classmethod
     def _accept_any_case(cls, value: object, info: ValidationInfo) -> object:
         return choice_in_any_case(value, cls.model_fields[str(info.field_name)])
-
-    @field_validator("agent_webhook_url", "agent_model")
-    @classmethod
-    def _check_required_for_model(cls, value: str | None, info: ValidationInfo) -> str | None:
-        if value is None and info.data.get("agent_kind") == "openai":
-            raise ValueError("must be set when AGENT_KIND is openai")
-        return value
 
     @property
     def uses_hamsa(self) -> bool:

@@ -101,14 +101,14 @@ def test_each_bound_on_provider_and_agent_is_in_the_group_of_its_room() -> None:
         tts_max_ms_per_char=700,
     )
     assert http_limits(chosen) == HttpLimits(2000, 5000, 20, 3, 400)
-    assert agent_options(chosen).max_line_bytes == 6000
+    assert agent_options(chosen).parser.max_line_bytes == 6000
     assert speech_options(chosen).policy.streams.max_ms_per_char == 700
 
 
 def test_without_a_setting_each_room_has_its_own_default() -> None:
     chosen = settings()
     assert http_limits(chosen) == HttpLimits()
-    assert agent_options(chosen).max_line_bytes == AgentOptions().max_line_bytes
+    assert agent_options(chosen).parser.max_line_bytes == AgentOptions().parser.max_line_bytes
     assert speech_options(chosen).policy.streams == StreamLimits()
     assert chosen.hamsa_max_trailing_audio_s == MAX_TRAILING_AUDIO_S
     assert chosen.tts_max_sentence_chars == MAX_CHARS

@@ -26,6 +26,13 @@ WRONG: list[tuple[str, str, str]] = [
     ("PORT", "http", "must be a whole number from 0 to 65535, got 'http'"),
     ("PORT", "65536", "must be a whole number from 0 to 65535, got 65536"),
     ("PORT", "-1", "must be a whole number from 0 to 65535, got -1"),
+    ("AGENT_NODE", "Agent, Agent", "must name each node once, got 'Agent' twice"),
+    ("AGENT_NODE", "a" * 129, "has at most 128 characters, got 'aaa"),
+    ("AGENT_NODE", ",".join(map(str, range(17))), "must be at most 16 nodes, got 17"),
+    ("AGENT_ANSWER_PATH", "output", "must be a JSON Pointer such as /output/answer"),
+    ("AGENT_ANSWER_PATH", "/a~2", "or /0/text, got '/a~2'"),
+    ("AGENT_RETRY_S", "61", "must be a number from 0 to 60, got 61"),
+    ("AGENT_HISTORY", "x", "must be true or false, got 'x'"),
     ("LOG_FORMAT", "xml", "must be 'console' or 'json', got 'xml'"),
     ("LOG_LEVEL", "loud", "must be 'debug', 'info', 'warning' or 'error', got 'loud'"),
     ("LOG_TRANSCRIPTS", "perhaps", "must be true or false, got 'perhaps'"),
@@ -104,6 +111,13 @@ def test_an_error_names_the_setting_what_is_allowed_and_what_was_read(
     assert SECRET not in "".join(traceback.format_exception(caught.value))
 
 
+def test_a_node_is_either_spoken_or_data(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AGENT_NODE", "Agent, Card")
+    monkeypatch.setenv("AGENT_DATA_NODES", "Card")
+    with pytest.raises(ConfigurationError, match="AGENT_DATA_NODES: must not name a node of"):
+        load()
+
+
 @pytest.mark.parametrize(
     ("value", "path"), [("/", ""), ("voice/", "/voice"), ("/a.b/c~d", "/a.b/c~d")]
 )
@@ -134,6 +148,8 @@ def test_all_errors_are_reported_at_once_one_line_each(monkeypatch: pytest.Monke
         ("TTS_FALLBACK", "None", ()),
         ("TTS_FALLBACK", "REST, MyPlugIn", ("rest", "MyPlugIn")),
         ("AGENT_KIND", "Webhook", "webhook"),
+        ("AGENT_NODE", " Filler , Agent 2", ("Filler", "Agent 2")),
+        ("AGENT_ANSWER_PATH", "/Out~1put/0", "/Out~1put/0"),
         ("TTS_DIALECT", "AR-SA", "ar-sa"),
         ("TTS_SPEAKER", "MAJD", "MAJD"),
         ("TTS_TRANSPORT", "MyPlugIn", "MyPlugIn"),

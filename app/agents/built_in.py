@@ -9,7 +9,7 @@ from app.agents.base import Agent
 from app.agents.chat_history import ChatHistoryStore
 from app.agents.http_stream import HttpAgentStream
 from app.agents.openai import OpenAIAgent
-from app.agents.response_parser import MAX_LINE_BYTES
+from app.agents.parser_options import DEFAULT_OPTIONS, ParserOptions
 from app.agents.webhook import WebhookAgent
 from app.errors import ConfigurationError
 
@@ -25,8 +25,6 @@ class AgentOptions:
     """One of `NAMES`."""
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     """Headers of every request; they hold the credential."""
-    node: str | None = None
-    """The n8n node that answers the user; None means the first that sends text."""
     model: str | None = None
     """Name of the model; required for `openai`."""
     system_prompt: str = ""
@@ -35,8 +33,12 @@ class AgentOptions:
     first_token_timeout_s: float = 30.0
     between_tokens_timeout_s: float = 15.0
     total_timeout_s: float = 120.0
-    max_line_bytes: int = MAX_LINE_BYTES
-    """Longest line, event or JSON document of a response."""
+    retry_s: float = 10.0
+    """How long a turn waits for an agent that is not there yet."""
+    sends_history: bool = False
+    """Whether a webhook is sent the earlier turns; a model always is."""
+    parser: ParserOptions = DEFAULT_OPTIONS
+    """How its responses are read."""
 
 
 def make_agent(options: AgentOptions, client: httpx.AsyncClient, url: str) -> Agent:
@@ -48,15 +50,17 @@ def make_agent(options: AgentOptions, client: httpx.AsyncClient, url: str) -> Ag
         first_token_timeout_s=options.first_token_timeout_s,
         between_tokens_timeout_s=options.between_tokens_timeout_s,
         total_timeout_s=options.total_timeout_s,
+        retry_s=options.retry_s,
     )
+    histories = ChatHistoryStore(turns=options.history_turns, sessions=options.history_sessions)
     if options.kind == "webhook":
-        return WebhookAgent(http, node=options.node, max_line_bytes=options.max_line_bytes)
+        return WebhookAgent(http, options.parser, histories if options.sends_history else None)
     if options.model is None:
         raise ConfigurationError("AGENT_MODEL: must be set when AGENT_KIND is openai")
     return OpenAIAgent(
         http,
-        ChatHistoryStore(turns=options.history_turns, sessions=options.history_sessions),
+        histories,
         model=options.model,
         system_prompt=options.system_prompt,
-        max_line_bytes=options.max_line_bytes,
+        options=options.parser,
     )

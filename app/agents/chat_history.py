@@ -1,9 +1,18 @@
 """The turns of each session, for agents that keep no history themselves."""
 
 from collections import OrderedDict, deque
+from collections.abc import AsyncGenerator, Iterable
+from contextlib import aclosing
 from dataclasses import dataclass, field
 
+from app.agents.base import AgentRequest
+from app.errors import AgentError
+
 _MAX_CHARS = 8000  # of one remembered message; about ten minutes of speech
+_MAX_TOTAL_CHARS = 64_000  # of all earlier messages; models read about a token for each two
+
+Message = dict[str, str]
+"""A message of OpenAI's chat completions API: `role` and `content`."""
 
 
 @dataclass(slots=True, eq=False)
@@ -20,6 +29,22 @@ class ChatTurn:
         """The response as it was sent, or after an interruption as it was played."""
         return "".join(self.pieces)
 
+    async def record(self, pieces: AsyncGenerator[str, None]) -> AsyncGenerator[str, None]:
+        """Record each piece before it is passed on, as the turn may be cancelled at any of them."""
+        try:
+            async with aclosing(pieces):
+                async for piece in pieces:
+                    self.pieces.append(piece)
+                    yield piece
+        except AgentError:
+            self.failed = True
+            raise
+
+    def shorten(self) -> None:
+        """Keep only so much of both texts as is remembered."""
+        self.user = self.user[:_MAX_CHARS]
+        self.pieces = [self.assistant[:_MAX_CHARS]]
+
 
 class ChatHistory:
     """The last turns of one session: at most `turns`, besides the current one."""
@@ -27,41 +52,44 @@ class ChatHistory:
     def __init__(self, turns: int) -> None:
         self._chat_turns: deque[ChatTurn] = deque(maxlen=turns + 1)
 
-    def begin(self, user: str, played_text: str | None) -> ChatTurn:
+    def begin(self, request: AgentRequest) -> ChatTurn:
         """Begin a turn with the user's message.
 
-        `played_text` is the part of the previous response that was played if it was interrupted,
-        and None if it was not.
+        A response that was interrupted is cut to what of it was played.
         """
+        if request.interrupted and (turn := self._interrupted_turn(request.interrupted_text)):
+            turn.pieces = [request.played_text]
         if self._chat_turns:
-            self._finish(self._chat_turns[-1], played_text)
-        turn = ChatTurn(user)
+            last = self._chat_turns[-1]
+            last.shorten()
+            if last.failed and not last.assistant:
+                self._chat_turns.pop()
+        self._forget_oldest()
+        turn = ChatTurn(request.text)
         self._chat_turns.append(turn)
         return turn
 
-    def messages(self) -> list[dict[str, str]]:
-        """Return all turns as messages of OpenAI's chat completions API.
+    def messages(self) -> list[Message]:
+        """Return all turns as messages; roles alternate, as some models insist."""
+        return _messages(self._chat_turns)
 
-        Roles alternate, as some models insist: user messages without a response between them are
-        joined by line breaks.
+    def earlier_messages(self) -> list[Message]:
+        """Return the turns before the current one as messages."""
+        return _messages(list(self._chat_turns)[:-1])
+
+    def _interrupted_turn(self, user: str) -> ChatTurn | None:
+        """Return the turn that began with the text `user`; without one, the last.
+
+        It need not be the last: a request between may never have reached the agent.
         """
-        messages: list[dict[str, str]] = []
-        for turn in self._chat_turns:
-            if messages and messages[-1]["role"] == "user":
-                messages[-1]["content"] += f"\n{turn.user}"
-            else:
-                messages.append({"role": "user", "content": turn.user})
-            if turn.assistant:
-                messages.append({"role": "assistant", "content": turn.assistant})
-        return messages
+        turns = reversed(self._chat_turns)
+        return next((turn for turn in turns if turn.user.startswith(user)), None)
 
-    def _finish(self, last: ChatTurn, played_text: str | None) -> None:
-        """Replace the response by what was played, shorten both texts, or drop a failed turn."""
-        response = last.assistant if played_text is None else played_text
-        last.user = last.user[:_MAX_CHARS]
-        last.pieces = [response[:_MAX_CHARS]]
-        if last.failed and not response:
-            self._chat_turns.pop()
+    def _forget_oldest(self) -> None:
+        sizes = [len(turn.user) + len(turn.assistant) for turn in self._chat_turns]
+        while sum(sizes) > _MAX_TOTAL_CHARS:
+            self._chat_turns.popleft()
+            del sizes[0]
 
 
 class ChatHistoryStore:
@@ -79,3 +107,19 @@ class ChatHistoryStore:
         if len(self._histories) > self._sessions:
             self._histories.popitem(last=False)
         return history
+
+
+def _messages(turns: Iterable[ChatTurn]) -> list[Message]:
+    """Return turns as messages.
+
+    User messages without a response between them are joined by line breaks.
+    """
+    messages: list[Message] = []
+    for turn in turns:
+        if messages and messages[-1]["role"] == "user":
+            messages[-1]["content"] += f"\n{turn.user}"
+        else:
+            messages.append({"role": "user", "content": turn.user})
+        if turn.assistant:
+            messages.append({"role": "assistant", "content": turn.assistant})
+    return messages

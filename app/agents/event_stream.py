@@ -3,12 +3,15 @@
 import json
 from contextlib import suppress
 
+from app.agents.base import NodeText, ResponseObserver
 from app.agents.form_parser import FormParser
 from app.agents.json_lines import as_pieces
 from app.agents.json_response import is_broken_json, may_be_json, parse
 from app.agents.line_reader import LineReader
 from app.agents.n8n_stream import N8nStreamParser, is_n8n_line
 from app.agents.openai_stream import DONE, OpenAIStreamParser, is_end_event
+from app.agents.parser_options import DEFAULT_OPTIONS, ParserOptions
+from app.agents.response_data import decoded, is_data, payload_of
 from app.agents.sse import Event, EventReader
 from app.errors import AgentCutError, AgentError, AgentFailedError
 
@@ -16,17 +19,16 @@ _KEEPALIVE_EVENTS = ("ping", "keepalive", "keep-alive", "heartbeat")
 
 
 class EventStreamParser(FormParser):
-    """Hand each event to the parser of what it holds; its name may be an announcement by itself.
+    """Hand each event to the parser of what it holds; its name may be an announcement by itself."""
 
-    `node` is the n8n node that answers the user; None means the first that sends text.
-    """
-
-    def __init__(self, node: str | None) -> None:
+    def __init__(
+        self, options: ParserOptions = DEFAULT_OPTIONS, observer: ResponseObserver | None = None
+    ) -> None:
         super().__init__()
         self._lines = LineReader()
         self._events = EventReader()
-        self._n8n = N8nStreamParser(node)
-        self._openai = OpenAIStreamParser()
+        self._n8n = N8nStreamParser(options, observer)
+        self._openai = OpenAIStreamParser(options, observer)
 
     @property
     def progress(self) -> int:
@@ -49,9 +51,15 @@ class EventStreamParser(FormParser):
         return self._n8n.error_reason
 
     @property
+    def node_texts(self) -> list[NodeText]:
+        """Return what each node of n8n sent."""
+        return self._n8n.node_texts
+
+    @property
     def pending_bytes(self) -> int:
-        """Return the size of the incomplete event."""
-        return self._lines.pending_bytes + self._events.pending_bytes
+        """Return the size of the incomplete event, and of what is held back."""
+        unread = self._lines.pending_bytes + self._events.pending_bytes
+        return unread + self._n8n.held_chars + self._openai.held_chars
 
     def feed(self, data: bytes) -> list[str]:
         """Take a chunk of the body, and return the texts of the events that it completes."""
@@ -76,7 +84,9 @@ class EventStreamParser(FormParser):
                 self.error = AgentCutError("stream ended within an event")
                 return []
             pieces = self._on_event(event)
-        return pieces if self.error else pieces + as_pieces(self._n8n.finish())
+        if self.error:
+            return pieces
+        return pieces + as_pieces(self._n8n.finish()) + as_pieces(self._openai.finish())
 
     def final_error(self) -> AgentError | None:
         """Return why the response is not complete; None if it is."""
@@ -90,9 +100,11 @@ class EventStreamParser(FormParser):
         if self.done or event.name in _KEEPALIVE_EVENTS:
             return []
         if event.data == DONE:
-            self._openai.end()
-            return []
+            return as_pieces(self._openai.end())
         value = parse(event.data)
+        if event.name == "data":
+            self._on_data(event, value)
+            return []
         if event.name == "error" or is_end_event(event.name):
             return self._on_named_event(event, value)
         if isinstance(value, dict):
@@ -109,6 +121,12 @@ class EventStreamParser(FormParser):
             return self._on_object(fields)
         kind = "error" if event.name == "error" else "end"
         return self._on_chunk({**fields, "type": kind})
+
+    def _on_data(self, event: Event, value: object) -> None:
+        """Read an event that is data by its name."""
+        if isinstance(value, dict) and is_data(value):
+            value = payload_of(value)
+        self._openai.send_data(decoded(event.data) if value is None else value)
 
     def _on_object(self, value: dict[str, object]) -> list[str]:
         if self._is_of_n8n(value):

@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 
+from app.agents.base import NodeText
 from app.errors import AgentError
 
 
@@ -35,6 +36,11 @@ class FormParser(ABC):
     def n8n_error_reason(self) -> str | None:
         """Return the reason in n8n's last `error` line, whether or not the response failed."""
         return None
+
+    @property
+    def node_texts(self) -> list[NodeText]:
+        """Return what each node of a workflow sent; complete after `finish`."""
+        return []
 
     @property
     def pending_bytes(self) -> int:

@@ -2,11 +2,13 @@
 
 from abc import abstractmethod
 
+from app.agents.base import NodeText, ResponseObserver
 from app.agents.form_parser import FormParser
 from app.agents.json_response import parse
 from app.agents.line_reader import LineReader
 from app.agents.n8n_stream import N8nStreamParser
 from app.agents.openai_stream import DONE, NO_END, OpenAIStreamParser
+from app.agents.parser_options import DEFAULT_OPTIONS, ParserOptions
 from app.errors import AgentCutError, AgentError, AgentFailedError
 
 _DONE_LINE = DONE.encode()
@@ -54,19 +56,26 @@ class JsonLinesParser(FormParser):
         value = parse(line)
         if isinstance(value, dict):
             return self.feed_object(value)
-        self._on_other_line(line)
-        return []
+        return self._on_other_line(line)
 
-    def _on_other_line(self, line: bytes) -> None:
+    def _on_other_line(self, line: bytes) -> list[str]:
         self.error = AgentFailedError("a line of the stream is not a JSON object")
+        return []
 
 
 class N8nLinesParser(JsonLinesParser):
-    """Read n8n's stream. `node` answers the user; None means the first that sends text."""
+    """Read n8n's stream."""
 
-    def __init__(self, node: str | None) -> None:
+    def __init__(
+        self, options: ParserOptions = DEFAULT_OPTIONS, observer: ResponseObserver | None = None
+    ) -> None:
         super().__init__()
-        self._n8n = N8nStreamParser(node)
+        self._n8n = N8nStreamParser(options, observer)
+
+    @property
+    def pending_bytes(self) -> int:
+        """Return the size of the incomplete line, and of what is held back."""
+        return self._lines.pending_bytes + self._n8n.held_chars
 
     @property
     def progress(self) -> int:
@@ -83,12 +92,17 @@ class N8nLinesParser(JsonLinesParser):
         """Return the reason in the last `error` line."""
         return self._n8n.error_reason
 
+    @property
+    def node_texts(self) -> list[NodeText]:
+        """Return what each node sent."""
+        return self._n8n.node_texts
+
     def feed_object(self, value: dict[str, object]) -> list[str]:
         """Take the object of a line, and return its text."""
         return as_pieces(self._n8n.feed(value))
 
     def finish(self) -> list[str]:
-        """Read the last line; return its text, and the response that another node repeated."""
+        """Read the last line; return its text, and what was held back."""
         pieces = super().finish()
         return pieces if self.error else pieces + as_pieces(self._n8n.finish())
 
@@ -102,9 +116,16 @@ class N8nLinesParser(JsonLinesParser):
 class ChunkLinesParser(JsonLinesParser):
     """Read OpenAI's chunks, which `[DONE]` may end."""
 
-    def __init__(self) -> None:
+    def __init__(
+        self, options: ParserOptions = DEFAULT_OPTIONS, observer: ResponseObserver | None = None
+    ) -> None:
         super().__init__()
-        self._openai = OpenAIStreamParser()
+        self._openai = OpenAIStreamParser(options, observer)
+
+    @property
+    def pending_bytes(self) -> int:
+        """Return the size of the incomplete line, and of what is held back."""
+        return self._lines.pending_bytes + self._openai.held_chars
 
     @property
     def progress(self) -> int:
@@ -127,15 +148,19 @@ class ChunkLinesParser(JsonLinesParser):
         self.error = self._openai.failure()
         return as_pieces(text)
 
+    def finish(self) -> list[str]:
+        """Read the last line; return its text, and what was held back."""
+        pieces = super().finish()
+        return pieces if self.error else pieces + as_pieces(self._openai.finish())
+
     def final_error(self) -> AgentError | None:
         """Return why the response is not complete; None if it is."""
         return self._openai.final_error()
 
-    def _on_other_line(self, line: bytes) -> None:
+    def _on_other_line(self, line: bytes) -> list[str]:
         if line == _DONE_LINE:
-            self._openai.end()
-        else:
-            super()._on_other_line(line)
+            return as_pieces(self._openai.end())
+        return super()._on_other_line(line)
 
 
 def as_pieces(text: str) -> list[str]:

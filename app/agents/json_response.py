@@ -1,8 +1,7 @@
-"""JSON values that hold an agent's response, or the reason why there is none."""
+"""JSON that an agent sends: whether a text is JSON, and the reason of a failure in it."""
 
 import json
 import re
-from collections.abc import Iterator
 
 import orjson
 
@@ -12,18 +11,14 @@ from app.net.bounded_json import TooManyValuesError, check_values
 MAX_REASON_CHARS = 200
 """Length of the agent's own words in the text of an error."""
 
-MAX_VALUES = 4000
-"""Values in which the text of a response is searched, 4 ms of CPU: chosen. Agents send one object,
-or one for each item of a workflow."""
-
-TOO_MANY_VALUES = f"more than {MAX_VALUES} values in one JSON document"
 NO_REASON = "the agent gave no reason"
 NO_TEXT = "the response holds no text"
 
-# `message` is not among them: there n8n itself writes ("Workflow was started").
-_RESPONSE_KEYS = ("output", "text", "answer", "response")
-_FAILURE_MESSAGE = "Error in workflow"  # n8n's message for an execution that failed
-_MAX_DEPTH = 4  # a list of objects whose response is an object, as output parsers make them
+STARTED = "Workflow was started"
+FAILURE = "Error in workflow"
+OWN_MESSAGES = (STARTED, FAILURE, "Workflow executed successfully")
+"""How the `message` of a document begins that n8n itself wrote, which is no answer."""
+
 _MAY_BE_JSON = re.compile(rb'\{\s*("|\}|\Z)|\[\s*(\{|\]|\Z)')
 _BROKEN_OBJECT = re.compile(rb'(\[\s*)?\{\s*"[^"]*"\s*:')
 
@@ -64,44 +59,9 @@ def _parse_leniently(text: bytes | bytearray | str) -> object:
         return None
 
 
-class TextReader:
-    """Find the text of the response in a JSON value.
-
-    At most `max_values` objects, lists and texts are looked at: hundreds of thousands fit into a
-    body, and would hold the event loop for most of a second.
-    """
-
-    def __init__(self, *, max_values: int = MAX_VALUES) -> None:
-        self.is_exhausted = False
-        """Whether there was more to look at."""
-        self._values_left = max_values
-
-    def read(self, value: object, depth: int = 0) -> str:
-        """Return the text, that of a list joined by line breaks; empty if there is none."""
-        if isinstance(value, str):
-            return value.strip() if depth else ""
-        if depth > _MAX_DEPTH:
-            return ""
-        if isinstance(value, list):
-            return "\n".join(self._texts_of_list(value, depth + 1))
-        if isinstance(value, dict):
-            entries = (value[key] for key in _RESPONSE_KEYS if key in value)
-            texts = (self.read(entry, depth + 1) for entry in entries if self._take())
-            return next(filter(None, texts), "")
-        return ""
-
-    def _texts_of_list(self, entries: list[object], depth: int) -> Iterator[str]:
-        for entry in entries:
-            if not self._take():
-                return
-            if isinstance(entry, dict) and (text := self.read(entry, depth)):
-                yield text
-
-    def _take(self) -> bool:
-        """Count a value; return whether it may still be looked at."""
-        self.is_exhausted = self._values_left == 0
-        self._values_left = max(0, self._values_left - 1)
-        return not self.is_exhausted
+def is_started_message(value: object) -> bool:
+    """Return whether n8n says no more than that an execution has begun."""
+    return isinstance(value, dict) and value.get("message") == STARTED
 
 
 def failure_reason(value: object) -> str | None:
@@ -110,8 +70,8 @@ def failure_reason(value: object) -> str | None:
         value = value[0] if value else None
     if not isinstance(value, dict):
         return None
-    if value.get("message") == _FAILURE_MESSAGE:
-        return _FAILURE_MESSAGE
+    if value.get("message") == FAILURE:
+        return FAILURE
     if not value.get("error"):
         return None
     if isinstance(error := value["error"], dict):

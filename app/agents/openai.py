@@ -6,8 +6,8 @@ from contextlib import aclosing, asynccontextmanager
 from app.agents.base import Agent, AgentRequest
 from app.agents.chat_history import ChatHistoryStore
 from app.agents.http_stream import HttpAgentStream
-from app.agents.response_parser import MAX_LINE_BYTES, ResponseParser
-from app.errors import AgentError
+from app.agents.parser_options import DEFAULT_OPTIONS, ParserOptions
+from app.agents.response_parser import ResponseParser
 
 
 class OpenAIAgent(Agent):
@@ -26,13 +26,13 @@ class OpenAIAgent(Agent):
         *,
         model: str,
         system_prompt: str,
-        max_line_bytes: int = MAX_LINE_BYTES,
+        options: ParserOptions = DEFAULT_OPTIONS,
     ) -> None:
         self._http = http
         self._histories = histories
         self._model = model
         self._system_prompt = system_prompt
-        self._max_line_bytes = max_line_bytes
+        self._options = options
 
     @asynccontextmanager
     async def answer(self, request: AgentRequest) -> AsyncIterator[AsyncIterator[str]]:
@@ -41,19 +41,14 @@ class OpenAIAgent(Agent):
             yield pieces
 
     async def _pieces(self, request: AgentRequest) -> AsyncGenerator[str, None]:
-        """Record each piece before it is passed on, as the turn may be cancelled at any of them."""
         history = self._histories.get(request.session_id)
-        played_text = request.played_text if request.interrupted else None
-        turn = history.begin(request.text, played_text)
+        turn = history.begin(request)
         messages = [{"role": "system", "content": self._system_prompt}, *history.messages()]
         payload = {"model": self._model, "stream": True, "messages": messages}
-        parser = ResponseParser(max_line_bytes=self._max_line_bytes, on_form=request.on_form)
-        try:
-            stream = self._http.stream(payload, parser, headers=request.headers)
-            async with aclosing(stream) as pieces:
-                async for piece in pieces:
-                    turn.pieces.append(piece)
-                    yield piece
-        except AgentError:
-            turn.failed = True
-            raise
+        parser = ResponseParser(self._options, request.observer)
+        stream = self._http.stream(
+            payload, parser, headers=request.headers, observer=request.observer
+        )
+        async with aclosing(turn.record(stream)) as pieces:
+            async for piece in pieces:
+                yield piece

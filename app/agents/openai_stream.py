@@ -1,7 +1,12 @@
 """A streamed response that names no node: OpenAI's chunks, objects with a text, plain text."""
 
+from app.agents.base import ResponseObserver
 from app.agents.json_response import NO_TEXT, failure_reason, shortened_reason
+from app.agents.parser_options import DEFAULT_OPTIONS, ParserOptions
+from app.agents.response_data import is_data, payload_of
+from app.agents.segment_reader import NOT_AN_ANSWER, SegmentReader
 from app.agents.text_assembler import TextAssembler
+from app.agents.text_reader import TextReader, value_at
 from app.errors import AgentCutError, AgentEmptyError, AgentError, AgentFailedError
 
 DONE = "[DONE]"
@@ -31,7 +36,9 @@ class OpenAIStreamParser:
     It is complete if it says so: by `[DONE]`, by an end event, or by a `finish_reason`.
     """
 
-    def __init__(self) -> None:
+    def __init__(
+        self, options: ParserOptions = DEFAULT_OPTIONS, observer: ResponseObserver | None = None
+    ) -> None:
         self.progress = 0
         """Count of objects that show progress: neither empty texts nor roles."""
         self.done = False
@@ -41,7 +48,17 @@ class OpenAIStreamParser:
         self._error_reason: str | None = None
         """Why the agent failed, in its own words."""
         self._truncation_reason: str | None = None
+        self._path = options.answer_path
+        self._observer = observer or ResponseObserver()
+        self._reader = SegmentReader(self._path)
+        self._problem: str | None = None
+        """What was wrong with JSON that was streamed."""
         self._text = TextAssembler()
+
+    @property
+    def held_chars(self) -> int:
+        """Return the size of the text that is held back."""
+        return self._reader.held_chars
 
     def feed(self, value: dict[str, object]) -> str:
         """Take one object, and return the text that it adds; an unknown object adds none."""
@@ -52,12 +69,15 @@ class OpenAIStreamParser:
             return ""
         if is_chunk(value):
             return self._on_choices(value["choices"])
-        content = next((v for k in _TEXT_KEYS if isinstance(v := value.get(k), str) and v), "")
+        if is_data(value):
+            self.send_data(payload_of(value))
+            return ""
+        content = self._content(value)
         if is_end_event(value.get("type")) or value.get("done") is True:
             # Such an object may repeat the whole response.
-            text = "" if self._text.has_text else self.feed_text(content)
-            self.end()
-            return text
+            text = self._end_segment()
+            text += "" if self._text.has_text else self.feed_text(content)
+            return text + self.end()
         return self.feed_text(content)
 
     def feed_text(self, text: str) -> str:
@@ -66,12 +86,22 @@ class OpenAIStreamParser:
             return ""
         self.progress += 1
         self.finished = False
-        return self._text.add(text)
+        return self._text.add(self._reader.feed(text))
 
-    def end(self) -> None:
-        """Take `[DONE]`, or what means the same."""
+    def send_data(self, data: object) -> None:
+        """Pass on data for the client."""
+        self.progress += 1
+        self._observer.on_data(data, "")
+
+    def finish(self) -> str:
+        """Take the end of the body; return what was held back."""
+        return self._end_segment()
+
+    def end(self) -> str:
+        """Take `[DONE]`, or what means the same; return what was held back."""
         self.progress += 1
         self.done = True
+        return self._end_segment()
 
     def failure(self) -> AgentFailedError | None:
         """Return the error that the agent reported, after which nothing is read; None if none."""
@@ -81,9 +111,27 @@ class OpenAIStreamParser:
         """Return why the response is not complete at the end of the body; None if it is."""
         if self._truncation_reason is not None:
             return AgentCutError(f"model stopped early: finish_reason {self._truncation_reason!r}")
+        if self._problem not in (None, NOT_AN_ANSWER):
+            return AgentCutError(self._problem)
         if not (self.done or self.finished):
             return AgentCutError(NO_END)
-        return None if self._text.has_text else AgentEmptyError(NO_TEXT)
+        return None if self._text.has_text else AgentEmptyError(self._problem or NO_TEXT)
+
+    def _content(self, value: dict[str, object]) -> str:
+        """Return the text of an object, by the options or under a usual key."""
+        if isinstance(text := value_at(value, self._path), str) and text:
+            return text
+        return next((v for k in _TEXT_KEYS if isinstance(v := value.get(k), str) and v), "")
+
+    def _end_segment(self) -> str:
+        """Return what was held back at the end of what the model wrote in one go."""
+        reader, self._reader = self._reader, SegmentReader(self._path)
+        text = self._text.add(reader.finish())
+        self._problem = reader.problem or self._problem
+        if is_data(value := reader.value):
+            assert isinstance(value, dict)
+            self.send_data(payload_of(value))
+        return text
 
     def _on_choices(self, choices: object) -> str:
         """Take the first choice of a chunk.
@@ -99,21 +147,24 @@ class OpenAIStreamParser:
         if not isinstance(delta, dict):
             delta = {"content": choice.get("text")}
         content = delta.get("content")
+        if isinstance(content, list):
+            content = TextReader().read(content)
         text = self.feed_text(content) if isinstance(content, str) else ""
         if not content and any(delta[key] for key in delta if key != "role"):
             self.progress += 1  # reasoning, or a tool call
-        self._on_finish_reason(choice.get("finish_reason") or ("stop" if is_whole else None))
-        return text
+        reason = choice.get("finish_reason") or ("stop" if is_whole else None)
+        return text + self._on_finish_reason(reason) if isinstance(reason, str) else text
 
-    def _on_finish_reason(self, reason: object) -> None:
-        if not isinstance(reason, str):
-            return
+    def _on_finish_reason(self, reason: str) -> str:
+        """Take the end of what the model wrote in one go; return what was held back."""
         self.progress += 1
+        text = self._end_segment()
         if reason in _TOOL_REASONS:
             self._text.start_segment()
-            return
+            return text
         self.finished = True
         self._truncation_reason = reason if reason in _TRUNCATION_REASONS else None
+        return text
 
 
 def _failure(value: dict[str, object]) -> str | None:

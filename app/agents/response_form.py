@@ -4,6 +4,7 @@ The `Content-Type` is of no use: n8n calls all its bodies `application/json`.
 """
 
 import codecs
+import re
 from typing import Literal
 
 from app.agents.json_response import may_be_json, parse
@@ -19,6 +20,8 @@ Form = StreamForm | Literal["document", "text", "page"]
 
 _PAGES = (b"<!doctype html", b"<html")
 _MAX_PAGE_BYTES = max(map(len, _PAGES))
+_QUOTES = 2  # around a string
+_STRING_MARK = re.compile(rb'[\x00-\x1f"\\]')
 _START_BYTES = 64  # of a longer start, only the end of its line says more
 
 
@@ -26,13 +29,15 @@ class FormDetector:
     """Detect the form of one body while it arrives.
 
     A body that begins with a line of n8n's stream, with a chunk, or with a field of server-sent
-    events is a stream of these. Other JSON is a document. The rest is plain text.
+    events is a stream of these. Other JSON is a document, and so is what may be one JSON string.
+    The rest is plain text.
     """
 
     def __init__(self) -> None:
         self.start = bytearray()
         """All that has come of the body, without what stands before its text."""
         self._searched_bytes = 0
+        self._string = StringDetector()
 
     def feed(self, data: bytes) -> Form | None:
         """Take a chunk of the body; return the form, or None while more is needed.
@@ -44,6 +49,10 @@ class FormDetector:
             return None
         if not self._searched_bytes:
             self.start[:] = self.start.removeprefix(codecs.BOM_UTF8).lstrip()
+        if self.start.startswith(b'"'):
+            may_be_string = self._string.feed(self.start[self._searched_bytes :])
+            self._searched_bytes = len(self.start)
+            return None if may_be_string else "text"
         line_end = self.start.find(b"\n", self._searched_bytes)
         form = None
         if line_end >= 0 or self._searched_bytes < _START_BYTES:
@@ -56,6 +65,33 @@ class FormDetector:
         self.start[:] = self.start.removeprefix(codecs.BOM_UTF8)
         has_comments = self.start.startswith(b":") and is_only_comments(bytes(self.start))
         return "events" if has_comments else "document"
+
+
+class StringDetector:
+    """Tell one JSON string from a text that begins with a quotation, while it arrives."""
+
+    def __init__(self) -> None:
+        self._is_escaped = False
+        self._quotes = 0
+
+    def feed(self, data: bytes | bytearray) -> bool:
+        """Take a chunk; return whether all of it may be one string, with white space after it."""
+        at = 0
+        while at < len(data):
+            if self._quotes == _QUOTES:
+                return not data[at:].strip()
+            if self._is_escaped:
+                self._is_escaped, at = False, at + 1
+                continue
+            mark = _STRING_MARK.search(data, at)
+            if mark is None:
+                return True
+            if mark[0] < b" ":
+                return False
+            self._is_escaped = mark[0] == b"\\"
+            self._quotes += mark[0] == b'"'
+            at = mark.end()
+        return True
 
 
 def form_of_json(value: object) -> Form:

@@ -1,43 +1,34 @@
 """The text of an agent's response, parsed while the body arrives in any of the usual forms."""
 
-from collections.abc import Callable
-
+from app.agents.base import NodeText, ResponseObserver
 from app.agents.event_stream import EventStreamParser
 from app.agents.form_parser import FormParser
 from app.agents.json_document import DocumentParser
 from app.agents.json_lines import ChunkLinesParser, N8nLinesParser
+from app.agents.parser_options import DEFAULT_OPTIONS, ParserOptions
 from app.agents.plain_text import TextParser
 from app.agents.response_form import Form, FormDetector
 from app.errors import AgentError, AgentFailedError
-
-MAX_LINE_BYTES = 1024 * 1024
-"""About 20 minutes of speech: far beyond a response, small in memory."""
 
 
 class ResponseParser:
     """Turn the bytes of a body, cut anywhere, into pieces of text to be spoken.
 
-    The form of the body is detected first; the parser of that form reads it. At most
-    `max_line_bytes` are kept. `node` is the n8n node that answers the user; None means the first
-    that sends text. `on_form` is told the form.
+    The form of the body is detected first; the parser of that form reads it. `observer` is told
+    the form, and what is data.
 
     Feed it until the body ends or `failed` is true, then call `finish`, then `final_error`. Pieces
     are never empty, and remain valid whatever the final error.
     """
 
     def __init__(
-        self,
-        *,
-        node: str | None = None,
-        max_line_bytes: int = MAX_LINE_BYTES,
-        on_form: Callable[[str], None] | None = None,
+        self, options: ParserOptions = DEFAULT_OPTIONS, observer: ResponseObserver | None = None
     ) -> None:
-        self._node = node
-        self._on_form = on_form
-        self._max_line_bytes = max_line_bytes
+        self._options = options
+        self._observer = observer or ResponseObserver()
         self._detector: FormDetector | None = FormDetector()
         """None once the form is known."""
-        self._parser: FormParser = DocumentParser(node)
+        self._parser: FormParser = DocumentParser(options, self._observer)
         """The parser of the form; until that is known, of a document that has not begun."""
         self._error: AgentError | None = None
         """Why the body cannot be read, whatever its parser says."""
@@ -51,6 +42,16 @@ class ResponseParser:
     def n8n_error_reason(self) -> str | None:
         """Return the reason in n8n's last `error` line, whether or not the response failed."""
         return self._parser.n8n_error_reason
+
+    @property
+    def node_texts(self) -> list[NodeText]:
+        """Return what each node of a workflow sent; complete after `finish`."""
+        return self._parser.node_texts
+
+    @property
+    def chooses_nodes(self) -> bool:
+        """Return whether the options name the nodes that are spoken."""
+        return bool(self._options.nodes)
 
     @property
     def awaiting_end(self) -> bool:
@@ -112,23 +113,23 @@ class ResponseParser:
     def _begin(self, form: Form, start: bytes) -> list[str]:
         """Give the body, as far as it has come, to the parser of its form."""
         self._detector = None
-        if self._on_form is not None:
-            self._on_form(form)
+        self._observer.on_form(form)
+        options, observer = self._options, self._observer
         match form:
             case "page":
                 reason = "the response is a web page: check AGENT_WEBHOOK_URL"
                 self._error = AgentFailedError(reason)
                 return []
             case "n8n":
-                self._parser = N8nLinesParser(self._node)
+                self._parser = N8nLinesParser(options, observer)
             case "chunks":
-                self._parser = ChunkLinesParser()
+                self._parser = ChunkLinesParser(options, observer)
             case "events":
-                self._parser = EventStreamParser(self._node)
+                self._parser = EventStreamParser(options, observer)
             case "text":
-                self._parser = TextParser()
+                self._parser = TextParser(options.answer_path)
             case "document":
-                self._parser = DocumentParser(self._node)
+                self._parser = DocumentParser(options, observer)
         return self._read(start)
 
     def _read(self, data: bytes) -> list[str]:
@@ -138,6 +139,6 @@ class ResponseParser:
         return pieces
 
     def _check_pending(self, pending_bytes: int) -> None:
-        if pending_bytes > self._max_line_bytes:
-            limit = f"{self._max_line_bytes} bytes in one line (AGENT_MAX_LINE_BYTES)"
+        if pending_bytes > self._options.max_line_bytes:
+            limit = f"{self._options.max_line_bytes} bytes in one line (AGENT_MAX_LINE_BYTES)"
             self._error = AgentFailedError(f"more than {limit}")

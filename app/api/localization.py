@@ -93,6 +93,10 @@ _ERRORS: dict[str, dict[Language, str]] = {
         "ar": "تعذر الحصول على رد كامل. حاول مرة أخرى.",
         "en": "No complete answer could be had. Please try again.",
     },
+    "agent-data-limit": {
+        "ar": "لم يصل كل ما أرسله الوكيل للعرض.",
+        "en": "Not all that the agent sent to be shown could be passed on.",
+    },
     "agent-timeout": {
         "ar": "تأخر الرد أكثر من اللازم. حاول مرة أخرى.",
         "en": "The answer took too long. Please try again.",

@@ -1,10 +1,11 @@
-"""The agent: has it answer one turn, and tells in which form, or what to do."""
+"""The agent: has it answer one turn, and tells in which form, who is heard, or what to do."""
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from app import errors
-from app.agents.base import Agent, AgentRequest
+from app.agents.base import Agent, AgentRequest, NodeText, ResponseObserver
 from app.check.report import Finding, Mark
 
 SESSION_ID = "nabra-check"
@@ -26,54 +27,112 @@ _FORMS = {
 
 
 @dataclass(slots=True)
-class AgentTurn:
+class AgentTurn(ResponseObserver):
     """What came of the turn so far; times in seconds since the request."""
 
+    status: int | None = None
     form: str | None = None
+    nodes: Sequence[NodeText] = ()
+    data_events: int = 0
     chars: int = 0
     first_text_s: float = 0.0
     took_s: float = 0.0
 
+    def on_status(self, status: int) -> None:
+        """Keep the HTTP status."""
+        self.status = status
 
-async def check_agent(agent: Agent, text: str) -> Finding:
-    """Have one turn answered, whole. Takes `TURN_TIMEOUT_S` at most."""
+    def on_form(self, form: str) -> None:
+        """Keep the form of the response."""
+        self.form = form
+
+    def on_data(self, data: object, source: str) -> None:
+        """Count data for the client."""
+        self.data_events += 1
+
+    def on_nodes(self, nodes: Sequence[NodeText]) -> None:
+        """Keep what each node sent."""
+        self.nodes = nodes
+
+    @property
+    def summary(self) -> str:
+        """What came, in a line."""
+        status = f"HTTP {self.status}, " if self.status is not None else ""
+        form = _FORMS.get(self.form or "", "a form of its own")
+        times = f"the first text after {self.first_text_s:.1f} s, all after {self.took_s:.1f} s"
+        spoken = ", ".join(node.node for node in self.nodes if node.is_spoken)
+        data = f"; {self.data_events} data events" if self.data_events else ""
+        return f"{status}{self.chars} characters, {times}, as {form}" + (
+            f"; spoken: {spoken}{data}" if spoken else data
+        )
+
+
+async def check_agent(agent: Agent, text: str, nodes: Sequence[str] = ()) -> list[Finding]:
+    """Have one turn answered, whole. Takes `TURN_TIMEOUT_S` at most.
+
+    `nodes` are those that are to be spoken, by the settings.
+    """
     turn = AgentTurn()
     try:
         async with asyncio.timeout(TURN_TIMEOUT_S):
             await _take_turn(agent, text, turn)
     except TimeoutError:
-        return _failure(errors.AgentTimeoutError(f"no whole response in {TURN_TIMEOUT_S:g} s"))
+        late = errors.AgentTimeoutError(f"no whole response in {TURN_TIMEOUT_S:g} s")
+        return [_failure(late), *_node_findings(turn.nodes, nodes)]
     except errors.AgentError as error:
-        return _failure(error)
-    form = _FORMS.get(turn.form or "", "a form of its own")
-    times = f"the first text after {turn.first_text_s:.1f} s, all of it after {turn.took_s:.1f} s"
-    return Finding(Mark.OK, f"one turn: {turn.chars} characters, {times}, as {form}")
+        return [_failure(error), *_node_findings(turn.nodes, nodes)]
+    return [Finding(Mark.OK, f"one turn: {turn.summary}"), *_node_findings(turn.nodes, nodes)]
 
 
 async def _take_turn(agent: Agent, text: str, turn: AgentTurn) -> None:
-    def on_form(form: str) -> None:
-        turn.form = form
-
     loop = asyncio.get_running_loop()
     began_at = loop.time()
-    async with agent.answer(AgentRequest(text, SESSION_ID, on_form=on_form)) as pieces:
+    request = AgentRequest(text, SESSION_ID, is_typed=True, observer=turn)
+    async with agent.answer(request) as pieces:
         async for piece in pieces:
             turn.first_text_s = turn.first_text_s or loop.time() - began_at
             turn.chars += len(piece)
     turn.took_s = loop.time() - began_at
 
 
+def _node_findings(nodes: Sequence[NodeText], chosen: Sequence[str]) -> list[Finding]:
+    """Return what is off with the nodes that are spoken."""
+    spoken = [node.node for node in nodes if node.is_spoken]
+    texts: list[str] = []
+    if chosen and spoken and not set(spoken) & set(chosen):
+        names, sent = ", ".join(chosen), ", ".join(node.node for node in nodes)
+        texts.append(f"none of AGENT_NODE ({names}) sent text, but {sent}: correct the name")
+    if not chosen and len(spoken) > 1:
+        texts.append(
+            f"{spoken[-1]} is spoken only when all is written: AGENT_NODE={','.join(spoken)} has "
+            f"it spoken as it comes, AGENT_NODE={spoken[-1]} by itself"
+        )
+    if not chosen and (
+        silent := [f"{node.node} ({node.chars})" for node in nodes if not node.is_spoken]
+    ):
+        texts.append(
+            f"not spoken, in characters: {', '.join(silent)}: name in AGENT_NODE those to speak"
+        )
+    return [Finding(Mark.WARNING, f"nodes: {text}") for text in texts]
+
+
 def _failure(error: errors.AgentError) -> Finding:
-    return Finding(Mark.FAILED, f"one turn: {error}: {_advice(error)}")
+    advice = _advice(error)
+    return Finding(Mark.FAILED, f"one turn: {error}" + (f": {advice}" if advice else ""))
 
 
 def _advice(error: errors.AgentError) -> str:
     """Return what to do about a failed turn."""
     match error:
-        case errors.AgentUnreachableError():
+        case errors.AgentNotReadyError():
             return "check AGENT_WEBHOOK_URL, and that the agent runs and is reached from here"
+        case errors.AgentUnreachableError():
+            return ""  # it says itself what to do
         case errors.AgentRefusedError(status=401 | 403):
-            return "check AGENT_TOKEN (`Bearer …`, `Basic …`) and AGENT_TOKEN_HEADER"
+            return (
+                "check AGENT_TOKEN (`Bearer …`, `Basic …`) and AGENT_TOKEN_HEADER; in n8n switch "
+                "off the Webhook node's option Ignore Bots"
+            )
         case errors.AgentRefusedError(status=404):
             return (
                 "check the path of AGENT_WEBHOOK_URL; in n8n activate the workflow, use its "
@@ -85,8 +144,8 @@ def _advice(error: errors.AgentError) -> str:
             return "look into the agent's own log"
         case errors.AgentEmptyError():
             return (
-                "in n8n set the Webhook node to Streaming and the agent's node to stream, or check "
-                "AGENT_NODE"
+                "in n8n set the Webhook node's Respond to Streaming and the agent's option Enable "
+                "Streaming, or check AGENT_NODE and AGENT_ANSWER_PATH"
             )
         case errors.AgentTimeoutError():
             return "look into the agent's own log, whether it got the request and what it does"

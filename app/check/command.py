@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Iterable
 from contextlib import AsyncExitStack
+from dataclasses import replace
 
 from app import options
 from app.agents.base import Agent
@@ -57,7 +58,9 @@ async def check_services(settings: Settings, plug_ins: PlugIns, text: str, write
             of_provider = group.create_task(
                 _provider_findings(settings, endpoints), name="check-provider"
             )
-            of_agent = group.create_task(_agent_findings(agent, text), name="check-agent")
+            of_agent = group.create_task(
+                check_agent(agent, text, settings.agent_node), name="check-agent"
+            )
             for heading, task in (
                 (_provider_heading(settings), of_provider),
                 (_agent_heading(settings), of_agent),
@@ -114,8 +117,5 @@ def _built_in_agent(settings: Settings, endpoints: Endpoints, stack: AsyncExitSt
         limits=options.http_limits(settings),
     )
     stack.push_async_callback(client.aclose)
-    return make_agent(options.agent_options(settings), client, endpoints.agent_url)
-
-
-async def _agent_findings(agent: Agent, text: str) -> list[Finding]:
-    return [await check_agent(agent, text)]
+    without_waiting = replace(options.agent_options(settings), retry_s=0.0)
+    return make_agent(without_waiting, client, endpoints.agent_url)

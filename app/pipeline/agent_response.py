@@ -1,11 +1,12 @@
 """The agent's response to one turn, read while it is being written."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Sequence
 
-from app.agents.base import AgentRequest
+from app.agents.base import AgentRequest, NodeText, ResponseObserver
 from app.errors import AgentCutError, AgentError, NabraError, UsageLimitError
 from app.pipeline import events
+from app.pipeline.client_data import ClientData
 from app.pipeline.components import PipelineComponents
 from app.pipeline.quota import Quota
 from app.pipeline.timeline import Timeline
@@ -21,8 +22,11 @@ MAX_QUEUED_SENTENCES = 64
 """Sentences that wait for playout: some minutes of speech. Beyond it the agent is not read."""
 
 
-class AgentResponse:
-    """Reads the agent's response: emits its tokens, and queues its sentences for playout."""
+class AgentResponse(ResponseObserver):
+    """Reads the agent's response: emits its tokens and data, and queues its sentences for playout.
+
+    `on_taken` is told whether the agent takes the request.
+    """
 
     def __init__(
         self,
@@ -31,12 +35,18 @@ class AgentResponse:
         timeline: Timeline,
         emit: events.Emit,
         quota: Quota,
+        *,
+        on_taken: Callable[[bool], None] = lambda _: None,
     ) -> None:
         self.text = ""
         """The whole response, once it has been read."""
         self.error: NabraError | None = None
         """Why the response is incomplete; reported after the playout of what did arrive."""
+        self.unspoken: tuple[NodeText, ...] = ()
+        """The nodes of a workflow whose text is not spoken."""
         self._turn = turn
+        self._on_taken = on_taken
+        self._data = ClientData(turn, emit)
         self._agent = components.agent
         self._max_chars = self._chars_left = components.max_response_chars
         self._splitter = SentenceSplitter(
@@ -53,6 +63,7 @@ class AgentResponse:
         tokens = TokenBatcher(lambda text: self._emit(events.Token(self._turn, text)))
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(tokens.run(), name="tokens")
+            tasks.create_task(self._data.run(), name="data")
             try:
                 async with self._agent.answer(request) as stream:
                     async for piece in stream:
@@ -72,10 +83,28 @@ class AgentResponse:
             self._timeline.metrics.agent_done_ms = self._now_ms()
             await self._queue_sentences(self._splitter.flush())
             tokens.end()
+            self._data.end()
+            self.error = self.error or self._data.error
         if pieces:
             self.text = "".join(pieces)
             await self._emit(events.AgentResponded(self._turn, self.text))
         await self.end()
+
+    def on_accepted(self) -> None:
+        """Take note that the agent has taken the request."""
+        self._on_taken(True)
+
+    def on_refused(self) -> None:
+        """Take note that nobody has taken the request."""
+        self._on_taken(False)
+
+    def on_data(self, data: object, source: str) -> None:
+        """Take data for the client."""
+        self._data.put(data, source)
+
+    def on_nodes(self, nodes: Sequence[NodeText]) -> None:
+        """Take what each node of a workflow sent."""
+        self.unspoken = tuple(node for node in nodes if not node.is_spoken)
 
     async def end(self) -> None:
         """End `sentences` after those that are queued."""

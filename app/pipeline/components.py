@@ -9,6 +9,7 @@ from app.agents.base import Agent
 from app.audio.decoding import Decoder, RecordingDecoder
 from app.audio.preload import preload
 from app.pipeline.conversation_metrics import ConversationMetrics
+from app.pipeline.interruptions import UntoldInterruptions
 from app.stt.base import Transcriber
 from app.telemetry.tracing import Tracer
 from app.text.sentence_splitter import FIRST_CHARS, MAX_CHARS
@@ -44,6 +45,8 @@ class PipelineComponents:
     """Whether log lines may hold the texts of the user and of the agent."""
     transports: Mapping[str, SpeechSynthesizer] = field(default_factory=dict)
     """Transports that a client may choose in place of the default, by name."""
+    interruptions: UntoldInterruptions = field(default_factory=UntoldInterruptions)
+    """What sessions have left untold."""
     metrics: ConversationMetrics = field(default_factory=ConversationMetrics)
     """Counts the turns of all sessions."""
     tracer: Tracer | None = None

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Literal
 
+from app.agents.base import NodeText
 from app.audio import AudioFormat
 from app.errors import NabraError
 from app.pipeline.session_config import SessionConfig
@@ -85,6 +86,17 @@ class AgentResponded:
 
 
 @dataclass(frozen=True, slots=True)
+class DataReceived:
+    """Data of the agent for the client, which is not spoken."""
+
+    turn: int
+    data: bytes
+    """JSON."""
+    source: str
+    """The node that sent it; empty where none is known."""
+
+
+@dataclass(frozen=True, slots=True)
 class PlayoutStarted:
     """The first audio of the turn follows, in this format."""
 
@@ -139,6 +151,8 @@ class TurnDone:
 
     turn: int
     metrics: TurnMetrics
+    unspoken: tuple[NodeText, ...] = ()
+    """The nodes whose text was not spoken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +173,7 @@ Event = (
     | Transcribed
     | Token
     | AgentResponded
+    | DataReceived
     | PlayoutStarted
     | SentenceStarted
     | AudioChunk

@@ -52,7 +52,7 @@ class Session:
         self._turn: Turn | None = None
         self._turn_task: asyncio.Task[None] | None = None
         self._user_speech: UserSpeechHandler | None = None
-        self._turn_taking = TurnTaking()
+        self._turn_taking = TurnTaking(components.interruptions.take(session_id))
         self._added_text = AddedText()
         self._warm_up_task: asyncio.Task[None]
 
@@ -68,6 +68,8 @@ class Session:
         traceback: TracebackType | None,
     ) -> None:
         self._turn_taking.on_session_end()
+        self._turn_taking.on_interrupt("client", _now())
+        self._components.interruptions.keep(self.id, self._turn_taking.untold)
         self._cancel_turn(_end_of_session(error))
         self.stop_turn_detection()
         self._warm_up_task.cancel()

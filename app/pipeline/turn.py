@@ -64,9 +64,17 @@ class Turn:
         self._user_input = user_input
         self._turn_taking = turn_taking
         self._added_text = added_text or AddedText()
+        self._is_typed = isinstance(user_input, str)
         self._user_text = ""
         self._quota = quota or Unlimited()
-        self._response = AgentResponse(number, components, self.timeline, self._emit, self._quota)
+        self._response = AgentResponse(
+            number,
+            components,
+            self.timeline,
+            self._emit,
+            self._quota,
+            on_taken=self._on_taken,
+        )
         self._has_started = False
         self._ended_by: str | None = None
         """What cut the turn."""
@@ -104,7 +112,7 @@ class Turn:
         try:
             error = await self._run_stages()
             metrics.total_ms = self._now_ms()
-            await self._emit(events.TurnDone(self.number, metrics))
+            await self._emit(events.TurnDone(self.number, metrics, self._response.unspoken))
             cut_by = None
         finally:
             self._turn_taking.on_turn_complete(self.number)
@@ -193,14 +201,30 @@ class Turn:
             await self._response.end()
             return
         self._user_text = user_text = joined(self._added_text.take(), user_text)
+        self._on_taken(True)  # until the agent says otherwise
         headers = {"X-Request-Id": self._request_id}
         if self._trace is not None:
             headers |= self._trace.begin_agent(self._components.agent.name)
-        await self._response.read(
-            AgentRequest(
-                user_text, self._session_id, ask.interrupted, ask.played_text, headers=headers
-            )
+        told = ask.interruption
+        request = AgentRequest(
+            user_text,
+            self._session_id,
+            interrupted=told is not None,
+            played_text=told.played_text if told else "",
+            interrupted_text=told.user_text if told else "",
+            turn=self.number,
+            language=self._style.language,
+            is_typed=self._is_typed,
+            headers=headers,
+            observer=self._response,
         )
+        await self._response.read(request)
+
+    def _on_taken(self, is_taken: bool) -> None:
+        if is_taken:
+            self._turn_taking.on_agent_told(self.number, self._user_text)
+        else:
+            self._turn_taking.on_agent_not_told(self.number)
 
     async def _emit(self, event: events.Event) -> None:
         """Send an event, unless the turn has been interrupted."""

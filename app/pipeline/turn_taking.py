@@ -15,6 +15,10 @@ from typing import Literal, Protocol
 
 InterruptReason = Literal["barge_in", "client"]
 
+MAX_TOLD_CHARS = 4000
+"""Most characters of the user's interrupted text that the agent is told; as long as typed text may
+be."""
+
 
 class Playback(Protocol):
     """How far the client has played the audio of a turn; `now` is a time in seconds."""
@@ -57,11 +61,18 @@ class YieldTurn:
 
 
 @dataclass(frozen=True, slots=True)
-class AskAgent:
-    """Ask the agent, and tell it whether it was interrupted and what was played by then."""
+class Interruption:
+    """What the agent is to be told: to what it was responding, and what of that was played."""
 
-    interrupted: bool = False
-    played_text: str = ""
+    user_text: str
+    played_text: str
+
+
+@dataclass(frozen=True, slots=True)
+class AskAgent:
+    """Ask the agent, and tell it of an interruption, if any."""
+
+    interruption: Interruption | None = None
 
 
 class Phase(Enum):
@@ -82,6 +93,10 @@ class _CurrentTurn:
     phase: Phase = Phase.PREPARING
     playback: Playback | None = None
     """None until the turn has started."""
+    told_text: str | None = None
+    """The user's text that the agent got; None if it got none."""
+    told_of: "tuple[Interruption | None, _CurrentTurn | None]" = (None, None)
+    """The interruption that the agent was told of with it, and the turn of that."""
 
 
 class TurnTaking:
@@ -91,17 +106,17 @@ class TurnTaking:
     to the agent. `now` is a time in seconds, of any clock that does not jump.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, interruption: Interruption | None = None) -> None:
         self.last_turn = 0
         """Number of the last turn that was begun; they count from 1."""
         self._current: _CurrentTurn | None = None
         self._has_ended = False
         self._listens = False
         self._reports_playback = False
-        self._untold_text: str | None = None
-        """What was played of an interrupted response, until the agent is told."""
         self._untold_turn: _CurrentTurn | None = None
-        """The turn of that response."""
+        """The turn of the interruption that the agent is still to be told of."""
+        self.untold = interruption
+        """The interruption that the agent is still to be told of."""
 
     @property
     def mergeable_turn(self) -> int | None:
@@ -139,7 +154,7 @@ class TurnTaking:
     def on_interrupt(self, reason: InterruptReason, now: float) -> Interrupt | None:
         """Take the wish to end the current turn; None if there is nothing to interrupt.
 
-        The agent is told of it by the next request, if it was asked in this turn. If it was not, it
+        The agent is told of it by the next request, if it got that of this turn. If it did not, it
         is still to be told of the interruption before.
         """
         turn, self._current = self._current, None
@@ -147,17 +162,19 @@ class TurnTaking:
             return None
         played_ms = turn.playback.played_ms(now) if turn.playback is not None else 0.0
         played_text = turn.playback.played_text(played_ms) if turn.playback is not None else ""
-        if turn.phase is not Phase.PREPARING:
-            self._untold_text, self._untold_turn = played_text, turn
+        if turn.told_text is not None:
+            self.untold = Interruption(turn.told_text[:MAX_TOLD_CHARS], played_text)
+            self._untold_turn = turn
         return Interrupt(turn.number, reason, played_text, played_ms)
 
     def on_truncate(self, turn: int, heard_ms: float) -> None:
         """Take how much of an interrupted turn the user heard; ignored once the agent was told."""
         untold = self._untold_turn
-        if self._untold_text is None or untold is None or untold.number != turn:
+        if self.untold is None or untold is None or untold.number != turn:
             return
         if untold.playback is not None:
-            self._untold_text = untold.playback.played_text(heard_ms)
+            played_text = untold.playback.played_text(heard_ms)
+            self.untold = Interruption(self.untold.user_text, played_text)
 
     def on_turn_started(self, turn: int, playback: Playback) -> bool:
         """Take the start of a turn that was begun; False if it has been interrupted meanwhile."""
@@ -171,8 +188,22 @@ class TurnTaking:
         if self._current is None or not self.is_current(turn):
             return None
         self._current.phase = Phase.RESPONDING
-        untold_text, self._untold_text = self._untold_text, None
-        return AskAgent(untold_text is not None, untold_text or "")
+        return AskAgent(self.untold)
+
+    def on_agent_told(self, turn: int, user_text: str) -> None:
+        """Take note that the agent gets a turn's request, and what the user says in it."""
+        current = self._current
+        if current is not None and current.number == turn and current.told_text is None:
+            current.told_text = user_text
+            current.told_of = (self.untold, self._untold_turn)
+            self.untold = self._untold_turn = None
+
+    def on_agent_not_told(self, turn: int) -> None:
+        """Take note that nobody took the request: what it told is still to be told."""
+        current = self._current
+        if current is not None and current.number == turn and current.told_text is not None:
+            current.told_text = None
+            self.untold, self._untold_turn = current.told_of
 
     def on_turn_complete(self, turn: int) -> None:
         """Take the end of all that a turn sends, failed or not."""

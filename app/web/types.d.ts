@@ -76,6 +76,7 @@ interface ServerMessages {
   transcription: { type: "transcription"; turn: number; text: string };
   token: { type: "token"; turn: number; content: string };
   agent_response: { type: "agent_response"; turn: number; text: string };
+  data: { type: "data"; turn: number; data: unknown; source?: string };
   tts_start: { type: "tts_start"; turn: number; encoding: Encoding; sample_rate: number };
   sentence: { type: "sentence"; turn: number; index: number; text: string };
   tts_chunk: { type: "tts_chunk"; turn: number; audio_base64: string };
@@ -86,7 +87,10 @@ interface ServerMessages {
     /** Gateways of older releases send none. */
     metrics?: TurnMetrics;
   };
-  done: { type: "done"; turn: number; metrics: TurnMetrics };
+  done: {
+    type: "done"; turn: number; metrics: TurnMetrics;
+    unspoken?: { node: string; chars: number }[];
+  };
   error: ErrorMessage;
   speech_started: { type: "speech_started" };
   speech_stopped: { type: "speech_stopped" };

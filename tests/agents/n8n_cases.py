@@ -9,6 +9,7 @@ from app.errors import (
     AgentError,
     AgentFailedError,
     AgentRefusedError,
+    AgentUnreachableError,
 )
 from tests.agents.conftest import chunk
 from tests.agents.lines import line, run
@@ -133,9 +134,15 @@ TABLE = [
 
 PROSE = [
     Case("end is of a run", streamed(PREAMBLE, run("نعم.")), "لحظة من فضلك.\nنعم."),
-    Case("nested agent", streamed(run("نعم."), run("لا", node="B")), "نعم."),
+    Case("second agent", streamed(run("نعم."), run("لا", node="B")), "نعم.\nلا"),
+    Case(
+        "agent as a tool",
+        streamed(run("لحظة."), run("شحنة", node="B"), run("نعم.")),
+        "لحظة.\nنعم.",
+    ),
     Case("empty items first", streamed(run("", node="A"), run("نعم.", node="B")), "نعم."),
-    Case("respond repeats it", streamed(run("لا."), REPEATED), "لا."),
+    Case("respond repeats it", streamed(run("نعم."), REPEATED), "نعم."),
+    Case("respond says more", streamed(run("لا."), REPEATED), "لا.\nنعم."),
     Case("respond alone", streamed(BEGIN, line("end"), REPEATED), "نعم."),
     Case("several items", streamed(run("نعم."), run("لا.", item=1)), "نعم.\nلا."),
     Case("a line separator in the text", streamed(run("نعم\u2028لا")), "نعم\u2028لا"),
@@ -157,7 +164,8 @@ PROSE = [
         "immediately",
         (whole("200 OK", '{"message":"Workflow was started"}'),),
         "",
-        AgentEmptyError,
+        AgentUnreachableError,
+        "only started",
     ),
     Case(
         "wrong token",

@@ -2,14 +2,17 @@
 
 from pathlib import Path
 
+from app.agents.parser_options import ParserOptions
 from app.agents.response_parser import ResponseParser
-from app.errors import AgentEmptyError, AgentError, AgentFailedError
+from app.errors import AgentError, AgentFailedError
 
 CAPTURES = Path(__file__).parent.parent / "data" / "n8n"
 GREETING = (
     "أهلاً وسهلاً بك في خدمة العملاء. شحنتك وصلت إلى مدينة الرياض صباح اليوم. "
     "سيتصل بك المندوب قبل التسليم بساعة واحدة. هل تحتاج أي مساعدة أخرى؟"
 )
+
+EXPERT = "رأي الخبير: الشحنة في المستودع. وستصل غداً."
 
 Failure = type[AgentError] | None
 
@@ -29,7 +32,7 @@ def read_cut_at(body: bytes, sizes: list[int]) -> tuple[str, AgentError | None]:
 
 
 def read_chunks(chunks: list[bytes], node: str | None = None) -> tuple[str, AgentError | None]:
-    parser = ResponseParser(node=node)
+    parser = ResponseParser(ParserOptions(nodes=(node,) if node else ()))
     pieces: list[str] = []
     for chunk in chunks:
         pieces += parser.feed(chunk)
@@ -54,9 +57,10 @@ CAPTURED: list[tuple[str, str | None, str, Failure]] = [
     ("demo-shape", "Absent Node", GREETING, None),
     ("voice-json", None, GREETING, None),
     ("tools-calculator", None, "لحظة من فضلك، سأتحقق. " + GREETING, None),
-    ("two-agents", None, GREETING, None),
-    ("two-agents", "Second Agent", "رأي الخبير: الشحنة في المستودع. وستصل غداً.", None),
-    ("two-agents", "Third Agent", "", AgentEmptyError),
+    ("two-agents", None, f"{GREETING}\n{EXPERT}", None),
+    ("two-agents", "Voice Agent", GREETING, None),
+    ("two-agents", "Second Agent", EXPERT, None),
+    ("two-agents", "Third Agent", EXPERT, None),
     ("fail500", None, "", AgentFailedError),
     (
         "keepalive-30s",

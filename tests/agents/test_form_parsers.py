@@ -58,12 +58,12 @@ def test_the_form_of_a_short_body_is_known_at_its_end(body: bytes, form: Form) -
     ("parser", "body"),
     [
         (TextParser(), " نعم".encode()),
-        (DocumentParser(None), '{"output": "نعم"}'.encode()),
-        (DocumentParser(None), YES),
-        (DocumentParser(None), delta("نعم", "stop")),
-        (N8nLinesParser(None), run("نعم")),
+        (DocumentParser(), '{"output": "نعم"}'.encode()),
+        (DocumentParser(), YES),
+        (DocumentParser(), delta("نعم", "stop")),
+        (N8nLinesParser(), run("نعم")),
         (ChunkLinesParser(), delta("نعم") + b"\n[DONE]"),
-        (EventStreamParser(None), data("نعم", "[DONE]")),
+        (EventStreamParser(), data("نعم", "[DONE]")),
     ],
 )
 def test_each_parser_reads_its_form_by_itself(parser: FormParser, body: bytes) -> None:
@@ -76,10 +76,10 @@ def test_each_parser_reads_its_form_by_itself(parser: FormParser, body: bytes) -
     ("parser", "failure"),
     [
         (TextParser(), AgentEmptyError),
-        (DocumentParser(None), AgentEmptyError),
-        (N8nLinesParser(None), AgentCutError),
+        (DocumentParser(), AgentEmptyError),
+        (N8nLinesParser(), AgentCutError),
         (ChunkLinesParser(), AgentCutError),
-        (EventStreamParser(None), AgentCutError),
+        (EventStreamParser(), AgentCutError),
     ],
 )
 def test_a_body_that_ends_at_once_is_no_response(

@@ -4,12 +4,13 @@ import json
 
 import pytest
 
+from app.agents.parser_options import ParserOptions
 from app.agents.response_parser import ResponseParser
 from app.errors import AgentCutError, AgentEmptyError, AgentFailedError
 from tests.agents.lines import line, run
 from tests.agents.parsing import CAPTURED, CAPTURES, Failure, check
 
-RESPOND = line("item", '{"output":"نعم."}', "Respond to Webhook")
+RESPOND = run('{"output":"نعم."}', node="Respond to Webhook")
 
 
 @pytest.mark.parametrize(("capture", "node", "text", "failure"), CAPTURED)
@@ -45,12 +46,22 @@ def test_all_captures_are_in_the_table() -> None:
         pytest.param(run("نعم") + line("item", "لا")[:-20], "نعم", AgentCutError, id="cut-in-line"),
         pytest.param(line("begin")[:-20], "", AgentCutError, id="cut-in-first-line"),
         pytest.param(RESPOND, "نعم.", None, id="only-respond"),
-        pytest.param(run("لا.") + RESPOND, "لا.", None, id="respond-repeats"),
-        pytest.param(RESPOND + run("لا."), "لا.", None, id="respond-first"),
+        pytest.param(run("نعم.") + RESPOND, "نعم.", None, id="respond-repeats"),
+        pytest.param(run("**نعم**") + RESPOND, "**نعم**", None, id="respond-repeats-otherwise"),
+        pytest.param(
+            run("لحظة من فضلك.") + run("نعم.") + RESPOND,
+            "لحظة من فضلك.\nنعم.",
+            None,
+            id="respond-repeats-the-last-run",
+        ),
+        pytest.param(run("لا.") + RESPOND, "لا.\nنعم.", None, id="respond-says-more"),
+        pytest.param(RESPOND + run("لا."), "نعم.\nلا.", None, id="respond-first"),
         pytest.param(run("", "نعم") + run("لا"), "نعم\nلا", None, id="runs-are-separated"),
         pytest.param(run("نعم ") + run("لا"), "نعم لا", None, id="runs-are-separated-already"),
         pytest.param(run("نعم") + run("لا", item=1), "نعم\nلا", None, id="several-items"),
-        pytest.param(run("نعم", node="A") + run("لا", node="B"), "نعم", None, id="second-agent"),
+        pytest.param(
+            run("نعم", node="A") + run("لا", node="B"), "نعم\nلا", None, id="second-agent"
+        ),
         pytest.param(run("", node="A") + run("لا", node="B"), "لا", None, id="first-is-mute"),
         pytest.param(line("keepalive") + run("نعم"), "نعم", None, id="keepalive-first"),
         pytest.param(run("نعم").replace(b"\n", b"\r\n"), "نعم", None, id="crlf"),
@@ -99,7 +110,7 @@ def test_an_error_reason_is_known_at_once_and_shortened() -> None:
 
 
 def test_after_whitespace_the_repeated_response_is_passed_on() -> None:
-    parser = ResponseParser(node="Agent")
+    parser = ResponseParser(ParserOptions(nodes=("Agent",)))
     parser.feed(run("\n") + RESPOND)
     assert parser.finish() == ["نعم."]
     assert parser.final_error() is None

@@ -1,6 +1,7 @@
 """Whole sessions with a model as the agent: client, gateway, simulator."""
 
-from app.settings import SYSTEM_PROMPT, Settings
+from app.agent_settings import SYSTEM_PROMPT
+from app.settings import Settings
 from app.simulator import Simulator, SimulatorConfig
 from tests.gateway import Caller, Event, calling, of_type, running_gateway, settings_for
 

@@ -6,9 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.agents.json_response import MAX_VALUES
+from app.agents.parser_options import ParserOptions
 from app.agents.response_parser import ResponseParser
-from app.errors import AgentCutError, AgentEmptyError, AgentFailedError
+from app.agents.text_reader import MAX_VALUES
+from app.errors import (
+    AgentCutError,
+    AgentEmptyError,
+    AgentFailedError,
+    AgentUnreachableError,
+)
 from tests.agents.lines import data, delta, line, run
 from tests.agents.parsing import CAPTURES, Failure, check, read, read_cut_at
 
@@ -21,7 +27,7 @@ from tests.agents.parsing import CAPTURES, Failure, check, read, read_cut_at
         ('[{"text":"نعم"},{"text":"لا"}]', "نعم\nلا", None),
         ('{\n  "answer": "نعم"\n}\n', "نعم", None),
         ('{"output":{"response":"نعم"}}', "نعم", None),
-        ('{"message":"Workflow was started"}', "", AgentEmptyError),
+        ('{"message":"Workflow was started"}', "", AgentUnreachableError),
         ('{"message":"Error in workflow"}', "", AgentFailedError),
         ('{"error":{"message":"x"}}', "", AgentFailedError),
         ('{"output":"  "}', "", AgentEmptyError),
@@ -64,7 +70,7 @@ def test_plain_text_is_passed_on_as_it_arrives() -> None:
 
 @pytest.mark.parametrize("start", [b'{"a":"', line("begin")])
 def test_the_length_of_a_line_is_limited(start: bytes) -> None:
-    parser = ResponseParser(max_line_bytes=1000)
+    parser = ResponseParser(ParserOptions(max_line_bytes=1000))
     parser.feed(start)
     parser.feed(b"x" * 1001)
     assert parser.failed
@@ -101,7 +107,7 @@ def test_an_item_of_n8n_that_repeats_too_many_values_is_cut_as_well() -> None:
 
 
 def test_many_comments_are_not_a_line_that_is_too_long() -> None:
-    parser = ResponseParser(max_line_bytes=10_000)
+    parser = ResponseParser(ParserOptions(max_line_bytes=10_000))
     for _ in range(2000):
         assert parser.feed(b": keep-alive\n\n") == []
     assert parser.feed(data(delta("نعم"))) == ["نعم"]
@@ -122,7 +128,7 @@ def test_text_before_garbage_in_the_same_chunk_is_passed_on() -> None:
     ],
 )
 def test_a_whitespace_only_response_is_empty(body: bytes) -> None:
-    parser = ResponseParser(node="Agent")
+    parser = ResponseParser(ParserOptions(nodes=("Agent",)))
     parser.feed(body)
     parser.finish()
     assert isinstance(parser.final_error(), AgentEmptyError)

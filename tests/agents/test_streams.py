@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.agents.parser_options import ParserOptions
 from app.agents.response_parser import ResponseParser
 from app.errors import AgentCutError, AgentEmptyError, AgentFailedError
 from tests.agents.lines import data, delta, line, run
@@ -180,7 +181,7 @@ def test_an_event_is_passed_on_with_its_empty_line() -> None:
 
 @pytest.mark.parametrize("chunk", [b"x" * 501, b"\ndata: " + b"x" * 500])
 def test_the_length_of_an_event_is_limited(chunk: bytes) -> None:
-    parser = ResponseParser(max_line_bytes=1000)
+    parser = ResponseParser(ParserOptions(max_line_bytes=1000))
     for _ in range(3):
         parser.feed(b"data: " + chunk)
     assert parser.failed

@@ -17,6 +17,7 @@ from app.check import provider as provider_check
 from app.check.command import check_services, run
 from app.simulator import Simulator
 from app.strategies import PlugIns
+from tests.agents import lines as n8n
 from tests.gateway import instant_simulator, settings_for
 from tests.net.scripted_http1 import Script, scripted_http1, whole
 from tests.test_serve import environment
@@ -160,7 +161,10 @@ async def test_a_model_is_asked_one_turn() -> None:
     ("fault", "reason"),
     [
         ("agent_404", "is not registered. The workflow must be active for a production URL to run"),
-        ("agent_empty", "the response holds no text: in n8n set the Webhook node to Streaming"),
+        (
+            "agent_empty",
+            "the response holds no text: in n8n set the Webhook node's Respond to Streaming",
+        ),
         ("agent_error", "The model answered 500: look into the agent's own log"),
         ("agent_cut", "own log"),
     ],
@@ -235,3 +239,55 @@ async def test_without_a_key_the_simulator_is_checked_and_a_quoted_token_is_mask
     assert marks(lines) == "✓!!✓✓✓✗", "warned of the URL without path, and of the token"
     assert "wrong: *** " in lines[-1]
     assert TOKEN not in output.decode() and "\x1b" not in output.decode()
+
+
+NODES: list[tuple[dict[str, Any], bytes, list[str]]] = [
+    # settings; what the agent streams; the beginnings of the lines under its heading
+    ({}, n8n.run("نعم."), ["✓ one turn: HTTP 200, 4 characters, "]),
+    (
+        {},
+        n8n.run("لحظة.", node="Filler") + n8n.run("نعم."),
+        ["✓ one turn: HTTP 200", "! nodes: Agent is spoken only when all is written: AGENT_NODE="],
+    ),
+    (
+        {},
+        n8n.run("لحظة.", node="Filler") + n8n.run("لا", node="Draft") + n8n.run("نعم."),
+        ["✓ one turn", "! nodes: Agent is", "! nodes: not spoken, in characters: Draft (2)"],
+    ),
+    (
+        {"agent_node": ("Agnet",)},
+        n8n.run("نعم."),
+        ["✓ one turn", "! nodes: none of AGENT_NODE (Agnet) sent text, but Agent: correct"],
+    ),
+    (
+        {"agent_node": ("Filler",)},
+        n8n.run("لحظة.", node="Filler") + n8n.run("نعم."),
+        ["✓ one turn"],
+    ),
+    (
+        {},
+        n8n.line("begin") + n8n.line("end"),
+        ["✗ one turn: the response holds no text: in n8n set"],
+    ),
+]
+
+
+@pytest.mark.parametrize(("settings", "body", "expected"), NODES)
+async def test_who_is_spoken_is_told_with_what_is_off(
+    settings: dict[str, Any], body: bytes, expected: list[str]
+) -> None:
+    async with instant_simulator() as simulator, scripted_http1(whole(body)) as webhook:
+        _, lines = await checked(simulator, agent_webhook_url=webhook.url, **settings)
+    found = [line.strip() for line in lines[lines.index("Agent: webhook") + 1 :]]
+    assert len(found) == len(expected)
+    for text, beginning in zip(found, expected, strict=True):
+        assert text.startswith(beginning), text
+
+
+async def test_a_check_does_not_wait_for_an_agent_that_is_starting() -> None:
+    page = whole(b"n8n is starting up. Please wait", "200 OK", "Content-Type: text/html")
+    async with instant_simulator() as simulator, scripted_http1(page) as webhook:
+        works, lines = await checked(simulator, agent_webhook_url=webhook.url)
+    assert not works
+    assert "n8n is starting up" in line_of(lines, "one turn")
+    assert len(webhook.exchanges) == 1

@@ -5,7 +5,14 @@ import re
 import pytest
 
 from app.pipeline.timeline import Timeline
-from app.pipeline.turn_taking import AskAgent, Begin, Interrupt, TurnTaking, YieldTurn
+from app.pipeline.turn_taking import (
+    AskAgent,
+    Begin,
+    Interrupt,
+    Interruption,
+    TurnTaking,
+    YieldTurn,
+)
 
 WORDS = "one two three four"
 """What each turn speaks; it takes as long as the table says."""
@@ -32,15 +39,15 @@ CASES = {
         1.0  1 plays 2000 ms
         2.0  speech starts     interrupt 1 (barge_in) after 1000 ms: one two; new utterance
         3.0  speech stops      begin 2
-        3.3  2 asks            ask: interrupted after "one two"
+        3.3  2 asks            ask: interrupted 1 after "one two"
         9.0  input             interrupt 2 (barge_in) after 0 ms; begin 3
-        9.1  3 asks            ask: interrupted after ""
+        9.1  3 asks            ask: interrupted 2 after ""
     """,
     "another input is a barge-in as well": """
         0.0  input             begin 1
         0.1  1 asks            ask
         1.0  input             interrupt 1 (barge_in) after 0 ms; begin 2
-        1.1  2 asks            ask: interrupted after ""
+        1.1  2 asks            ask: interrupted 1 after ""
     """,
     "the client may interrupt, and the next request tells of it, once": """
         0.0  input             begin 1
@@ -49,7 +56,7 @@ CASES = {
         1.5  interrupt         interrupt 1 (client) after 500 ms: one
         1.6  interrupt         -
         9.0  input             begin 2
-        9.1  2 asks            ask: interrupted after "one"
+        9.1  2 asks            ask: interrupted 1 after "one"
         9.2  2 completes
         9.3  input             begin 3
         9.4  3 asks            ask
@@ -109,7 +116,28 @@ CASES = {
         3.0  speech stops      begin 3
         3.2  3 completes
         4.0  input             begin 4
-        4.1  4 asks            ask: interrupted after "one two three"
+        4.1  4 asks            ask: interrupted 1 after "one two three"
+    """,
+    "an interruption is told until an agent takes the request that tells it": """
+        0.0  input             begin 1
+        0.1  1 asks            ask
+        1.0  1 plays 2000 ms
+        1.5  interrupt         interrupt 1 (client) after 500 ms: one
+        2.0  input             begin 2
+        2.1  2 asks            ask: interrupted 1 after "one"
+        2.2  2 is not taken
+        2.3  2 completes
+        3.0  input             begin 3
+        3.1  3 asks            ask: interrupted 1 after "one"
+        3.2  3 is not taken
+        3.3  interrupt         interrupt 3 (client) after 0 ms
+        4.0  input             begin 4
+        4.1  4 asks            ask: interrupted 1 after "one"
+        4.2  4 is not taken
+        4.3  4 is taken
+        4.4  interrupt         interrupt 4 (client) after 0 ms
+        5.0  input             begin 5
+        5.1  5 asks            ask: interrupted 4 after ""
     """,
     "interrupting a turn that never asked is no interruption of the agent": """
         0.0  input             begin 1
@@ -126,7 +154,7 @@ CASES = {
         1.5  responding?       True
         1.5  speech starts     interrupt 1 (barge_in) after 500 ms: one; new utterance
         2.0  speech stops      begin 2
-        2.1  2 asks            ask: interrupted after "one"
+        2.1  2 asks            ask: interrupted 1 after "one"
     """,
     "a response that was played to its end is not interrupted": """
         0.0  listen
@@ -245,7 +273,14 @@ class Table:
         match what:
             case "asks":
                 ask = self._turn_taking.on_agent_needed(turn)
-                return "refuse" if ask is None else in_words(ask)
+                if ask is None:
+                    return "refuse"
+                self._turn_taking.on_agent_told(turn, f"question {turn}")
+                return in_words(ask)
+            case "is not taken":
+                self._turn_taking.on_agent_not_told(turn)
+            case "is taken":
+                self._turn_taking.on_agent_told(turn, f"question {turn}")
             case "plays":
                 timeline.on_audio_sent(timeline.add_sentence(WORDS), ms, now)
             case "played":
@@ -272,8 +307,11 @@ def in_words(decision: Begin | YieldTurn | Interrupt | AskAgent | None) -> str:
         case Interrupt(turn, reason, text, ms):
             played = f"after {ms:.0f} ms" + (f": {text}" if text else "")
             return f"interrupt {turn} ({reason}) {played}"
-        case AskAgent(interrupted, text):
-            return f'ask: interrupted after "{text}"' if interrupted else "ask"
+        case AskAgent(None):
+            return "ask"
+        case AskAgent(Interruption(question, text)):
+            return f'ask: interrupted {question.removeprefix("question ")} after "{text}"'
+    raise AssertionError(decision)
 
 
 @pytest.mark.parametrize("lines", CASES.values(), ids=CASES)

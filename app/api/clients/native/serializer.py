@@ -28,7 +28,7 @@ RareEvent = (
     | events.TurnDone
 )
 
-_LAST_FIELDS = ("retry_after_ms", "turn", "in_reply_to", "seq")
+_LAST_FIELDS = ("unspoken", "retry_after_ms", "turn", "in_reply_to", "seq")
 """Fields that end a message; they are left out where they are None."""
 
 
@@ -45,6 +45,13 @@ def token_frame(token: events.Token, seq: int) -> str:
     """Return the frame of a token, also without its model: there are up to 25 a second."""
     fields = {"type": "token", "content": token.text, "turn": token.turn, "seq": seq}
     return orjson.dumps(fields).decode()
+
+
+def data_frame(event: events.DataReceived, seq: int) -> str:
+    """Return the frame of data, whose JSON is not read again."""
+    fields: dict[str, object] = {"type": "data", "data": orjson.Fragment(event.data)}
+    fields |= {"source": event.source} if event.source else {}
+    return orjson.dumps({**fields, "turn": event.turn, "seq": seq}).decode()
 
 
 def frame_of(message: messages.ServerMessage) -> str:
@@ -135,8 +142,11 @@ def message_of(event: RareEvent, language: Language, seq: int) -> messages.Serve
                 turn=turn,
                 seq=seq,
             )
-        case events.TurnDone(turn, metrics):
-            return messages.DoneMessage(metrics=_turn_report(metrics), turn=turn, seq=seq)
+        case events.TurnDone(turn, metrics, unspoken):
+            nodes = [messages.UnspokenNode(node=each.node, chars=each.chars) for each in unspoken]
+            return messages.DoneMessage(
+                metrics=_turn_report(metrics), unspoken=nodes or None, turn=turn, seq=seq
+            )
 
 
 def _output_format(config: NativeConfig) -> messages.OutputFormat:

@@ -148,6 +148,16 @@ class AgentResponseMessage(_TurnMessage):
     text: str
 
 
+class DataMessage(_TurnMessage):
+    """Data of the agent for the client, which is not spoken."""
+
+    type: Literal["data"] = "data"
+    data: Any
+    """Any JSON."""
+    source: Annotated[str | SkipJsonSchema[None], OPTIONAL] = None
+    """The node of the workflow that sent it; absent where none is known."""
+
+
 class TTSStartMessage(_TurnMessage):
     """The first audio of the turn follows, in this format."""
 
@@ -229,11 +239,20 @@ class InterruptedMessage(_TurnMessage):
     metrics: TurnReport
 
 
+class UnspokenNode(_Fields):
+    """A node of the workflow whose text was not spoken."""
+
+    node: str
+    chars: int
+
+
 class DoneMessage(_TurnMessage):
     """The turn is over."""
 
     type: Literal["done"] = "done"
     metrics: TurnReport
+    unspoken: Annotated[list[UnspokenNode] | SkipJsonSchema[None], OPTIONAL] = None
+    """The nodes of the workflow whose text was not spoken; absent where there are none."""
 
 
 class ErrorMessage(_Message):
@@ -268,6 +287,7 @@ ServerMessage = (
     | TranscriptionMessage
     | TokenMessage
     | AgentResponseMessage
+    | DataMessage
     | TTSStartMessage
     | SentenceMessage
     | TTSChunkMessage

@@ -98,6 +98,8 @@ class NativeTranslator(Translator):
                 return serializer.chunk_frame(event, seq)
             case events.Token():
                 return serializer.token_frame(event, seq)
+            case events.DataReceived():
+                return serializer.data_frame(event, seq)
             case events.SessionOpened():
                 message: ServerMessage = serializer.session_message(self._terms, self._config, seq)
             case events.Configured(config, after_turn):
