@@ -99,7 +99,8 @@ class N8nLinesParser(JsonLinesParser):
 
     def feed_object(self, value: dict[str, object]) -> list[str]:
         """Take the object of a line, and return its text."""
-        return as_pieces(self._n8n.feed(value))
+        text = self._n8n.feed(value)
+        return [text] if text else []
 
     def finish(self) -> list[str]:
         """Read the last line; return its text, and what was held back."""

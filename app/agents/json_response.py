@@ -6,7 +6,7 @@ import re
 import orjson
 
 from app.errors import AgentFailedError
-from app.net.bounded_json import TooManyValuesError, check_values
+from app.net.bounded_json import MAX_VALUES, TooManyValuesError, check_values
 
 MAX_REASON_CHARS = 200
 """Length of the agent's own words in the text of an error."""
@@ -19,6 +19,7 @@ FAILURE = "Error in workflow"
 OWN_MESSAGES = (STARTED, FAILURE, "Workflow executed successfully")
 """How the `message` of a document begins that n8n itself wrote, which is no answer."""
 
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _MAY_BE_JSON = re.compile(rb'\{\s*("|\}|\Z)|\[\s*(\{|\]|\Z)')
 _BROKEN_OBJECT = re.compile(rb'(\[\s*)?\{\s*"[^"]*"\s*:')
 
@@ -39,10 +40,11 @@ def parse(text: bytes | bytearray | str) -> dict[str, object] | list[object] | N
     The standard library parses what orjson rejects: invalid UTF-8, line breaks within a string,
     NaN. It takes ten times as long. Raises `AgentFailedError` for what would take very long.
     """
-    try:
-        check_values(text)
-    except TooManyValuesError as error:
-        raise AgentFailedError(str(error)) from None
+    if len(text) > MAX_VALUES:
+        try:
+            check_values(text)
+        except TooManyValuesError as error:
+            raise AgentFailedError(str(error)) from None
     try:
         value = orjson.loads(text)
     except orjson.JSONDecodeError:
@@ -81,6 +83,8 @@ def failure_reason(value: object) -> str | None:
 
 def whole_characters(text: str) -> str:
     """Join UTF-16 surrogate pairs, which only JSON can hold; a lone surrogate becomes U+FFFD."""
+    if not _SURROGATE.search(text):
+        return text
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 

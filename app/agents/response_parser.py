@@ -73,7 +73,7 @@ class ResponseParser:
         if self.failed:
             return []
         try:
-            return self._feed(data)
+            return self._read(data) if self._detector is None else self._detect(data)
         except AgentFailedError as error:
             self._error = error
             return []
@@ -95,9 +95,8 @@ class ResponseParser:
         """
         return self._error or self._parser.error or self._parser.final_error()
 
-    def _feed(self, data: bytes) -> list[str]:
-        if self._detector is None:
-            return self._read(data)
+    def _detect(self, data: bytes) -> list[str]:
+        assert self._detector is not None
         form = self._detector.feed(data)
         if form is None:
             self._check_pending(len(self._detector.start))
@@ -134,7 +133,7 @@ class ResponseParser:
 
     def _read(self, data: bytes) -> list[str]:
         pieces = self._parser.feed(data)
-        if not self.failed:
+        if self._parser.error is None:
             self._check_pending(self._parser.pending_bytes)
         return pieces
 

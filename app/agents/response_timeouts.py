@@ -46,7 +46,8 @@ class ResponseTimeouts:
     def on_text(self) -> None:
         """Take note of text: from now on the limit is that between two texts."""
         self._has_text = True
-        self.on_progress()
+        self._linger_left_s = None
+        self._text_left_s = self._between_tokens_timeout_s
 
     def on_progress(self) -> None:
         """Take note of progress, which before the first text gains no time.

@@ -52,6 +52,11 @@ class BoundedResponseHandler(ResponseHandler):
         self._input.hold()
         super().pause_reading()
 
+    def resume_reading(self, resume_parser: bool = True) -> None:
+        """Read on after a pause; aiohttp calls this after each chunk, paused or not."""
+        if self._reading_paused:
+            super().resume_reading(resume_parser)
+
     def close(self) -> None:
         """Close; what nobody will read is dropped."""
         self._input.clear()
