@@ -107,14 +107,14 @@ class ConnectionPool(Generic[C]):
         """Close all sockets and end all tasks. Requests that wait fail with `ConnectError`."""
         if self._runner is None:
             return
-        while (waiter := self._state.next_waiter()) is not None:
+        for waiter in self._state.waiters.pop_all():
             waiter.set_exception(errors.ConnectError("the gateway is shutting down"))
         runner, self._runner, self._tasks = self._runner, None, None  # from now on, no new task
         runner.cancel()
         await asyncio.wait([runner])
         pooled = self._state.connections
         connections = [each.connection for each in pooled if each.connection is not None]
-        pooled.clear()
+        self._state.clear()
         await asyncio.gather(*(connection.close() for connection in connections))
 
     def warm_up(self, connections: int = 1) -> None:
@@ -249,6 +249,8 @@ class ConnectionPool(Generic[C]):
         await connection.keep_alive(
             interval_s=self._limits.ping_interval_s, timeout_s=self._limits.ping_timeout_s
         )
+        if self._state.is_idle(pooled):  # in use, its request finds out
+            self._recycler.discard(pooled)
         self._schedule()
 
     def _on_open_failed(self, pooled: PooledConnection[C], error: errors.ProviderError) -> None:

@@ -74,6 +74,22 @@ async def test_a_socket_that_died_while_idle_is_not_leased() -> None:
         assert len(provider.sockets) == 2
 
 
+async def test_a_socket_that_dies_behind_a_good_one_leaves_the_pool() -> None:
+    dies = asyncio.Event()
+
+    async def one_dies(socket: Socket) -> None:
+        await (dies.wait() if socket.number == 2 else stays_open(socket))
+
+    async with scripted_provider(one_dies) as provider, running_pool(provider.url) as pool:
+        async with pool.lease():
+            async with pool.lease():
+                pass
+            await until_pool(pool, pool_repr(idle=1, leased=1))
+        await until_pool(pool, pool_repr(idle=2))
+        dies.set()
+        await until_pool(pool, ONE_IDLE)
+
+
 @pytest.mark.parametrize("kind", [errors.AuthenticationError, errors.QuotaExceededError])
 async def test_a_socket_that_the_provider_closes_for_good_fails_with_the_reason(
     kind: type[errors.ProviderError],
