@@ -81,6 +81,8 @@ class LeaseQueue(Generic[C]):
             allow_connect=terms.allow_connect and is_needed_now,
         )
         self._on_change()
+        if pending.done():
+            return pending.result()
         is_promotable = not is_needed_now and terms.allow_connect
         longest_s = max(timeout_s, terms.prefetch_timeout_s) if is_promotable else timeout_s
         self._fail_if_unservable(pending, longest_s)
@@ -103,7 +105,7 @@ class LeaseQueue(Generic[C]):
     def _fail_if_unservable(self, pending: PendingLease[C], timeout_s: float) -> None:
         """Raise `PoolExhaustedError` at once if waiting is in vain: another transport may serve."""
         now = asyncio.get_running_loop().time()
-        if not pending.done() and self._state.cannot_be_served_within(now, timeout_s):
+        if self._state.cannot_be_served_within(now, timeout_s):
             pending.cancel()
             raise errors.PoolExhaustedError(
                 f"no socket can become free within {timeout_s} s: {self._state}"

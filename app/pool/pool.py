@@ -196,7 +196,10 @@ class ConnectionPool(Generic[C]):
             self._spawn(self._open(pooled), "open")
         for pooled in actions.to_cancel_linger:
             self._recycler.cancel_linger(pooled)
-        if actions.wake_at != self._wake_at:
+        # A later time, or none, does not wake the task: it finds that out at the time that is set.
+        if actions.wake_at is not None and (
+            self._wake_at is None or actions.wake_at < self._wake_at
+        ):
             self._wake_at = actions.wake_at
             self._wake.set()
 

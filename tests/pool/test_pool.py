@@ -167,6 +167,22 @@ async def test_unused_sockets_above_the_minimum_are_closed() -> None:
         assert pool._wake_at is None, "the others need no second look"
 
 
+async def test_a_socket_used_meanwhile_is_closed_later() -> None:
+    async with (
+        scripted_provider(regular) as provider,
+        running_pool(provider.url, idle_timeout_s=0.1) as pool,
+    ):
+        async with pool.lease(), pool.lease():
+            used_again_at = now() + 0.05
+        await until(lambda: now() >= used_again_at)
+        async with pool.lease(), pool.lease():
+            pass
+        freed_at = now()
+        await until_pool(pool, ONE_IDLE)
+        assert now() - freed_at >= 0.09
+        assert pool.opened == 2
+
+
 async def test_the_minimum_of_idle_sockets_counts_those_in_use() -> None:
     async with (
         scripted_provider(regular) as provider,
