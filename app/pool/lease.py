@@ -4,12 +4,13 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import Generic
+from typing import Any, Generic
 
 from app import errors
 from app.pool.connection import C
-from app.pool.pool_state import PooledConnection, PoolState
+from app.pool.pool_state import PooledConnection, PoolState, Waiter
 from app.pool.terms import LeaseTerms
+from app.pool.waiter_queue import WaiterQueue
 
 Spawn = Callable[[Coroutine[None, None, None], str], asyncio.Task[None] | None]
 """Runs a coroutine as a task of the pool, under this name. None when the pool is closed."""
@@ -44,15 +45,16 @@ class Lease(Generic[C]):
 
 
 class PendingLease(asyncio.Future[PooledConnection[C]], Generic[C]):
-    """A request that waits for a socket. Its result is the socket that it gets.
+    """A request that waits for a socket in `waiters`. Its result is the socket that it gets."""
 
-    `PoolState` reads the two flags; its `Waiter` explains them.
-    """
-
-    def __init__(self, *, allow_connect: bool, is_needed_now: bool) -> None:
+    def __init__(self, waiters: WaiterQueue[Waiter[C]]) -> None:
         super().__init__(loop=asyncio.get_running_loop())
-        self.allow_connect = allow_connect
-        self.is_needed_now = is_needed_now
+        self._waiters = waiters
+
+    def cancel(self, msg: Any | None = None) -> bool:
+        """Give up. Leaves the queue at once: no socket may be given, or opened, for this one."""
+        self._waiters.remove(self)
+        return super().cancel(msg)
 
 
 class LeaseQueue(Generic[C]):
@@ -72,11 +74,15 @@ class LeaseQueue(Generic[C]):
         shortened.
         """
         is_needed_now = terms.urgency.is_needed_now
-        pending = PendingLease[C](
-            allow_connect=terms.allow_connect and is_needed_now, is_needed_now=is_needed_now
+        pending: PendingLease[C] = PendingLease(self._state.waiters)
+        self._state.waiters.add(
+            pending,
+            is_needed_now=is_needed_now,
+            allow_connect=terms.allow_connect and is_needed_now,
         )
-        self._state.waiters.append(pending)
         self._on_change()
+        if pending.done():
+            return pending.result()
         is_promotable = not is_needed_now and terms.allow_connect
         longest_s = max(timeout_s, terms.prefetch_timeout_s) if is_promotable else timeout_s
         self._fail_if_unservable(pending, longest_s)
@@ -99,7 +105,7 @@ class LeaseQueue(Generic[C]):
     def _fail_if_unservable(self, pending: PendingLease[C], timeout_s: float) -> None:
         """Raise `PoolExhaustedError` at once if waiting is in vain: another transport may serve."""
         now = asyncio.get_running_loop().time()
-        if not pending.done() and self._state.cannot_be_served_within(now, timeout_s):
+        if self._state.cannot_be_served_within(now, timeout_s):
             pending.cancel()
             raise errors.PoolExhaustedError(
                 f"no socket can become free within {timeout_s} s: {self._state}"
@@ -117,7 +123,7 @@ class LeaseQueue(Generic[C]):
 
         A socket may then be opened for it. From now on it waits for `timeout_s` at most.
         """
-        pending.allow_connect = pending.is_needed_now = True
+        self._state.waiters.promote(pending)
         needed_limit = asyncio.get_running_loop().time() + timeout_s
         if not limit.expired():
             limit.reschedule(min(needed_limit, limit.when() or needed_limit))

@@ -107,14 +107,14 @@ class ConnectionPool(Generic[C]):
         """Close all sockets and end all tasks. Requests that wait fail with `ConnectError`."""
         if self._runner is None:
             return
-        while (waiter := self._state.next_waiter()) is not None:
+        for waiter in self._state.waiters.pop_all():
             waiter.set_exception(errors.ConnectError("the gateway is shutting down"))
         runner, self._runner, self._tasks = self._runner, None, None  # from now on, no new task
         runner.cancel()
         await asyncio.wait([runner])
         pooled = self._state.connections
         connections = [each.connection for each in pooled if each.connection is not None]
-        pooled.clear()
+        self._state.clear()
         await asyncio.gather(*(connection.close() for connection in connections))
 
     def warm_up(self, connections: int = 1) -> None:
@@ -196,7 +196,10 @@ class ConnectionPool(Generic[C]):
             self._spawn(self._open(pooled), "open")
         for pooled in actions.to_cancel_linger:
             self._recycler.cancel_linger(pooled)
-        if actions.wake_at != self._wake_at:
+        # A later time, or none, does not wake the task: it finds that out at the time that is set.
+        if actions.wake_at is not None and (
+            self._wake_at is None or actions.wake_at < self._wake_at
+        ):
             self._wake_at = actions.wake_at
             self._wake.set()
 
@@ -249,6 +252,8 @@ class ConnectionPool(Generic[C]):
         await connection.keep_alive(
             interval_s=self._limits.ping_interval_s, timeout_s=self._limits.ping_timeout_s
         )
+        if self._state.is_idle(pooled):  # in use, its request finds out
+            self._recycler.discard(pooled)
         self._schedule()
 
     def _on_open_failed(self, pooled: PooledConnection[C], error: errors.ProviderError) -> None:

@@ -47,12 +47,12 @@ class ConnectionRecycler(Generic[C]):
         if failed or not connection.is_open:
             self.discard(pooled)
         elif connection.in_flight:
-            pooled.state = ConnectionState.DRAINING
+            self._state.move(pooled, ConnectionState.DRAINING)
             self._spawn(self._drain(pooled, connection), "drain")
         elif connection.trailing is None:
             self.make_idle(pooled)
         else:
-            self._begin_linger(pooled)
+            self._state.begin_linger(pooled)
             self._spawn(self._linger(pooled, connection), "linger")
         self._on_change()
 
@@ -68,13 +68,9 @@ class ConnectionRecycler(Generic[C]):
             self._spawn(pooled.connection.close(), "close")
 
     def cancel_linger(self, pooled: PooledConnection[C]) -> None:
-        """End the linger now: a request waits for this socket."""
-        pooled.linger_cancelled = True
+        """End the linger now, as `PoolState` decided: a request waits for this socket."""
         if pooled.linger is not None and not pooled.linger.expired():
             pooled.linger.reschedule(asyncio.get_running_loop().time())
-
-    def _begin_linger(self, pooled: PooledConnection[C]) -> None:
-        pooled.state, pooled.linger_cancelled = ConnectionState.LINGERING, False
 
     async def _linger(self, pooled: PooledConnection[C], connection: C) -> None:
         """Watch for trailing audio until `linger_s` is over or the linger is cancelled.
@@ -114,6 +110,6 @@ class ConnectionRecycler(Generic[C]):
         else:
             connection.close_trailing()
             connection.trailing = DiscardSink()
-            self._begin_linger(pooled)
+            self._state.begin_linger(pooled)
             self._on_change()
             await self._linger(pooled, connection)

@@ -74,6 +74,22 @@ async def test_a_socket_that_died_while_idle_is_not_leased() -> None:
         assert len(provider.sockets) == 2
 
 
+async def test_a_socket_that_dies_behind_a_good_one_leaves_the_pool() -> None:
+    dies = asyncio.Event()
+
+    async def one_dies(socket: Socket) -> None:
+        await (dies.wait() if socket.number == 2 else stays_open(socket))
+
+    async with scripted_provider(one_dies) as provider, running_pool(provider.url) as pool:
+        async with pool.lease():
+            async with pool.lease():
+                pass
+            await until_pool(pool, pool_repr(idle=1, leased=1))
+        await until_pool(pool, pool_repr(idle=2))
+        dies.set()
+        await until_pool(pool, ONE_IDLE)
+
+
 @pytest.mark.parametrize("kind", [errors.AuthenticationError, errors.QuotaExceededError])
 async def test_a_socket_that_the_provider_closes_for_good_fails_with_the_reason(
     kind: type[errors.ProviderError],
@@ -149,6 +165,22 @@ async def test_unused_sockets_above_the_minimum_are_closed() -> None:
         assert now() - freed_at >= 0.09
         await provider.until_open(2)
         assert pool._wake_at is None, "the others need no second look"
+
+
+async def test_a_socket_used_meanwhile_is_closed_later() -> None:
+    async with (
+        scripted_provider(regular) as provider,
+        running_pool(provider.url, idle_timeout_s=0.1) as pool,
+    ):
+        async with pool.lease(), pool.lease():
+            used_again_at = now() + 0.05
+        await until(lambda: now() >= used_again_at)
+        async with pool.lease(), pool.lease():
+            pass
+        freed_at = now()
+        await until_pool(pool, ONE_IDLE)
+        assert now() - freed_at >= 0.09
+        assert pool.opened == 2
 
 
 async def test_the_minimum_of_idle_sockets_counts_those_in_use() -> None:
