@@ -10,7 +10,7 @@ is not read, and TCP slows the provider down."""
 
 MAX_CHUNK_BYTES = 32 * 1024
 """Size up to which waiting chunks are joined: 1 s at 16 kHz. A message costs far more than its
-bytes. No chunk is delayed for the sake of joining."""
+bytes."""
 
 
 class AudioBuffer:
@@ -31,6 +31,8 @@ class AudioBuffer:
         self._hold = hold
         self._chunks: deque[bytes] = deque()
         self._bytes = 0
+        self._wanted = 0
+        """Bytes below which the reader is not woken."""
         self._ended = False
         self._error: Exception | None = None
         self._change: asyncio.Future[None] | None = None
@@ -45,8 +47,20 @@ class AudioBuffer:
         size = len(chunk)
         self._bytes += size
         self._hold(size)
-        if self._change is not None:
+        if self._change is not None and self._bytes >= self._wanted:
             self._on_change()
+
+    async def gather(self, size: int, timeout_s: float) -> None:
+        """Let the reader wait until `size` bytes have come, or the end; `timeout_s` at most."""
+        if self._ended or self._bytes >= size:
+            return
+        self._wanted = min(size, self._max_bytes, self._max_chunk_bytes)
+        timer = asyncio.get_running_loop().call_later(timeout_s, self._on_change)
+        try:
+            await self._wait_for_change()
+        finally:
+            timer.cancel()
+            self._wanted = 0
 
     def clear(self) -> None:
         """Drop what has not been read."""

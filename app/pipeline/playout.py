@@ -19,6 +19,15 @@ JITTER_MARGIN_S = 0.2
 """Audio that the client must have left after a wait for trailing audio: covers network jitter."""
 
 
+COMFORTABLE_S = 1.0
+"""Audio that the client has yet to play, beyond which it need not have more at once: five times
+`JITTER_MARGIN_S`; chosen."""
+
+MESSAGE_S = 0.5
+"""Audio that is then sent in one message. A provider's pieces are shorter and come faster than they
+play (`docs/hamsa.md`, Timing), and a message costs far more than its bytes."""
+
+
 class Sentence:
     """One sentence, from its request to the end of its audio."""
 
@@ -89,6 +98,7 @@ class Playout:
         self._sentences: list[Sentence] = []
         self._now = asyncio.get_running_loop().time
         self._bytes_per_second = style.format.bytes_per_second
+        self._message_bytes = int(MESSAGE_S * self._bytes_per_second)
         self._prefetch_slots = asyncio.Semaphore(1 + lookahead)
         self._last_started: Sentence | None = None
         """The last sentence that had audio, while its trailing audio may still be sent."""
@@ -154,6 +164,9 @@ class Playout:
                 await self._emit_audio(sentence, chunk)
                 if is_first and sentence.metrics.index == 0:
                     self._timeline.on_first_audio_sent(sentence.metrics, self._now())
+                spare_s = self._timeline.buffered_ms(self._now()) / 1000 - COMFORTABLE_S
+                if spare_s > 0:
+                    await sentence.audio.gather(self._message_bytes, spare_s)
             sentence.metrics.is_sent = True
         except ProviderError as error:
             sentence.metrics.error = error

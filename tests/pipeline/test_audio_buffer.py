@@ -119,3 +119,44 @@ async def test_a_reader_cancelled_while_it_waits_loses_nothing() -> None:
     await buffer.put(b"1")
     buffer.end()
     assert await read_all(buffer) == [b"1"]
+
+
+async def test_a_reader_that_gathers_wakes_at_the_wanted_size() -> None:
+    buffer = AudioBuffer()
+    gathering = asyncio.create_task(buffer.gather(4, timeout_s=60))
+    for _ in range(3):
+        await buffer.put(b"x")
+        await settle()
+    assert not gathering.done()
+    await buffer.put(b"x")
+    await gathering
+    await buffer.gather(4, timeout_s=60)  # there is enough
+    buffer.end()
+    assert await read_all(buffer) == [b"xxxx"]
+
+
+@pytest.mark.parametrize("error", [None, ConnectionLostError("gone")])
+async def test_a_reader_that_gathers_wakes_at_the_end(error: ConnectionLostError | None) -> None:
+    buffer = AudioBuffer()
+    gathering = asyncio.create_task(buffer.gather(4, timeout_s=60))
+    await buffer.put(b"x")
+    buffer.end(error)
+    await gathering
+    await buffer.gather(4, timeout_s=60)  # nothing more will come
+
+
+async def test_a_reader_gathers_no_longer_than_it_may() -> None:
+    buffer = AudioBuffer()
+    await buffer.put(b"x")
+    await buffer.gather(4, timeout_s=0.001)
+    await buffer.put(b"y")
+    buffer.end()
+    assert await read_all(buffer) == [b"xy"]
+
+
+async def test_a_buffer_that_is_smaller_than_what_is_wanted_does_not_block() -> None:
+    buffer = AudioBuffer(max_bytes=2)
+    gathering = asyncio.create_task(buffer.gather(10, timeout_s=60))
+    await settle()
+    await buffer.put(b"xy")
+    await gathering

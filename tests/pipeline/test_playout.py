@@ -62,6 +62,23 @@ async def test_the_order_holds_when_the_second_is_ready_before_the_first() -> No
     assert playout.emitted == ["1", b"1a", b"1b", "2", b"2a2b"], "waiting chunks are joined"
 
 
+async def test_audio_for_later_is_sent_in_longer_messages() -> None:
+    """While the client has more than a second to play, pieces are joined; never at the end."""
+    piece, goes_on = bytes(len(SECOND_OF_AUDIO) // 5), [asyncio.Event() for _ in range(5)]
+    script = Script([SECOND_OF_AUDIO * 10])
+    for event in goes_on:
+        script.steps += [event, piece]
+    playout = start_playout({"1": script})
+    sent = []
+    for event in goes_on:
+        await settle()
+        sent.append(len(playout.emitted) - 2)
+        event.set()
+    await playout.task
+    assert sent == [0, 0, 0, 1, 1]
+    assert list(map(len, playout.emitted[1:])) == [50 * len(piece), 3 * len(piece), 2 * len(piece)]
+
+
 async def test_a_prefetched_failure_is_reported_in_its_turn_and_the_next_is_played() -> None:
     goes_on = asyncio.Event()
     failure = IncompleteAudioError("short")
