@@ -27,8 +27,15 @@ install: $(RUN_STAMP)  ## make .venv with the gateway and its simulator
 run: $(RUN_STAMP)  ## start the gateway; HOST and PORT say where (make run PORT=9000)
 	@exec $(BIN)/nabra serve
 
-test: lint types  ## check style and types, then run the tests
-	@$(BIN)/python -m pytest --numprocesses 4 --dist loadgroup --benchmark-disable
+# mypy takes a minute without its cache: it gets the time that the tests leave.
+test: lint  ## check style and types, and run the tests
+	@types=$$(mktemp) || exit; \
+	nice $(BIN)/mypy >"$$types" 2>&1 & mypy=$$!; \
+	trap 'kill $$mypy 2>/dev/null; rm -f "$$types"; exit 130' INT TERM; \
+	$(BIN)/python -m pytest --numprocesses 4 --dist loadgroup --benchmark-disable; tests=$$?; \
+	wait $$mypy; typed=$$?; \
+	cat "$$types"; rm -f "$$types"; \
+	[ $$tests -eq 0 ] && [ $$typed -eq 0 ]
 
 test-n8n: $(DEV_STAMP)  ## run the examples in a real n8n; needs npm and 2 GB, which it keeps in ~/.cache/nabra
 	@$(BIN)/python -m tests.n8n

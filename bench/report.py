@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 
-from bench import charts
 from bench.__main__ import SCENARIOS
 from bench.results import ROOT, Circumstances, Plot, Result, Table, format_cell, read, summary_of
 
@@ -35,6 +34,8 @@ whole when all its sentences are.
 
 def main() -> None:
     """Write the page and its pictures; they replace the last ones."""
+    from bench import charts  # noqa: PLC0415 - matplotlib takes half a second; the page needs none
+
     PICTURES.mkdir(parents=True, exist_ok=True)
     for old in PICTURES.glob("*.svg"):
         old.unlink()

@@ -1,9 +1,12 @@
 """What all tests share, and what the end of a run says of what was missing."""
 
 import gc
+import ssl
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
+import certifi
 import pytest
 
 from tests.browser import chromium
@@ -18,6 +21,29 @@ def uncollected() -> Iterator[None]:
     gc.disable()
     yield
     gc.enable()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def certificates_read_once() -> Iterator[None]:
+    """Let all HTTP clients that trust no certificate of their own share httpx's list of them.
+
+    It takes 30 ms to read, and tests make many clients. The gateway's clients do not use it.
+    """
+    make, of_httpx = ssl.create_default_context, certifi.where()
+    shared = cache(lambda: make(cafile=of_httpx))
+
+    def create_default_context(*args: Any, **kwargs: Any) -> ssl.SSLContext:
+        return shared() if (args, kwargs) == ((), {"cafile": of_httpx}) else make(*args, **kwargs)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ssl, "create_default_context", create_default_context)
+        yield
+
+
+def pytest_collection_finish() -> None:
+    """Spare garbage collections what lives to the end: all tests, and all modules."""
+    gc.collect()
+    gc.freeze()
 
 
 WAITING = ("tests/browser/", "tests/test_fault_matrix.py")
