@@ -26,6 +26,7 @@ SCENARIOS = (
     "sustained_faults",
     "barge_in",
     "turn_detection",
+    "stt_early",
     "strangers",
     "soak",
     "splitter",
