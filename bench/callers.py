@@ -19,14 +19,17 @@ from websockets.asyncio.client import ClientConnection, connect
 
 from bench.load import AUDIO_BYTES, BYTES_PER_S, SPEED, CallerStats
 from bench.provider import sent_at
+from bench.speakers import Speaker, speaker
 
 
-async def take_turn(socket: ClientConnection, question: str, stats: CallerStats) -> float:
+async def take_turn(
+    socket: ClientConnection, asking: Speaker, question: str, stats: CallerStats
+) -> float:
     """Ask once and receive the response.
 
     Return when a player would reach the end of its audio, on the monotonic clock.
     """
-    await socket.send(orjson.dumps({"type": "text", "text": question}).decode())
+    await asking.ask()
     received, first_at = 0, 0.0
     while True:
         message = await socket.recv()
@@ -37,6 +40,8 @@ async def take_turn(socket: ClientConnection, question: str, stats: CallerStats)
             event = orjson.loads(message)
             if event["type"] == "done":
                 break
+            if event["type"] == "speech_stopped":
+                asking.on_speech_stopped(event["audio_end_ms"])
             if event["type"] != "tts_chunk":
                 continue
             encoded = event["audio_base64"]
@@ -45,6 +50,7 @@ async def take_turn(socket: ClientConnection, question: str, stats: CallerStats)
         if not received:
             first_at = now
             stats.overheads_ms.append(round((now - sent_at(head)) * 1000, 3))
+            stats.waits_ms.append(round((now - asking.ended_at) * 1000, 3))
         received += size
     stats.turns += 1
     stats.whole += received == AUDIO_BYTES[question]
@@ -65,17 +71,33 @@ async def call(
     ) as socket:
         if plan["framing"] == "binary":
             await socket.send('{"type":"configure","output":{"framing":"binary"}}')
+        asking = speaker(plan["input"], socket, plan["question"])
+        await asking.open()
         await barrier.wait()
-        response_s = AUDIO_BYTES[plan["question"]] / BYTES_PER_S
-        spread_s = response_s if plan["wait_for_playback"] else response_s / SPEED
-        await asyncio.sleep(random.Random(number).uniform(0, spread_s))  # noqa: S311 - no secret
-        until = time.monotonic() + plan["for_s"]
-        for _ in range(plan["turns"]):
-            if time.monotonic() >= until:
-                return
-            played_at = await take_turn(socket, plan["question"], stats)
-            if plan["wait_for_playback"]:
-                await asyncio.sleep(max(0.0, played_at - time.monotonic()))
+        try:
+            await converse(number, plan, socket, asking, stats)
+        finally:
+            await asking.close()
+
+
+async def converse(
+    number: int,
+    plan: dict[str, Any],
+    socket: ClientConnection,
+    asking: Speaker,
+    stats: CallerStats,
+) -> None:
+    """Take the turns of one session, after a delay that differs between sessions."""
+    response_s = AUDIO_BYTES[plan["question"]] / BYTES_PER_S
+    spread_s = response_s if plan["wait_for_playback"] else response_s / SPEED
+    await asyncio.sleep(random.Random(number).uniform(0, spread_s))  # noqa: S311 - no secret
+    until = time.monotonic() + plan["for_s"]
+    for _ in range(plan["turns"]):
+        if time.monotonic() >= until:
+            return
+        played_at = await take_turn(socket, asking, plan["question"], stats)
+        if plan["wait_for_playback"]:
+            await asyncio.sleep(max(0.0, played_at - time.monotonic()))
 
 
 class StartBarrier:

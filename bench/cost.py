@@ -1,38 +1,77 @@
-"""CPU and allocations per second of audio and per turn, beside the baseline."""
+"""CPU and allocations of a spoken and a typed turn, beside the baseline."""
 
+import asyncio
 import tempfile
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 from bench.load import SPEED, Framing, Kind, Relay, Transport, callers, provider, relay
-from bench.results import Cell, Plot, Reference, Result, Series, Table
+from bench.results import Cell, Plot, Result, Series, Table
+from bench.speakers import Input
 
 SESSIONS = 50
-FRAMINGS: tuple[Framing, ...] = ("binary", "base64")
 AT_ONCE_TURNS, PACED_TURNS = 5, 2
-AGENT_CLIENTS = ("httpx", "aiohttp")
-"""The two baselines, by the client that asks the agent."""
 
-LOADS: tuple[tuple[Transport, float, int], ...] = (
-    ("websocket", SPEED, PACED_TURNS),
-    ("websocket", 0.0, AT_ONCE_TURNS),
-    ("rest", SPEED, PACED_TURNS),
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """One way in which all sessions ask and are answered."""
+
+    input: Input
+    transport: Transport
+    speed: float
+    framing: Framing
+
+    @property
+    def pace(self) -> str:
+        """How fast the provider sends audio."""
+        return f"{self.speed:.0f} x" if self.speed else "at once"
+
+    @property
+    def turns(self) -> int:
+        """Turns of each session."""
+        return PACED_TURNS if self.speed else AT_ONCE_TURNS
+
+    @property
+    def keys(self) -> tuple[Cell, ...]:
+        """The first cells of the row."""
+        return self.input, self.transport, self.pace, self.framing
+
+
+LOADS = (
+    Load("wav", "websocket", SPEED, "binary"),
+    Load("wav", "websocket", SPEED, "base64"),
+    Load("wav", "websocket", 0.0, "binary"),
+    Load("wav", "websocket", 0.0, "base64"),
+    Load("webm", "websocket", SPEED, "binary"),
+    Load("streamed", "websocket", SPEED, "binary"),
+    Load("hands-free", "websocket", SPEED, "binary"),
+    Load("wav", "rest", SPEED, "binary"),
+    Load("typed", "websocket", SPEED, "binary"),
+    Load("typed", "websocket", 0.0, "binary"),
+    Load("typed", "rest", SPEED, "binary"),
 )
 
-KEYS = ("transport", "pace", "framing")
+KEYS = ("input", "transport", "pace", "framing")
 NOTE = (
-    f"{SESSIONS} sessions with responses of two sentences (10.5 s of audio, 53 chunks, 20 tokens) "
-    "that follow each other without a pause; the CPU for agent, tokens and events is included. "
+    f"{SESSIONS} sessions, default settings with a log at `info` into a file. Questions of three "
+    "seconds, responses of two sentences (10.5 s of audio, 53 chunks, 20 tokens) that follow each "
+    "other without a pause; all of a turn is included: STT, agent, events, and the processes that "
+    "decode recordings. CPU per second of the response's audio. Input: `wav` and `webm` (Opus, as "
+    "a browser records it) are recordings in base64; `streamed` is PCM16 in binary messages of 20 "
+    "ms with an `audio_end`; `hands-free` is a microphone that is always open, with `server_vad`. "
     f"Pace: the provider sends audio {SPEED:.0f} times as fast as it plays, or all at once. "
-    "Baseline: the same relay without Nabra's work, on bare libraries (bench/baseline.py). One "
-    "baseline asks the agent with httpx, the better known client, the other with aiohttp, which "
-    "costs a fraction. Ratio: Nabra's CPU divided by that of the baseline."
+    "Baseline: the same relay without Nabra's work, on bare libraries (bench/baseline.py), which "
+    "makes the same calls of provider and agent; it passes a WAV on unread, and hands-free it "
+    "takes digital silence for the pause. Ratio: Nabra's CPU divided by the baseline's. Both "
+    "processes of a row were measured one right after the other."
 )
 ALLOCATIONS_NOTE = (
-    "Counted in the same run. Objects that CPython takes from its free lists are not counted. "
-    "Baseline: the one with aiohttp."
+    "Counted in the same run, in the relay's own process. Objects that CPython takes from its free "
+    "lists are not counted."
 )
 
 
@@ -61,61 +100,39 @@ class Cost(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Gateway and baselines under one load, in one framing."""
+    """Gateway and baseline under one load."""
 
-    transport: Transport
-    pace: str
-    framing: Framing
+    load: Load
+    baseline: Cost
     gateway: Cost
-    baselines: Sequence[Cost]
-    """In the order of `AGENT_CLIENTS`."""
 
     @property
-    def ratios(self) -> list[float]:
-        """CPU of the gateway divided by that of each baseline."""
-        return [self.gateway.second_ms / each.second_ms for each in self.baselines]
-
-    @property
-    def keys(self) -> tuple[Cell, ...]:
-        """The first cells of the row."""
-        return self.transport, self.pace, self.framing
+    def ratio(self) -> float:
+        """CPU of the gateway divided by that of the baseline."""
+        return self.gateway.second_ms / self.baseline.second_ms
 
 
 async def run() -> Result:
-    """Measure gateway and baselines over both transports, in both framings, at both paces."""
-    compared: list[Comparison] = []
-    for transport, speed, turns in LOADS:
-        pace = f"{speed:.0f} x" if speed else "at once"
-        baselines = [
-            await _costs("baseline", transport, speed, turns, client) for client in AGENT_CLIENTS
-        ]
-        gateway = await _costs("gateway", transport, speed, turns)
-        compared += (
-            Comparison(
-                transport, pace, framing, gateway[framing], [each[framing] for each in baselines]
-            )
-            for framing in FRAMINGS
-        )
+    """Measure gateway and baseline under each load; loads of the same providers share processes."""
+    providers = dict.fromkeys((load.transport, load.speed) for load in LOADS)
+    measured: dict[Load, Comparison] = {}
+    for transport, speed in providers:
+        shared = [load for load in LOADS if (load.transport, load.speed) == (transport, speed)]
+        measured |= {each.load: each for each in await _comparisons(transport, speed, shared)}
+    compared = [measured[load] for load in LOADS]
     return Result("cost", [_cpu_table(compared), _allocation_table(compared)], [_plot(compared)])
 
 
 def _cpu_table(compared: Sequence[Comparison]) -> Table:
     return Table(
-        "CPU of the relay process, milliseconds per second of audio",
-        (
-            *KEYS,
-            *(f"baseline, {client}" for client in AGENT_CLIENTS),
-            "Nabra",
-            *(f"ratio, {client}" for client in AGENT_CLIENTS),
-            "Nabra ms per turn",
-            "responses incomplete",
-        ),
+        "CPU of the relay, milliseconds per second of audio",
+        (*KEYS, "baseline", "Nabra", "ratio", "Nabra ms per turn", "responses incomplete"),
         [
             (
-                *each.keys,
-                *(baseline.second_ms for baseline in each.baselines),
+                *each.load.keys,
+                each.baseline.second_ms,
                 each.gateway.second_ms,
-                *each.ratios,
+                each.ratio,
                 each.gateway.turn_ms,
                 each.gateway.incomplete,
             )
@@ -135,7 +152,7 @@ def _allocation_table(compared: Sequence[Comparison]) -> Table:
             *(f"Nabra {count}" for count in counts),
         ),
         [
-            (*each.keys, *_allocations(each.baselines[-1]), *_allocations(each.gateway))
+            (*each.load.keys, *_allocations(each.baseline), *_allocations(each.gateway))
             for each in compared
         ],
         ALLOCATIONS_NOTE,
@@ -143,55 +160,60 @@ def _allocation_table(compared: Sequence[Comparison]) -> Table:
 
 
 def _plot(compared: Sequence[Comparison]) -> Plot:
-    """Draw the ratios; a group of bars for each transport and pace."""
-    labels = list(dict.fromkeys(f"{each.transport}, {each.pace}" for each in compared))
+    """Draw CPU per second of audio of the rows in binary framing."""
+    binary = [each for each in compared if each.load.framing == "binary"]
+    labels = [f"{each.load.input}\n{each.load.transport}\n{each.load.pace}" for each in binary]
     return Plot(
         "cost",
-        "CPU per second of audio, as a multiple of the baseline",
-        "transport and pace",
-        "ratio",
+        "CPU per second of audio, binary framing",
+        "",
+        "ms",
         [
-            Series(
-                f"{framing}, baseline with {client}",
-                labels,
-                [each.ratios[number] for each in compared if each.framing == framing],
-            )
-            for framing in FRAMINGS
-            for number, client in enumerate(AGENT_CLIENTS)
+            Series("baseline", labels, [each.baseline.second_ms for each in binary]),
+            Series("Nabra", labels, [each.gateway.second_ms for each in binary]),
         ],
         kind="bars",
-        reference=Reference("baseline", 1.0),
     )
 
 
-async def _costs(
-    kind: Kind, transport: Transport, speed: float, turns: int, client: str = "aiohttp"
-) -> dict[Framing, Cost]:
-    """Measure one relay process in both framings, so that both start equally warm."""
-    with tempfile.TemporaryDirectory() as directory:
-        counters = Path(directory) / "counters"
-        async with (
-            provider(speed) as addresses,
-            relay(
-                kind, addresses, transport=transport, counters=counters, BASELINE_AGENT=client
-            ) as measured,
-        ):
-            await _warm_up(measured)
-            return {framing: await _cost(measured, framing, turns) for framing in FRAMINGS}
+async def _comparisons(
+    transport: Transport, speed: float, loads: Sequence[Load]
+) -> list[Comparison]:
+    """Measure one process of each relay under all loads, so that all start equally warm."""
+    async with AsyncExitStack() as stack:
+        directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        addresses = await stack.enter_async_context(provider(speed))
+        kinds: tuple[Kind, ...] = ("baseline", "gateway")
+        baseline, gateway = [
+            await stack.enter_async_context(
+                relay(kind, addresses, transport=transport, counters=directory / kind)
+            )
+            for kind in kinds
+        ]
+        compared: list[Comparison] = []
+        for load in loads:
+            if all(each.load.input != load.input for each in compared):
+                await asyncio.gather(*(_warm_up(each, load) for each in (baseline, gateway)))
+            costs = [await _cost(measured, load) for measured in (baseline, gateway)]
+            compared.append(Comparison(load, *costs))
+        return compared
 
 
-async def _warm_up(measured: Relay) -> None:
+async def _warm_up(measured: Relay, load: Load) -> None:
     """Open all connections, and run all code once."""
-    async with callers(
-        measured.url, SESSIONS, framing="base64", turns=1, question="short", name="warm"
-    ) as group:
-        await group.start()
-        await group.stats()
+    group = callers(
+        measured.url, SESSIONS, framing=load.framing, input=load.input, turns=1, name="warm"
+    )
+    async with group as warming:
+        await warming.start()
+        await warming.stats()
 
 
-async def _cost(measured: Relay, framing: Framing, turns: int) -> Cost:
+async def _cost(measured: Relay, load: Load) -> Cost:
     """Take the difference of the counters around the run; connecting is not part of it."""
-    async with callers(measured.url, SESSIONS, framing=framing, turns=turns) as group:
+    async with callers(
+        measured.url, SESSIONS, framing=load.framing, input=load.input, turns=load.turns
+    ) as group:
         cpu_s, counts = measured.cpu_s(), measured.allocations()
         await group.start()
         stats = await group.stats()

@@ -5,10 +5,11 @@ from collections.abc import Sequence
 
 from app.settings import Settings
 from app.simulator.child import SimulatorProcess
-from app.simulator.profiles import PROFILES
+from app.simulator.profiles import PROFILES, Timing
 from bench.harness import (
     StaggeredStart,
     TimedTurn,
+    ask,
     caller,
     gateway,
     percentile,
@@ -18,10 +19,16 @@ from bench.harness import (
 )
 from bench.playback import Playback
 from bench.results import Cell, Plot, Result, Series, Table
+from bench.speakers import Input
+from bench.speakers import speaker as speaker_for
 from bench.theoretical_minimum import TheoreticalMinimum, theoretical_minimum
 
 WARM_UP = {"type": "text", "text": "مرحبا"}
 TURNS = 4
+INPUTS_SIDE_BY_SIDE: tuple[tuple[Input, ...], ...] = (("wav",), ("streamed", "hands-free"))
+"""What comes from a microphone is mostly waiting, so more of it is measured at the same time."""
+
+ADDED_TURNS = 20
 TIMING = PROFILES["measured"]
 LOOKAHEAD: int = Settings.model_fields["tts_lookahead"].default
 FIRST_CHARS: int = Settings.model_fields["first_chunk_min_chars"].default
@@ -60,7 +67,55 @@ async def run() -> Result:
         f"and pace, as the simulator is set, with {1 + LOOKAHEAD} sentences synthesized at a time. "
         "With `auto`, STT uses sockets.",
     )
-    return Result("first_audio", [table], [_plot(rows)])
+    return Result("first_audio", [await _added_table(), table], [_plot(rows)])
+
+
+async def _added_table() -> Table:
+    """Measure what the gateway adds to first audio, in many short turns."""
+    rows: list[Sequence[Cell]] = []
+    for inputs in INPUTS_SIDE_BY_SIDE:
+        variants = [(input, transport) for input in inputs for transport in ("websocket", "rest")]
+        start = StaggeredStart(len(variants))
+        async with asyncio.TaskGroup() as tasks:
+            measuring = [tasks.create_task(_added(start, *variant)) for variant in variants]
+        rows += [task.result() for task in measuring]
+    return Table(
+        "First audio after the earliest moment",
+        ("input", "STT and TTS transport", "turns", "p50 ms", "p95 ms", "max ms"),
+        rows,
+        f"Profile `fast`, {ADDED_TURNS} turns per row after two warm-up turns, first clause. The "
+        "earliest moment is the theoretical minimum of the response after the end of the question. "
+        "Input: three seconds of speech; `wav`, a recording of 16 kHz in base64, counts from the "
+        "moment when the caller begins to send it, `streamed` by binary messages from its "
+        "`audio_end`, `hands-free` from the moment when the caller has sent the frame that "
+        "completes the pause.",
+    )
+
+
+async def _added(start: StaggeredStart, input: Input, transport: str) -> Sequence[Cell]:
+    """Ask again and again in one session."""
+    timing = PROFILES["fast"]
+    async with SimulatorProcess(["--profile=fast", "--voice=hum"]) as simulator:
+        settings = settings_for(simulator, TTS_TRANSPORT=transport, STT_TRANSPORT=transport)
+        async with gateway(**settings) as url, caller(url) as socket:
+            speaker = speaker_for(input, socket)
+            await speaker.open()
+            await start.wait()
+            try:
+                await take_turn(socket, WARM_UP)
+                turns = [await ask(socket, speaker) for _ in range(1 + ADDED_TURNS)][1:]
+            finally:
+                await speaker.close()
+    added_ms = [
+        1000
+        * (
+            turn.first("tts_chunk")[0]
+            - minimum_of(turn, FIRST_CHARS, timing.stt_ms / 1000, timing).first_s
+        )
+        for turn in turns
+    ]
+    shares = (percentile(added_ms, 0.5), percentile(added_ms, 0.95), max(added_ms))
+    return (input, transport, len(turns), *(round(ms, 1) for ms in shares))
 
 
 def _plot(rows: Sequence[Sequence[Cell]]) -> Plot:
@@ -109,11 +164,13 @@ async def _measure(start: StaggeredStart, transport: str, first_chars: int) -> S
     )
 
 
-def minimum_of(turn: TimedTurn, first_chars: int, asked_at_s: float) -> TheoreticalMinimum:
+def minimum_of(
+    turn: TimedTurn, first_chars: int, asked_at_s: float, timing: Timing = TIMING
+) -> TheoreticalMinimum:
     """Compute the theoretical minimum for the response of this turn."""
     response = turn.first("agent_response")[1]["text"]
     return theoretical_minimum(
-        response, TIMING, first_chars=first_chars, lookahead=LOOKAHEAD, asked_at_s=asked_at_s
+        response, timing, first_chars=first_chars, lookahead=LOOKAHEAD, asked_at_s=asked_at_s
     )
 
 

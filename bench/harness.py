@@ -19,10 +19,10 @@ from app.simulator import Simulator
 from app.simulator.child import SimulatorProcess
 from app.simulator.tone_voice import ToneVoice
 from app.text.tts_text import tts_text
+from bench.speakers import Speaker
+from bench.spoken_line import RECORDING
 
 ROOT = Path(__file__).parent.parent
-RECORDING = ROOT / "tests" / "data" / "arabic.wav"
-
 SERVE = "from app.serving.process import serve; serve()"
 
 Event = dict[str, Any]
@@ -180,10 +180,27 @@ async def caller(url: str) -> AsyncIterator[ClientConnection]:
 
 async def take_turn(socket: ClientConnection, message: Event) -> TimedTurn:
     """Send a message, and collect events until the turn is done."""
+    started_at = asyncio.get_running_loop().time()
+    await socket.send(json.dumps(message))
+    return await _collect(socket, started_at)
+
+
+async def ask(socket: ClientConnection, speaker: Speaker) -> TimedTurn:
+    """Ask in the speaker's way; times count from the end of the question."""
+    loop = asyncio.get_running_loop()
+    called_at = loop.time()
+    await speaker.ask()
+    turn = await _collect(socket, called_at)
+    for event in turn.all("speech_stopped"):
+        speaker.on_speech_stopped(event["audio_end_ms"])
+    # `ended_at` is of the monotonic clock, which is the loop's
+    late_s = speaker.ended_at - called_at
+    return TimedTurn([(at - late_s, event) for at, event in turn.events])
+
+
+async def _collect(socket: ClientConnection, started_at: float) -> TimedTurn:
     loop = asyncio.get_running_loop()
     turn = TimedTurn()
-    started_at = loop.time()
-    await socket.send(json.dumps(message))
     async with asyncio.timeout(120):
         while not turn.events or turn.events[-1][1]["type"] != "done":
             event: Event = json.loads(await socket.recv())

@@ -1,4 +1,4 @@
-"""CPU time of pure code per chunk, token and sentence (`bench/test_micro.py`)."""
+"""CPU time of pure code per chunk, token, sentence and recording (`bench/test_micro.py`)."""
 
 import json
 import subprocess
@@ -35,7 +35,7 @@ def run() -> Result:
         "micro",
         [
             Table(
-                "Pure code on the path of a chunk, a token, a sentence",
+                "Pure code on the path of a chunk, a token, a sentence, a recording",
                 ("operation", "median µs", "reference loops", "bound"),
                 rows,
                 "Reference loop: a plain Python loop of 1,000 rounds, timed in the same run. "

@@ -1,7 +1,8 @@
-"""A TTS provider and an agent that use very little CPU: prepared bytes, sent on a schedule.
+"""A speech provider and an agent that use very little CPU: prepared bytes, sent on a schedule.
 
-`python -m bench.provider SPEED` prints its addresses as JSON and serves until its input ends. It
-sends audio SPEED times as fast as it plays; 0 sends it at once. The simulator does everything that
+`python -m bench.provider SPEED TRANSCRIPT` prints its addresses as JSON and serves until its input
+ends. It sends audio SPEED times as fast as it plays; 0 sends it at once. It transcribes each
+utterance as TRANSCRIPT. The simulator does everything that
 a provider may do; this provider does only the regular case, for hundreds of sessions on a part of
 one core. The first 8 bytes of each sentence's audio hold the time at which they were sent
 (`timestamped`).
@@ -33,6 +34,7 @@ from bench.load import (
     FIRST_AUDIO_S,
     FIRST_TOKEN_S,
     RESPONSES,
+    STT_S,
     TOKEN_S,
 )
 
@@ -83,8 +85,8 @@ async def _sleep_until(started_at: float, offset_s: float) -> None:
         await asyncio.sleep(wait_s)
 
 
-async def serve_tts_socket(socket: ServerConnection) -> None:
-    """Serve the TTS requests of one socket, one after another."""
+async def serve_socket(socket: ServerConnection) -> None:
+    """Serve the requests of one socket, one after another."""
     loop = asyncio.get_running_loop()
     await socket.send('{"type":"info","payload":{"message":"Connected"}}')
     while True:
@@ -93,7 +95,12 @@ async def serve_tts_socket(socket: ServerConnection) -> None:
         except ConnectionClosed:
             return
         started_at = loop.time()
-        text = orjson.loads(message)["payload"]["text"]
+        request = orjson.loads(message)
+        if request["type"] == "stt":
+            await _sleep_until(started_at, STT_S)
+            await socket.send(sys.argv[2])
+            continue
+        text = request["payload"]["text"]
         await socket.send('{"type":"ack","payload":{"message":"TTS"}}')
         for number, (offset_s, chunk) in enumerate(audio_schedule(text)):
             await _sleep_until(started_at, offset_s)
@@ -101,8 +108,8 @@ async def serve_tts_socket(socket: ServerConnection) -> None:
         await socket.send('{"type":"end","payload":{"message":"End of TTS stream"}}')
 
 
-class TTSOverHttp2(asyncio.Protocol):
-    """Serves the TTS requests of one HTTP/2 connection."""
+class SpeechOverHttp2(asyncio.Protocol):
+    """Serves the STT and TTS requests of one HTTP/2 connection."""
 
     def __init__(self) -> None:
         self._h2 = h2.connection.H2Connection(h2.config.H2Configuration(client_side=False))
@@ -131,8 +138,8 @@ class TTSOverHttp2(asyncio.Protocol):
                     self._bodies[stream] += body
                     self._h2.acknowledge_received_data(event.flow_controlled_length, stream)
                 case h2.events.StreamEnded(stream_id=stream):
-                    text = orjson.loads(self._bodies.pop(stream))["text"]
-                    task = asyncio.get_running_loop().create_task(self._respond(stream, text))
+                    request = orjson.loads(self._bodies.pop(stream))
+                    task = asyncio.get_running_loop().create_task(self._respond(stream, request))
                     self._tasks[stream] = task
                     task.add_done_callback(functools.partial(self._remove, stream))
                 case h2.events.StreamReset(stream_id=stream) if stream in self._tasks:
@@ -144,7 +151,21 @@ class TTSOverHttp2(asyncio.Protocol):
     def _remove(self, stream: int, _: asyncio.Task[None]) -> None:
         del self._tasks[stream]
 
-    async def _respond(self, stream: int, text: str) -> None:
+    async def _respond(self, stream: int, request: dict[str, str]) -> None:
+        if "audioBase64" in request:
+            await self._transcribe(stream)
+        else:
+            await self._synthesize(stream, request["text"])
+        self._h2.end_stream(stream)
+        self._flush()
+
+    async def _transcribe(self, stream: int) -> None:
+        await asyncio.sleep(STT_S)
+        self._h2.send_headers(stream, [(":status", "200"), ("content-type", "application/json")])
+        body = {"success": True, "data": {"text": sys.argv[2]}}
+        self._h2.send_data(stream, orjson.dumps(body))
+
+    async def _synthesize(self, stream: int, text: str) -> None:
         started_at = asyncio.get_running_loop().time()
         self._h2.send_headers(stream, [(":status", "200"), ("content-type", "audio/wav")])
         for number, (offset_s, chunk) in enumerate(audio_schedule(text)):
@@ -154,8 +175,6 @@ class TTSOverHttp2(asyncio.Protocol):
                 await self._window_updated.wait()
             self._h2.send_data(stream, chunk if number else timestamped(chunk))
             self._flush()
-        self._h2.end_stream(stream)
-        self._flush()
 
     def _flush(self) -> None:
         self._transport.write(self._h2.data_to_send())
@@ -186,10 +205,10 @@ async def main() -> None:
     """Serve until the input ends."""
     logging.disable()  # else every caller that disconnects in the middle is logged
     loop = asyncio.get_running_loop()
-    http2 = await loop.create_server(TTSOverHttp2, "127.0.0.1", 0, backlog=1024)
+    http2 = await loop.create_server(SpeechOverHttp2, "127.0.0.1", 0, backlog=1024)
     agent = await asyncio.start_server(serve_agent, "127.0.0.1", 0, backlog=1024)
     async with serve(
-        serve_tts_socket, "127.0.0.1", 0, compression=None, ping_interval=None, backlog=1024
+        serve_socket, "127.0.0.1", 0, compression=None, ping_interval=None, backlog=1024
     ) as sockets:
         addresses = {
             "HAMSA_WS_URL": f"ws://127.0.0.1:{_port(sockets)}/v1/realtime/ws",

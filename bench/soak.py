@@ -6,8 +6,9 @@ from random import Random
 
 from app.simulator import Simulator, SimulatorConfig
 from bench.churn import ChurnCaller, ChurnStats, one_second_of
-from bench.harness import RECORDING, caller, gateway, scrape, settings_for, take_turn
+from bench.harness import caller, gateway, scrape, settings_for, take_turn
 from bench.results import Cell, Result, Table
+from bench.spoken_line import RECORDING
 
 SESSIONS = 100
 SECONDS = 60.0
