@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
+from pydantic import BaseModel
 from websockets.asyncio.client import ClientConnection, connect
 
 from app.main import create_app
@@ -26,17 +26,10 @@ Event = dict[str, Any]
 
 
 class GivenSettings(Settings):
-    """Settings that read no environment and no file, which takes most of the time to make them."""
+    """Settings that look for no source, which takes most of the time to make them."""
 
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        *_: PydanticBaseSettingsSource,
-        **__: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        return (init_settings,)
+    def __init__(self, **values: Any) -> None:
+        BaseModel.__init__(self, **values)
 
 
 def instant_simulator(**config: Any) -> Simulator:
