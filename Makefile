@@ -31,7 +31,7 @@ run: $(RUN_STAMP)  ## start the gateway; HOST and PORT say where (make run PORT=
 test: lint  ## check style and types, and run the tests
 	@types=$$(mktemp) || exit; \
 	nice $(BIN)/mypy >"$$types" 2>&1 & mypy=$$!; \
-	trap 'kill $$mypy; rm -f "$$types"; exit 130' INT TERM; \
+	trap 'kill $$mypy 2>/dev/null; rm -f "$$types"; exit 130' INT TERM; \
 	$(BIN)/python -m pytest --numprocesses 4 --dist loadgroup --benchmark-disable; tests=$$?; \
 	wait $$mypy; typed=$$?; \
 	cat "$$types"; rm -f "$$types"; \
