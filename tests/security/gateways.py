@@ -23,7 +23,7 @@ MAX_KEPT_BYTES = 60 * MiB
 
 MAX_PULSE_S = 2.0
 """Longest answer of `/healthz`, but for the time in which other processes had the processors. The
-goal is 0.5 s: on a quiet machine all attacks stay below 0.15 s."""
+goal is 0.5 s: on a quiet machine all attacks stay below 0.25 s."""
 
 STOP_S = 15.0
 """The drain (1 s here), the grace of a stop (8 s), and what a busy machine takes to end Python."""
