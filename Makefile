@@ -1,23 +1,26 @@
-# Everything lives in .venv; nothing outside this directory is changed.
+# Everything lives in .venv and, for `make competitors`, .venv-competitors; nothing outside this
+# directory is changed.
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 RUN_STAMP := $(VENV)/.installed-run
 DEV_STAMP := $(VENV)/.installed-dev
+COMPETITORS := .venv-competitors
+COMPETITORS_STAMP := $(COMPETITORS)/.installed
 
 # Each test that starts a process would compile the gateway again.
 unexport PYTHONDONTWRITEBYTECODE
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
 PIP_INSTALL := $(BIN)/python -m pip install --quiet
-COMPILE := $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 \
-	--fork-strategy fewest --generate-hashes --no-emit-index-url --no-emit-find-links --no-header \
-	--extra otel
+COMPILE_ANY := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 \
+	--fork-strategy fewest --generate-hashes --no-emit-index-url --no-emit-find-links --no-header
+COMPILE := $(COMPILE_ANY) pyproject.toml --extra otel
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-n8n coverage lint format types types-web bench report screenshots \
-	asyncapi lock clean
+.PHONY: help install run test test-n8n coverage lint format types types-web bench report \
+	competitors screenshots asyncapi lock clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -58,12 +61,16 @@ types: $(DEV_STAMP)  ## check types
 types-web:  ## check the page's JSDoc types; needs Node, which nothing else does
 	@npx --yes -p typescript@5 tsc -p jsconfig.json
 
-bench: $(DEV_STAMP)  ## measure (15 minutes) and write docs/benchmarks.md (SCENARIOS=all or names)
+bench: $(DEV_STAMP)  ## measure (half an hour) and write docs/benchmarks.md (SCENARIOS=all or names)
 	@$(BIN)/python -m bench $(SCENARIOS)
 	@$(BIN)/python -m bench.report
 
 report: $(DEV_STAMP)  ## write docs/benchmarks.md anew from what was measured last
 	@exec $(BIN)/python -m bench.report
+
+competitors: $(DEV_STAMP) $(COMPETITORS_STAMP)  ## measure Nabra beside Pipecat and LiveKit Agents
+	@$(BIN)/python -m bench competitors
+	@$(BIN)/python -m bench.report
 
 screenshots: $(DEV_STAMP)  ## draw docs/images again, with an installed Chromium
 	@$(BIN)/python docs/screenshots.py
@@ -77,9 +84,11 @@ lock: $(DEV_STAMP)  ## resolve the dependencies again (UPGRADE=1 takes the newes
 		-o requirements-simulator.lock
 	$(COMPILE) $(if $(UPGRADE),--upgrade) --group build --extra simulator --group dev \
 		-o requirements-dev.lock
+	cd bench/competing && ../../$(COMPILE_ANY) $(if $(UPGRADE),--upgrade) requirements.in \
+		-o requirements.lock
 
 clean:  ## remove .venv and all caches
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .benchmarks
+	rm -rf $(VENV) $(COMPETITORS) .mypy_cache .ruff_cache .pytest_cache .hypothesis .benchmarks
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(BIN)/python:
@@ -103,3 +112,8 @@ $(DEV_STAMP): requirements-dev.lock requirements-simulator.lock pyproject.toml |
 	@$(PIP_INSTALL) --require-hashes -r requirements-dev.lock
 	@$(PIP_INSTALL) --no-deps --no-build-isolation -e .
 	@touch $(RUN_STAMP) $@
+
+$(COMPETITORS_STAMP): bench/competing/requirements.lock | $(BIN)/python
+	@"$(PYTHON)" -m venv $(COMPETITORS)
+	@$(COMPETITORS)/bin/python -m pip install --quiet --require-hashes -r $<
+	@touch $@

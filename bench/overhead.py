@@ -48,17 +48,19 @@ QUESTION_NOTE = (
     "and the timers of the provider. The question is three seconds of speech: a WAV of 16 kHz in "
     "base64, from the moment when the caller begins to send it; streamed by binary messages, from "
     "its `audio_end`; hands-free, from the moment when the pause was long enough. "
-    f"{QUESTION_SESSIONS} sessions ask in each way, side by side, while the others receive speech. "
+    f"{QUESTION_SESSIONS} sessions ask in each way, all side by side, while others receive speech. "
     "Event loop: uvloop."
 )
 
 
 @dataclass(slots=True)
 class Measured:
-    """What one relay did, by the number of sessions."""
+    """What one relay did."""
 
     relayed: dict[tuple[int, Framing], CallerStats] = field(default_factory=dict)
+    """By the number of sessions."""
     asked: dict[tuple[int, Input], CallerStats] = field(default_factory=dict)
+    """By the number of sessions that receive speech meanwhile."""
 
 
 async def run() -> Result:
@@ -81,9 +83,9 @@ async def run() -> Result:
                 relayed.append((name, loop, framing, level, len(times), *_shares(times)))
                 p95.append(percentile(times, 0.95))
             lines.append(Series(f"{name}, {loop}, {framing}", levels, p95))
-        for (level, input), stats in sorted(measured.asked.items(), key=_by_input):
+        for (speaking, input), stats in sorted(measured.asked.items(), key=_by_input):
             times = [ms - 1000 * _provider_s(input) for ms in stats.waits_ms]
-            asked.append((input, name, level, len(times), *_shares(times)))
+            asked.append((input, name, speaking, len(times), *_shares(times)))
     return Result("overhead", _tables(relayed, asked), [_plot(lines)])
 
 
@@ -92,7 +94,7 @@ def _tables(relayed: Sequence[Sequence[Cell]], asked: Sequence[Sequence[Cell]]) 
     return [
         Table(
             "First audio, end of the question to caller, beyond what the providers take",
-            ("input", "relay", "sessions", "questions", *shares),
+            ("input", "relay", "others speaking", "questions", *shares),
             asked,
             QUESTION_NOTE,
         ),
@@ -115,8 +117,8 @@ def _shares(times_ms: Sequence[float]) -> tuple[float, float, float]:
 
 
 def _by_input(item: tuple[tuple[int, Input], CallerStats]) -> tuple[int, int]:
-    (level, input), _ = item
-    return INPUTS.index(input), level
+    (speaking, input), _ = item
+    return INPUTS.index(input), speaking
 
 
 def _provider_s(input: Input) -> float:
@@ -155,7 +157,7 @@ async def _measure_levels(kind: Kind, loop: Loop, levels: Sequence[int]) -> Meas
                     measured.relayed[level, framing] = stats
             if loop == "uvloop":
                 asked = await _ask_in_all_ways(url, turns=QUESTIONS)
-                measured.asked |= {(level, input): stats for input, stats in asked.items()}
+                measured.asked |= {(speaking, input): stats for input, stats in asked.items()}
         return measured
 
 

@@ -101,7 +101,7 @@ def test_example_shows_the_defaults(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert Settings() == Settings(_env_file=None)  # type: ignore[call-arg]
 
 
-@pytest.mark.parametrize("name", LOCKS)
+@pytest.mark.parametrize("name", (*LOCKS, "bench/competing/requirements.lock"))
 def test_lock_is_pinned_by_hash_alone(name: str) -> None:
     """No line of a lock says where to download from, and every pin has a hash."""
     lines = text(name).splitlines()
