@@ -159,10 +159,16 @@ def _allocation_table(compared: Sequence[Comparison]) -> Table:
     )
 
 
+def _label(load: Load) -> str:
+    """Return the label of a load's bars; its lines are short, as nine of them stand in a row."""
+    transport = "socket" if load.transport == "websocket" else load.transport
+    return "\n".join((load.input.replace("-", "-\n"), transport, load.pace))
+
+
 def _plot(compared: Sequence[Comparison]) -> Plot:
     """Draw CPU per second of audio of the rows in binary framing."""
     binary = [each for each in compared if each.load.framing == "binary"]
-    labels = [f"{each.load.input}\n{each.load.transport}\n{each.load.pace}" for each in binary]
+    labels = [_label(each.load) for each in binary]
     return Plot(
         "cost",
         "CPU per second of audio, binary framing",
