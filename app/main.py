@@ -270,6 +270,12 @@ def create_app(
         root_path=settings.root_path,
         is_trusted=partial(is_in, networks=options.access_options(settings).trusted_proxies),
     )
+    _add_routes(app)
+    return app
+
+
+def _add_routes(app: FastAPI) -> None:
+    """Add what is served, in the order in which paths are matched."""
     for router in (
         monitoring.make_router(),
         fault_injection.make_router(),
@@ -287,4 +293,3 @@ def create_app(
         await endpoint.serve(websocket, session_id)
 
     app.mount("/", page.make_page())  # last: it takes every path that no route has taken
-    return app
