@@ -51,10 +51,14 @@ class AudioBuffer:
             self._on_change()
 
     async def gather(self, size: int, timeout_s: float) -> None:
-        """Let the reader wait until `size` bytes have come, or the end; `timeout_s` at most."""
-        if self._ended or self._bytes >= size:
+        """Let the reader wait until `size` bytes have come, or the end; `timeout_s` at most.
+
+        It waits for no more than the buffer holds: else reader and writer would both wait.
+        """
+        wanted = min(size, self._max_bytes, self._max_chunk_bytes)
+        if self._ended or self._bytes >= wanted:
             return
-        self._wanted = min(size, self._max_bytes, self._max_chunk_bytes)
+        self._wanted = wanted
         timer = asyncio.get_running_loop().call_later(timeout_s, self._on_change)
         try:
             await self._wait_for_change()

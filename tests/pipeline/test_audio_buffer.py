@@ -160,3 +160,8 @@ async def test_a_buffer_that_is_smaller_than_what_is_wanted_does_not_block() -> 
     await settle()
     await buffer.put(b"xy")
     await gathering
+    waiting = asyncio.create_task(buffer.put(b"z"))
+    await settle()
+    await buffer.gather(10, timeout_s=60)  # it is full, and its writer waits
+    assert await anext(aiter(buffer)) == b"xy"
+    await waiting
