@@ -52,10 +52,13 @@ async def test_what_takes_long_is_processed_a_slice_a_step_and_in_order(no_time:
     assert b"".join(reader.slices) == data + b"the end"
 
 
-async def test_what_is_quick_is_processed_at_once_in_longer_slices(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+@pytest.fixture
+def much_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let every slice be a quick one, however busy the machine is."""
     monkeypatch.setattr(slices, "STEP_S", 60)
+
+
+async def test_what_is_quick_is_processed_at_once_in_longer_slices(much_time: None) -> None:
     reader, data = Reader(), bytes(range(256)) * 1024
     reader.input.feed(data)
     assert b"".join(reader.slices) == data
@@ -65,7 +68,7 @@ async def test_what_is_quick_is_processed_at_once_in_longer_slices(
     assert max(sizes) == MAX_SLICE_BYTES
 
 
-async def test_after_quick_slices_as_much_is_processed_in_one_piece() -> None:
+async def test_after_quick_slices_as_much_is_processed_in_one_piece(much_time: None) -> None:
     """A frame of audio is longer than the first slice."""
     reader = Reader()
     frame = bytes(2 * SLICE_BYTES)
@@ -76,7 +79,7 @@ async def test_after_quick_slices_as_much_is_processed_in_one_piece() -> None:
 
 
 async def test_after_a_slow_slice_slices_are_short_again(
-    monkeypatch: pytest.MonkeyPatch,
+    much_time: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reader = Reader()
     reader.input.feed(bytes(4 * MAX_SLICE_BYTES))
